@@ -1,0 +1,152 @@
+//! The adapter: where a shard's batches go and from where its events are read back.
+//!
+//! Each shard has an instance of its own, made and used on the shard's thread only. The shard calls it between other
+//! work and never waits inside it: an adapter that needs time keeps the batch, says later what became of it through
+//! [`Adapter::outcome`], and rings its [`Notify`] when there is something to hear. A call that blocks stalls its
+//! shard, and no other.
+
+use std::sync::Arc;
+
+use crate::batch::Batch;
+use crate::clock::Monotonic;
+use crate::doorbell::Doorbell;
+use crate::event::{Sequence, ShardId};
+
+/// Makes the adapter instance of each shard.
+pub trait AdapterFactory: Send + Sync + 'static {
+    /// Short name of the backend, `[a-z]+`. It is part of every cursor, so that another backend refuses it.
+    fn tag(&self) -> &'static str;
+
+    /// Identity of the store's contents. A store that comes back without events it once showed has a new one, so that
+    /// cursors of its earlier life are recognised.
+    fn incarnation(&self) -> u64;
+
+    /// Opens the store of one shard. Runs on the shard's thread, inside its executor.
+    fn open(&self, context: ShardContext) -> Result<Box<dyn Adapter>, AdapterError>;
+}
+
+/// What an adapter instance knows about its shard.
+pub struct ShardContext {
+    /// The shard it serves.
+    pub shard: ShardId,
+    /// How many shards the bus has.
+    pub shards: u16,
+    /// Identity of the producer: with shard and sequence it names an event in the backend for ever.
+    pub nonce: u64,
+    /// Rings the shard.
+    pub notify: Notify,
+}
+
+/// Rings a shard, from any thread, so that it asks its adapter for outcomes.
+#[derive(Clone)]
+pub struct Notify(pub(crate) Arc<Doorbell>);
+
+impl Notify {
+    /// Wakes the shard if it is parked; costs two loads if it is not.
+    pub fn ring(&self) {
+        self.0.ring();
+    }
+}
+
+/// One shard's way to its store. Synchronous; time comes in as an argument.
+pub trait Adapter {
+    /// Sequence the shard's next event gets: one past the last that the store has under this producer identity.
+    fn resume(&self) -> Sequence {
+        Sequence::FIRST
+    }
+
+    /// Whether it takes another batch now.
+    fn ready(&self) -> bool;
+
+    /// Takes a numbered batch. Its outcome follows, at once or later.
+    fn submit(&mut self, batch: Batch, now: Monotonic);
+
+    /// What became of submitted batches, reads and syncs since the last call; `None` when there is no more news.
+    fn outcome(&mut self, now: Monotonic) -> Option<Outcome>;
+
+    /// Gives back the batch in flight, outcome unknown, after `adapter_timeout_ms`. The adapter makes sure that
+    /// nothing of it is still executed later (it replaces the connection, say); the shard submits it again under the
+    /// same sequences. `None` when its outcome is already known.
+    fn cancel(&mut self, now: Monotonic) -> Option<Batch>;
+
+    /// Starts a read; its outcome carries `ticket`.
+    fn read(&mut self, ticket: u64, request: ReadRequest, now: Monotonic);
+
+    /// Starts a sync of everything stored so far; its outcome carries `ticket`. A store that cannot sync answers at once.
+    fn sync(&mut self, ticket: u64, now: Monotonic);
+
+    /// Whether requests to the kernel are outstanding, so that the executor has to look for their completions.
+    fn outstanding(&self) -> bool {
+        false
+    }
+}
+
+/// Which events a reader wants from one shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadRequest {
+    /// The last event already seen; `None` reads from the oldest event that is still there.
+    pub after: Option<Sequence>,
+    /// At most this many events, at least 1.
+    pub events_max: usize,
+    /// At most about this many bytes of records; one event is always returned if there is one.
+    pub bytes_max: usize,
+}
+
+/// A run of stored events.
+#[derive(Clone, Debug, Default)]
+pub struct ReadBlock {
+    /// The events, numbered, in order. May be empty although `through` moved.
+    pub batch: Batch,
+    /// The last position examined: at or past the last event in `batch`. `None` when nothing was examined.
+    pub through: Option<Sequence>,
+    /// Events between the requested position and the first one here that retention removed.
+    pub skipped: u64,
+    /// Records passed over because they are corrupt or not this bus's.
+    pub passed_over: u64,
+    /// Whether events past `through` were stored when this was read.
+    pub more: bool,
+}
+
+/// News from an adapter.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A batch is stored; its memory may come back for reuse.
+    Stored {
+        /// How many events were stored.
+        events: u64,
+        /// The batch, emptied of meaning, if the adapter did not keep it.
+        spent: Option<Batch>,
+    },
+    /// A batch was not stored, and comes back.
+    Refused {
+        /// The batch as it was submitted.
+        batch: Batch,
+        /// Why.
+        error: AdapterError,
+    },
+    /// A read has ended.
+    Read {
+        /// The ticket of the request.
+        ticket: u64,
+        /// The events, or why there are none.
+        result: Result<ReadBlock, AdapterError>,
+    },
+    /// A sync has ended.
+    Synced {
+        /// The ticket of the request.
+        ticket: u64,
+        /// Whether what was stored before it is durable, as far as the backend can make it so.
+        result: Result<(), AdapterError>,
+    },
+}
+
+/// Why a store did not do what it was asked to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdapterError {
+    /// Refused for now: the shard retries under the same identity.
+    #[error("the store refused for now: {0}")]
+    Transient(String),
+    /// Refused for good: the events are dropped and counted.
+    #[error("the store refused for good: {0}")]
+    Final(String),
+}

@@ -1,0 +1,196 @@
+//! The batch: consecutive events of one shard in one piece of memory, the unit an adapter stores and a reader gets.
+//!
+//! Events lie one behind the other as lane records, with the offset of each in an index. A batch is append-only at
+//! its end; from its front events may be evicted, which is how `DropOldest` makes room without moving bytes.
+
+use crate::event::{Event, EventFlags, Sequence};
+use crate::lane::record::{HEADER_BYTES, Header, record_bytes};
+
+/// Consecutive events of one shard.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    first: Sequence,
+    bytes: Vec<u8>,
+    starts: Vec<u32>,
+    evicted: usize,
+}
+
+impl Batch {
+    /// An empty batch whose memory already fits `bytes` of records and `events` events.
+    pub fn with_capacity(bytes: usize, events: usize) -> Batch {
+        Batch { bytes: Vec::with_capacity(bytes), starts: Vec::with_capacity(events), ..Batch::default() }
+    }
+
+    /// Number of events.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.starts.len() - self.evicted
+    }
+
+    /// Whether there is no event in it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of the records that are still there, headers and padding included.
+    pub fn record_bytes(&self) -> usize {
+        self.bytes.len() - self.front()
+    }
+
+    /// Bytes of memory behind the records.
+    pub fn capacity_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Sequence of the first event; meaningful once the batch was numbered.
+    pub fn first(&self) -> Sequence {
+        self.first
+    }
+
+    /// Sequence one past the last event.
+    pub fn end(&self) -> Sequence {
+        self.first.advanced_by(self.len() as u64)
+    }
+
+    /// Gives the events their sequences, starting at `first`.
+    pub fn number_from(&mut self, first: Sequence) {
+        self.first = first;
+    }
+
+    /// The event at `index`, counted from the first that is still there.
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Batch::len).
+    #[inline]
+    pub fn event(&self, index: usize) -> Event<'_> {
+        let record = &self.bytes[self.starts[self.evicted + index] as usize..];
+        let header = Header::of(record);
+        Event {
+            sequence: self.first.advanced_by(index as u64),
+            timestamp_ns: header.timestamp_ns,
+            hash: header.hash,
+            flags: header.event_flags(),
+            payload: &record[HEADER_BYTES..HEADER_BYTES + header.payload_bytes as usize],
+        }
+    }
+
+    /// The events in order.
+    pub fn events(&self) -> impl ExactSizeIterator<Item = Event<'_>> {
+        (0..self.len()).map(|index| self.event(index))
+    }
+
+    /// Appends one event.
+    pub fn push(&mut self, timestamp_ns: u64, hash: u64, flags: EventFlags, payload: &[u8]) {
+        let payload_bytes = u32::try_from(payload.len()).expect("max_event_bytes is below 4 GiB");
+        let header = Header { payload_bytes, flags: flags.0, timestamp_ns, hash };
+        self.starts.push(self.next_start());
+        self.bytes.extend_from_slice(&header.to_bytes());
+        self.bytes.extend_from_slice(payload);
+        let padding = record_bytes(payload.len()) - HEADER_BYTES - payload.len();
+        self.bytes.extend_from_slice(&[0; 7][..padding]);
+    }
+
+    /// Appends the first events of `other` from its `index` on, at most `events_max` of them, and stops before the
+    /// copied records would exceed `bytes_max` (one event is always copied). Returns how many were appended.
+    pub fn extend_from(&mut self, other: &Batch, index: usize, events_max: usize, bytes_max: usize) -> usize {
+        let from = other.evicted + index;
+        let begin = other.starts[from] as usize;
+        let candidates = &other.starts[from..other.starts.len().min(from.saturating_add(events_max))];
+        let limit = begin.saturating_add(bytes_max);
+        let mut end = begin;
+        let mut count = 0;
+        for position in 1..=candidates.len() {
+            let next = other.starts.get(from + position).map_or(other.bytes.len(), |&start| start as usize);
+            if next > limit && count > 0 {
+                break;
+            }
+            end = next;
+            count = position;
+        }
+        let base = self.next_start().wrapping_sub(begin as u32);
+        self.starts.extend(candidates[..count].iter().map(|start| start.wrapping_add(base)));
+        self.bytes.extend_from_slice(&other.bytes[begin..end]);
+        count
+    }
+
+    /// Appends a run of records; `lengths` holds the bytes of each, in order, and is emptied.
+    pub(crate) fn append_run(&mut self, run: &[u8], lengths: &mut Vec<u32>) {
+        let mut start = self.next_start();
+        self.starts.extend(lengths.drain(..).map(|bytes| {
+            let this = start;
+            start += bytes;
+            this
+        }));
+        self.bytes.extend_from_slice(run);
+        debug_assert_eq!(start as usize, self.bytes.len(), "the lengths add up to the run");
+    }
+
+    /// Drops up to `count` events from the front. Returns how many, and the bytes their records took.
+    pub fn evict(&mut self, count: usize) -> (usize, usize) {
+        let before = self.record_bytes();
+        let evicted = count.min(self.len());
+        self.evicted += evicted;
+        self.first = self.first.advanced_by(evicted as u64);
+        (evicted, before - self.record_bytes())
+    }
+
+    /// Drops every event and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.starts.clear();
+        self.evicted = 0;
+    }
+
+    fn front(&self) -> usize {
+        self.starts.get(self.evicted).map_or(self.bytes.len(), |&start| start as usize)
+    }
+
+    #[inline]
+    fn next_start(&self) -> u32 {
+        u32::try_from(self.bytes.len()).expect("a batch stays below 4 GiB")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(payloads: &[&[u8]]) -> Batch {
+        let mut batch = Batch::default();
+        for (at, payload) in payloads.iter().enumerate() {
+            batch.push(at as u64, at as u64, EventFlags::NONE, payload);
+        }
+        batch.number_from(Sequence(10));
+        batch
+    }
+
+    #[test]
+    fn events_come_back_as_they_went_in() {
+        let batch = batch(&[b"", b"a", b"12345678", b"123456789"]);
+        let payloads: Vec<_> = batch.events().map(|event| event.payload.to_vec()).collect();
+        assert_eq!(payloads, [&b""[..], b"a", b"12345678", b"123456789"]);
+        assert_eq!(batch.event(3).sequence, Sequence(13));
+        assert_eq!(batch.end(), Sequence(14));
+    }
+
+    #[test]
+    fn eviction_keeps_the_sequences_of_what_stays() {
+        let mut batch = batch(&[b"a", b"bb", b"ccc"]);
+        assert_eq!(batch.evict(2), (2, 64));
+        assert_eq!(batch.event(0).payload, b"ccc");
+        assert_eq!(batch.event(0).sequence, Sequence(12));
+        assert_eq!(batch.evict(5), (1, 32));
+        assert_eq!(batch.record_bytes(), 0);
+    }
+
+    #[test]
+    fn a_copy_stops_at_its_limits_but_takes_one() {
+        let source = batch(&[b"a", b"b", b"c"]);
+        let mut copy = Batch::default();
+        assert_eq!(copy.extend_from(&source, 1, 10, 1), 1);
+        assert_eq!(copy.extend_from(&source, 2, 10, usize::MAX), 1);
+        assert_eq!(copy.extend_from(&source, 0, 2, usize::MAX), 2);
+        let payloads: Vec<_> = copy.events().map(|event| event.payload[0]).collect();
+        assert_eq!(payloads, *b"bcab");
+    }
+}
