@@ -1,1 +1,45 @@
-//! Adapters.
+//! The adapters of libnet: where a shard's batches go and from where events are read back.
+//!
+//! Each is a synchronous core and, where it needs one, a thin file that moves bytes. Each is a Cargo feature.
+
+#[cfg(feature = "memory")]
+pub mod memory;
+#[cfg(feature = "noop")]
+pub mod noop;
+
+use engine::adapter::AdapterFactory;
+use engine::config::{AdapterSection, Config, ConfigError};
+
+/// The sections of a configuration that name a store. At most one may be there; none means `memory`.
+pub const SECTIONS: [&str; 6] = ["memory", "log", "redis", "jetstream", "net", "noop"];
+
+/// Why a section gives no store.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FactoryError {
+    /// Its options are wrong. For the operator.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// The store is not in this build. Final.
+    #[error("the store `{0}` is not in this build")]
+    Unsupported(&'static str),
+}
+
+/// The store that `section` describes, the memory store if there is none.
+pub fn factory(
+    section: Option<AdapterSection>,
+    config: &Config,
+) -> Result<Box<dyn AdapterFactory>, FactoryError> {
+    let (name, options) = match section {
+        Some(section) => (section.name, section.options),
+        None => ("memory", serde_json::json!({})),
+    };
+    match name {
+        #[cfg(feature = "memory")]
+        "memory" => {
+            Ok(Box::new(memory::MemoryStores::new(memory::Retention::parse(options)?, config.num_shards)))
+        }
+        #[cfg(feature = "noop")]
+        "noop" => Ok(Box::new(noop::NoopStores::parse(options)?)),
+        name => Err(FactoryError::Unsupported(name)),
+    }
+}

@@ -42,9 +42,9 @@ pub struct ShardContext {
 pub struct Notify(pub(crate) Arc<Doorbell>);
 
 impl Notify {
-    /// Wakes the shard if it is parked; costs two loads if it is not.
+    /// The shard asks its adapter for outcomes in its next round, and wakes up for it if it is parked.
     pub fn ring(&self) {
-        self.0.ring();
+        self.0.post();
     }
 }
 
@@ -55,7 +55,7 @@ pub trait Adapter {
         Sequence::FIRST
     }
 
-    /// Whether it takes another batch now.
+    /// Whether it takes a batch now. A shard has one batch in flight at most, so that a retry keeps the order.
     fn ready(&self) -> bool;
 
     /// Takes a numbered batch. Its outcome follows, at once or later.
@@ -112,9 +112,7 @@ pub struct ReadBlock {
 pub enum Outcome {
     /// A batch is stored; its memory may come back for reuse.
     Stored {
-        /// How many events were stored.
-        events: u64,
-        /// The batch, emptied of meaning, if the adapter did not keep it.
+        /// The batch's memory for reuse, if the adapter did not keep it.
         spent: Option<Batch>,
     },
     /// A batch was not stored, and comes back.

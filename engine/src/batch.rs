@@ -37,6 +37,17 @@ impl Batch {
         self.bytes.len() - self.front()
     }
 
+    /// Bytes that the records take in memory, those of evicted events included.
+    pub fn tail_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Makes room for `bytes` of records and `events` events more.
+    pub fn reserve(&mut self, bytes: usize, events: usize) {
+        self.bytes.reserve(bytes);
+        self.starts.reserve(events);
+    }
+
     /// Bytes of memory behind the records.
     pub fn capacity_bytes(&self) -> usize {
         self.bytes.capacity()

@@ -1,14 +1,37 @@
 //! The engine of libnet: an event bus inside the process.
+//!
+//! A producer pushes events into its lane to a shard; the shard drains its lanes, appends to a batch, submits it to its
+//! adapter and hears the acknowledgement; readers ask the shards and merge. The flow and its laws are drawn in
+//! `ARCHITECTURE.md` beside this crate.
+//!
+//! Invariants, and what breaks with each:
+//! - One owner. A lane has one writer and one reader, a shard's state is touched by its thread only. Break it and the
+//!   lane's unsafe code is unsound.
+//! - Positions never wrap and sequences are never reused. Break it and barriers are passed early, cursors skip events.
+//! - One batch in flight per shard. Break it and a retry reorders events.
+//! - No timer of the executor ever fires while a task is runnable. Break it and shards sleep through their work.
+//! - `ingested = stored + dropped + pending` in every snapshot. Break it and operators are lied to.
 
 // Modules in the order in which data flows through them.
 pub mod adapter;
 pub mod batch;
+mod bridge;
+pub mod bus;
 pub mod clock;
 pub mod config;
 pub mod consume;
 pub mod cores;
+pub mod counters;
 mod doorbell;
 pub mod event;
+mod executor;
+pub mod identity;
 mod lane;
+mod os;
+pub mod platform;
+mod port;
+pub mod producer;
 pub mod route;
+mod shard;
+mod shared;
 mod sync;

@@ -5,9 +5,11 @@
 //! every running thread of the process pass a full barrier. Either the rare side sees the store, or the frequent side
 //! sees the rare side's.
 
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering, fence};
 
 use std::io;
+
+use crate::os::membarrier;
 
 /// Keeps what it holds on cache lines of its own: 128 bytes, because the adjacent-line prefetcher pulls pairs.
 #[repr(align(128))]
@@ -43,9 +45,4 @@ pub(crate) fn register_heavy_fence() -> io::Result<()> {
     } else {
         Err(io::Error::last_os_error())
     }
-}
-
-fn membarrier(command: libc::c_int) -> libc::c_long {
-    // SAFETY: `membarrier` takes two plain integers and touches no memory of ours.
-    unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) }
 }

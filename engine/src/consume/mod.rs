@@ -3,6 +3,7 @@
 
 pub mod cursor;
 pub mod filter;
+mod json;
 pub mod merge;
 pub mod request;
 
@@ -25,6 +26,7 @@ pub struct PollResponse {
     pub passed_over: u64,
     /// Shards that did not answer, ascending. Their part of the cursor did not move.
     pub failed_shards: Vec<ShardId>,
+    pub(crate) shards_asked: usize,
 }
 
 impl PollResponse {

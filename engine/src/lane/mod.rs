@@ -1,3 +1,13 @@
-//! The lane: the single-producer single-consumer way from one thread to one shard.
+//! The lane: the single-producer single-consumer way from one thread to one shard. The data path's unsafe code is here.
 
 pub(crate) mod record;
+mod ring;
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+use ring::{Full, LaneCounts};
+pub(crate) use ring::{LaneBudget, LaneConsumer, LaneProducer, Run, lane};
+
+/// A larger share of its lane than this many-th no event takes: beyond, it travels as a boxed block.
+pub(crate) const BOXED_FROM_LANE_SHARE: usize = 4;

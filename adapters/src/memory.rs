@@ -1,0 +1,313 @@
+//! The memory store: the embedded default. Batches become segments of an in-memory log, readable from any position
+//! until retention removes them.
+//!
+//! A batch that is nearly full becomes a segment as it is; a small one is copied behind the last segment, so that a
+//! trickle of events does not leave memory full of holes. Retention counts events exactly, and gives memory back a
+//! segment at a time. Nothing outlives the process: each bus has an incarnation of its own.
+
+use std::collections::VecDeque;
+use std::num::{NonZeroU16, NonZeroUsize};
+
+use engine::adapter::{Adapter, AdapterError, AdapterFactory, Outcome, ReadBlock, ReadRequest, ShardContext};
+use engine::batch::Batch;
+use engine::clock::Monotonic;
+use engine::config::{ConfigError, parse_section};
+use engine::event::Sequence;
+use engine::identity::random_word;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// How much a store keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Events a shard keeps, at least 1. Default 1,048,576.
+    pub events: NonZeroUsize,
+    /// Bytes of records the bus keeps, shared out evenly over its shards, at least 1. Default 256 MiB. The newest event
+    /// of a shard is kept whatever its size.
+    pub bytes: NonZeroUsize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetentionDocument {
+    retention_events: Option<NonZeroUsize>,
+    retention_bytes: Option<NonZeroUsize>,
+}
+
+impl Retention {
+    /// Parses the `memory` section.
+    pub fn parse(options: Value) -> Result<Retention, ConfigError> {
+        let document: RetentionDocument = parse_section("memory", options)?;
+        let default = Retention::default();
+        Ok(Retention {
+            events: document.retention_events.unwrap_or(default.events),
+            bytes: document.retention_bytes.unwrap_or(default.bytes),
+        })
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Retention {
+        const EVENTS: NonZeroUsize = NonZeroUsize::new(1 << 20).expect("not zero");
+        const BYTES: NonZeroUsize = NonZeroUsize::new(256 << 20).expect("not zero");
+        Retention { events: EVENTS, bytes: BYTES }
+    }
+}
+
+/// Makes the memory stores of one bus.
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryStores {
+    events_max: usize,
+    bytes_max: usize,
+    incarnation: u64,
+}
+
+impl MemoryStores {
+    /// Stores for a bus of `shards` shards.
+    pub fn new(retention: Retention, shards: NonZeroU16) -> MemoryStores {
+        MemoryStores {
+            events_max: retention.events.get(),
+            bytes_max: retention.bytes.get() / usize::from(shards.get()),
+            incarnation: random_word(),
+        }
+    }
+}
+
+impl AdapterFactory for MemoryStores {
+    fn tag(&self) -> &'static str {
+        "memory"
+    }
+
+    fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    fn open(&self, _: ShardContext) -> Result<Box<dyn Adapter>, AdapterError> {
+        Ok(Box::new(MemoryStore::new(self.events_max, self.bytes_max)))
+    }
+}
+
+/// One shard's log.
+struct MemoryStore {
+    segments: VecDeque<Batch>,
+    events: usize,
+    bytes: usize,
+    end: Sequence,
+    events_max: usize,
+    bytes_max: usize,
+    spare: Option<Batch>,
+    news: VecDeque<Outcome>,
+}
+
+impl MemoryStore {
+    fn new(events_max: usize, bytes_max: usize) -> MemoryStore {
+        MemoryStore {
+            segments: VecDeque::new(),
+            events: 0,
+            bytes: 0,
+            end: Sequence::FIRST,
+            events_max,
+            bytes_max,
+            spare: None,
+            news: VecDeque::new(),
+        }
+    }
+
+    /// Stores a batch. Returns memory that may be reused.
+    fn append(&mut self, batch: Batch) -> Option<Batch> {
+        self.events += batch.len();
+        self.bytes += batch.record_bytes();
+        self.end = batch.end();
+        let spent = if batch.record_bytes() >= batch.capacity_bytes() / 4 * 3 {
+            self.segments.push_back(batch);
+            self.spare.take()
+        } else {
+            self.copy_behind(&batch);
+            Some(batch)
+        };
+        self.retain();
+        spent
+    }
+
+    fn copy_behind(&mut self, batch: &Batch) {
+        let fits = |last: &Batch| {
+            last.end() == batch.first() && last.tail_bytes() + batch.record_bytes() <= last.capacity_bytes()
+        };
+        if !self.segments.back().is_some_and(fits) {
+            let mut segment = self.spare.take().unwrap_or_else(|| Batch::with_capacity(SEGMENT_BYTES, 0));
+            segment.number_from(batch.first());
+            self.segments.push_back(segment);
+        }
+        let last = self.segments.back_mut().expect("pushed above");
+        last.extend_from(batch, 0, usize::MAX, usize::MAX);
+    }
+
+    /// Removes the oldest events beyond the limits; the newest one stays.
+    fn retain(&mut self) {
+        while self.events > 1 && (self.events > self.events_max || self.bytes > self.bytes_max) {
+            let first = self.segments.front_mut().expect("there are events");
+            let excess = self.events.saturating_sub(self.events_max);
+            let (events, bytes) = first.evict(excess.clamp(1, self.events - 1));
+            self.events -= events;
+            self.bytes -= bytes;
+            if first.is_empty() {
+                let mut empty = self.segments.pop_front().expect("there is a first");
+                if empty.capacity_bytes() <= 2 * SEGMENT_BYTES {
+                    empty.clear();
+                    self.spare = Some(empty);
+                }
+            }
+        }
+    }
+
+    fn block(&self, request: ReadRequest) -> ReadBlock {
+        let Some(oldest) = self.segments.front().map(Batch::first) else { return ReadBlock::default() };
+        let wanted = request.after.map_or(oldest, |after| after.advanced_by(1));
+        let from = wanted.max(oldest);
+        let mut batch = Batch::default();
+        batch.number_from(from);
+        let mut index = self.segments.partition_point(|segment| segment.end() <= from);
+        while let Some(segment) = self.segments.get(index) {
+            let (events_left, bytes_left) =
+                (request.events_max - batch.len(), request.bytes_max.saturating_sub(batch.record_bytes()));
+            if segment.first() > batch.end() && !batch.is_empty() || events_left == 0 || bytes_left == 0 {
+                break;
+            }
+            if batch.is_empty() {
+                batch.number_from(segment.first().max(from));
+                batch.reserve(
+                    request.bytes_max.min(segment.record_bytes()),
+                    request.events_max.min(segment.len()),
+                );
+            }
+            let skip = batch.end().0.saturating_sub(segment.first().0) as usize;
+            let taken = batch.extend_from(segment, skip, events_left, bytes_left);
+            if skip + taken < segment.len() {
+                break;
+            }
+            index += 1;
+        }
+        let end = if batch.is_empty() { wanted.max(self.end) } else { batch.end() };
+        ReadBlock {
+            skipped: from.0 - wanted.0,
+            through: (!batch.is_empty()).then(|| Sequence(batch.end().0 - 1)),
+            more: end < self.end,
+            passed_over: 0,
+            batch,
+        }
+    }
+}
+
+impl Adapter for MemoryStore {
+    fn ready(&self) -> bool {
+        true
+    }
+
+    fn submit(&mut self, batch: Batch, _: Monotonic) {
+        let spent = self.append(batch);
+        self.news.push_back(Outcome::Stored { spent });
+    }
+
+    fn outcome(&mut self, _: Monotonic) -> Option<Outcome> {
+        self.news.pop_front()
+    }
+
+    fn cancel(&mut self, _: Monotonic) -> Option<Batch> {
+        None
+    }
+
+    fn read(&mut self, ticket: u64, request: ReadRequest, _: Monotonic) {
+        self.news.push_back(Outcome::Read { ticket, result: Ok(self.block(request)) });
+    }
+
+    fn sync(&mut self, ticket: u64, _: Monotonic) {
+        self.news.push_back(Outcome::Synced { ticket, result: Ok(()) });
+    }
+}
+
+/// Memory of a segment that small batches are gathered in.
+const SEGMENT_BYTES: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::event::EventFlags;
+
+    fn store(events_max: usize, bytes_max: usize) -> MemoryStore {
+        MemoryStore::new(events_max, bytes_max)
+    }
+
+    /// Stores events whose payloads are their sequences.
+    fn append(store: &mut MemoryStore, count: u64) {
+        let mut batch = Batch::default();
+        batch.number_from(store.end);
+        for sequence in store.end.0..store.end.0 + count {
+            batch.push(sequence, 0, EventFlags::NONE, &sequence.to_le_bytes());
+        }
+        store.append(batch);
+    }
+
+    fn read(store: &MemoryStore, after: Option<u64>, events_max: usize) -> (Vec<u64>, ReadBlock) {
+        let block =
+            store.block(ReadRequest { after: after.map(Sequence), events_max, bytes_max: usize::MAX });
+        let payloads = block.batch.events().map(|event| {
+            assert_eq!(event.payload, event.sequence.0.to_le_bytes());
+            event.sequence.0
+        });
+        (payloads.collect(), block.clone())
+    }
+
+    #[test]
+    fn reading_from_any_position_returns_what_follows() {
+        let mut store = store(10_000, usize::MAX);
+        for count in [1, 5, 3_000, 2, 4_000, 1] {
+            append(&mut store, count);
+        }
+        for after in [None, Some(0), Some(1), Some(6), Some(3_005), Some(3_006), Some(7_008)] {
+            let (events, block) = read(&store, after, 10_000);
+            let expected: Vec<u64> = (after.unwrap_or(0) + 1..=7_009).collect();
+            assert_eq!(events, expected, "after {after:?}");
+            assert_eq!((block.more, block.skipped), (false, 0));
+            assert_eq!(block.through, Some(Sequence(7_009)));
+        }
+    }
+
+    #[test]
+    fn a_limit_says_that_there_is_more_only_when_there_is() {
+        let mut store = store(100, usize::MAX);
+        append(&mut store, 10);
+        assert!(read(&store, None, 9).1.more);
+        assert!(!read(&store, None, 10).1.more);
+        let (events, block) = read(&store, Some(10), 5);
+        assert_eq!((events.len(), block.more, block.through), (0, false, None));
+    }
+
+    #[test]
+    fn retention_is_exact_and_counted() {
+        let mut store = store(100, usize::MAX);
+        for _ in 0..50 {
+            append(&mut store, 7);
+        }
+        assert_eq!(store.events, 100);
+        let (events, block) = read(&store, Some(200), 1_000);
+        assert_eq!(events, (251..=350).collect::<Vec<u64>>());
+        assert_eq!(block.skipped, 50);
+    }
+
+    #[test]
+    fn the_newest_event_is_kept_whatever_its_size() {
+        let mut store = store(100, 10);
+        append(&mut store, 3);
+        assert_eq!(read(&store, None, 10).0, [3]);
+    }
+
+    #[test]
+    fn memory_follows_what_is_retained() {
+        let mut store = store(1_000, usize::MAX);
+        for _ in 0..10_000 {
+            append(&mut store, 3);
+        }
+        let held: usize = store.segments.iter().map(Batch::capacity_bytes).sum();
+        assert!(held <= 1_000 * 32 + 2 * SEGMENT_BYTES, "{held} bytes for 1,000 small events");
+    }
+}

@@ -1,0 +1,68 @@
+//! The store that keeps nothing: every batch is acknowledged at once, and there is nothing to read. For measuring what
+//! the bus itself costs.
+
+use std::collections::VecDeque;
+
+use engine::adapter::{Adapter, AdapterError, AdapterFactory, Outcome, ReadBlock, ReadRequest, ShardContext};
+use engine::batch::Batch;
+use engine::clock::Monotonic;
+use engine::config::{ConfigError, parse_section};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Makes stores that keep nothing. There are no options.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoopStores {}
+
+impl NoopStores {
+    /// Refuses any option.
+    pub fn parse(options: Value) -> Result<NoopStores, ConfigError> {
+        parse_section("noop", options)
+    }
+}
+
+impl AdapterFactory for NoopStores {
+    fn tag(&self) -> &'static str {
+        "noop"
+    }
+
+    fn incarnation(&self) -> u64 {
+        0
+    }
+
+    fn open(&self, _: ShardContext) -> Result<Box<dyn Adapter>, AdapterError> {
+        Ok(Box::new(Noop::default()))
+    }
+}
+
+#[derive(Default)]
+struct Noop {
+    news: VecDeque<Outcome>,
+}
+
+impl Adapter for Noop {
+    fn ready(&self) -> bool {
+        true
+    }
+
+    fn submit(&mut self, batch: Batch, _: Monotonic) {
+        self.news.push_back(Outcome::Stored { spent: Some(batch) });
+    }
+
+    fn outcome(&mut self, _: Monotonic) -> Option<Outcome> {
+        self.news.pop_front()
+    }
+
+    fn cancel(&mut self, _: Monotonic) -> Option<Batch> {
+        None
+    }
+
+    fn read(&mut self, ticket: u64, _: ReadRequest, _: Monotonic) {
+        self.news.push_back(Outcome::Read { ticket, result: Ok(ReadBlock::default()) });
+    }
+
+    fn sync(&mut self, ticket: u64, _: Monotonic) {
+        self.news.push_back(Outcome::Synced { ticket, result: Ok(()) });
+    }
+}

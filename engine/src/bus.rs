@@ -1,0 +1,433 @@
+//! The bus: starts the shards, answers everything that is not publishing, and ends them.
+//!
+//! A control call runs on its caller's thread: it posts a request to the shards' mailboxes, spins a few microseconds
+//! and sleeps until they have answered. It never enters an executor.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use crate::adapter::{AdapterError, AdapterFactory};
+use crate::bridge;
+use crate::clock::Monotonic;
+use crate::config::{Config, ConfigError};
+use crate::consume::PollResponse;
+use crate::consume::cursor::{CursorError, Store};
+use crate::consume::merge::{Merge, MergeError};
+use crate::consume::request::PollRequest;
+use crate::cores::Placement;
+use crate::counters::ShardStats;
+use crate::event::ShardId;
+use crate::executor::{self, Seat, SpawnError};
+use crate::identity::Identity;
+use crate::platform::{self, PlatformError};
+use crate::port::{Closed, Mail, Port};
+use crate::producer::Producer;
+use crate::shared::Shared;
+use crate::sync::Ordering;
+
+/// A running bus. Every method may be called from any thread at any time.
+pub struct Bus {
+    shared: Arc<Shared>,
+    store: Store,
+    life: Mutex<Life>,
+    ended: Condvar,
+}
+
+/// Where the bus is between start and end.
+enum Life {
+    Running(Threads),
+    Ending,
+    Ended,
+}
+
+/// What is to be joined.
+struct Threads {
+    shards: Vec<JoinHandle<()>>,
+    bridge: JoinHandle<()>,
+    _identity: Identity,
+}
+
+/// Why a bus did not start. Nothing of it is left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot be carried out on this machine. For the operator.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// The kernel lacks or forbids something. For the operator.
+    #[error("{0}")]
+    Platform(#[from] PlatformError),
+    /// A shard's store did not open.
+    #[error("{0}")]
+    Store(AdapterError),
+    /// A thread or an executor could not be made: a limit of the process. For the operator.
+    #[error("shard {shard} did not start: {reason}")]
+    Shard {
+        /// The shard.
+        shard: ShardId,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// Why a poll has no answer. Nothing is lost: the cursor that was given still holds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PollError {
+    /// The cursor is not one of this bus's. Final.
+    #[error("{0}")]
+    Cursor(#[from] CursorError),
+    /// The request names a shard that is not there. Final.
+    #[error("{0}")]
+    Request(#[from] MergeError),
+    /// No shard answered in time. Retry.
+    #[error("no shard answered")]
+    Unanswered,
+    /// The bus is shutting down. Final.
+    #[error("the bus is shutting down")]
+    ShuttingDown,
+    /// A shard has panicked. Final.
+    #[error("a shard of the bus has failed")]
+    Failed,
+}
+
+/// Why a flush does not vouch for everything before it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FlushError {
+    /// `flush_timeout_ms` passed first; what was not stored yet may still be. Retry.
+    #[error("not everything was stored within flush_timeout_ms")]
+    Timeout,
+    /// Events were refused for good since the last flush, or the sync failed. They are counted as dropped.
+    #[error("the store refused {refused} events{}", .sync.as_ref().map(|error| format!(" and did not sync: {error}")).unwrap_or_default())]
+    Adapter {
+        /// How many.
+        refused: u64,
+        /// Why the sync failed, if it did.
+        sync: Option<AdapterError>,
+    },
+    /// The bus is shutting down. Final.
+    #[error("the bus is shutting down")]
+    ShuttingDown,
+    /// A shard has panicked. Final.
+    #[error("a shard of the bus has failed")]
+    Failed,
+}
+
+/// The bus was already shut down, or another thread has just done it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the bus was shut down already")]
+pub struct AlreadyShutDown;
+
+/// What the shards have counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// One snapshot per shard, each consistent in itself.
+    pub shards: Vec<ShardStats>,
+    /// Times the bridge found a shard standing still though it had not said that it sleeps, and rang it.
+    pub stalls: u64,
+    /// Bytes that the lanes take.
+    pub lanes_bytes: u64,
+    /// Whether several shards share a CPU, because there are more shards than allowed CPUs.
+    pub cores_shared: bool,
+}
+
+impl Stats {
+    /// The sum over all shards.
+    pub fn total(&self) -> ShardStats {
+        self.shards.iter().fold(ShardStats::default(), |mut sum, shard| {
+            sum.add(shard);
+            sum
+        })
+    }
+}
+
+impl Bus {
+    /// Starts a bus whose shards store into what `stores` opens for them.
+    ///
+    /// Makes one thread per shard (`net-shard-N`), its executor's blocking helper, and `net-bridge`. Returns when
+    /// every shard runs.
+    pub fn start(config: Config, stores: Box<dyn AdapterFactory>) -> Result<Bus, StartError> {
+        let placement = Placement::new(config.num_shards.get(), &config.cores)
+            .map_err(|cpu| ConfigError::new("cores", format!("CPU {cpu} is not among the allowed ones")))?;
+        platform::check()?;
+        let identity = match &config.producer_nonce_path {
+            None => Identity::random(),
+            Some(path) => Identity::load(path)
+                .map_err(|error| ConfigError::new("producer_nonce_path", error.to_string()))?,
+        };
+        let store = Store { tag: stores.tag(), incarnation: stores.incarnation() };
+        let stores: Arc<dyn AdapterFactory> = Arc::from(stores);
+        let (shared, inboxes) = Shared::new(config, placement.allowed, placement.shared);
+        let (started, answers) = bounded(inboxes.len());
+        let mut shards = Vec::with_capacity(inboxes.len());
+        for ((id, inbox), core) in shared.shard_ids().zip(inboxes).zip(placement.cores) {
+            let seat = Seat {
+                id,
+                core,
+                shared: Arc::clone(&shared),
+                inbox,
+                stores: Arc::clone(&stores),
+                nonce: identity.nonce,
+                started: started.clone(),
+            };
+            match executor::spawn(seat) {
+                Ok(thread) => shards.push(thread),
+                Err(error) => {
+                    let reason = error.to_string();
+                    return Err(abandon(&shared, shards, StartError::Shard { shard: id, reason }));
+                }
+            }
+        }
+        for shard in shared.shard_ids() {
+            let error = match answers.recv() {
+                Ok(Ok(())) => continue,
+                Ok(Err(SpawnError::Adapter(error))) => StartError::Store(error),
+                Ok(Err(SpawnError::Executor(reason))) => StartError::Shard { shard, reason },
+                Err(_) => StartError::Shard { shard, reason: "the shard's thread ended".to_owned() },
+            };
+            return Err(abandon(&shared, shards, error));
+        }
+        let bridge = match bridge::spawn(Arc::clone(&shared)) {
+            Ok(bridge) => bridge,
+            Err(error) => {
+                let reason = error.to_string();
+                return Err(abandon(&shared, shards, StartError::Shard { shard: ShardId(0), reason }));
+            }
+        };
+        let life = Mutex::new(Life::Running(Threads { shards, bridge, _identity: identity }));
+        Ok(Bus { shared, store, life, ended: Condvar::new() })
+    }
+
+    /// A way in for one thread. Its lanes are made when it first publishes to a shard.
+    pub fn producer(&self) -> Producer {
+        Producer::new(Arc::clone(&self.shared))
+    }
+
+    /// Number of shards.
+    pub fn num_shards(&self) -> u16 {
+        self.shared.shards()
+    }
+
+    /// Whether a shutdown has begun.
+    pub fn is_closing(&self) -> bool {
+        self.shared.is_closing()
+    }
+
+    /// Reads stored events. Examines a bounded number of events a shard, waits `adapter_timeout_ms` for a shard, and
+    /// filters on the calling thread.
+    pub fn poll(&self, request: &PollRequest) -> Result<PollResponse, PollError> {
+        self.check().map_err(|ended| ended.or(PollError::ShuttingDown, PollError::Failed))?;
+        let mut merge = Merge::new(request, self.store, self.shared.shards())?;
+        loop {
+            let fetches = merge.fetches();
+            if fetches.is_empty() {
+                break;
+            }
+            let (answer, answers) = bounded(fetches.len());
+            let deadline = self.deadline(self.shared.config.adapter_timeout);
+            let asked: Vec<ShardId> = fetches.iter().map(|&(shard, _)| shard).collect();
+            for (shard, request) in fetches {
+                let answer = answer.clone();
+                let _ = self.shared.port(shard).post(Mail::Read { request, answer });
+            }
+            drop(answer);
+            let mut blocks = self.gather(&answers, asked.len(), deadline);
+            for shard in asked {
+                let at = blocks.iter().position(|(answered, _)| *answered == shard);
+                let block = at.map(|at| blocks.swap_remove(at).1);
+                merge.absorb(shard, block.and_then(Result::ok));
+            }
+        }
+        let response = merge.finish();
+        if response.failed_shards.is_empty() || response.failed_shards.len() < response.shards_asked {
+            return Ok(response);
+        }
+        self.check().map_err(|ended| ended.or(PollError::ShuttingDown, PollError::Failed))?;
+        Err(PollError::Unanswered)
+    }
+
+    /// Waits until everything that was accepted before this call is stored, and synced where the store can. Events
+    /// published meanwhile neither satisfy nor delay it.
+    pub fn flush(&self) -> Result<(), FlushError> {
+        self.check().map_err(|ended| ended.or(FlushError::ShuttingDown, FlushError::Failed))?;
+        let deadline = self.deadline(self.shared.config.flush_timeout);
+        let flushed = self.ask_all(deadline, |answer| Mail::Flush { deadline, answer });
+        if flushed.len() < self.shared.ports.len() {
+            self.check().map_err(|ended| ended.or(FlushError::ShuttingDown, FlushError::Failed))?;
+            return Err(FlushError::Timeout);
+        }
+        let refused = flushed.iter().map(|(_, flushed)| flushed.refused).sum();
+        let sync = flushed.into_iter().find_map(|(_, flushed)| flushed.synced.err());
+        if refused > 0 || sync.is_some() {
+            return Err(FlushError::Adapter { refused, sync });
+        }
+        Ok(())
+    }
+
+    /// What the shards have counted: everything accepted before this call is in it. Of a shard that does not answer
+    /// within 100 ms it is the last snapshot.
+    pub fn stats(&self) -> Stats {
+        let mut shards: Vec<ShardStats> = self.shared.ports.iter().map(|port| port.board.read()).collect();
+        let deadline = self.deadline(STATS_WAIT);
+        for (shard, stats) in self.ask_all(deadline, |answer| Mail::Stats { answer }) {
+            shards[shard.index()] = stats;
+        }
+        Stats {
+            shards,
+            stalls: self.shared.stalls.load(Ordering::Relaxed),
+            lanes_bytes: self.shared.lane_budget.bytes(),
+            cores_shared: self.shared.cores_shared,
+        }
+    }
+
+    /// Takes no more events, stores what was accepted, and stops, within `within` (`shutdown_timeout_ms` if `None`).
+    /// Returns how many accepted events were not stored by then. One caller ends the bus; those that come meanwhile
+    /// return when it has ended.
+    pub fn shutdown(&self, within: Option<Duration>) -> Result<u64, AlreadyShutDown> {
+        let threads = {
+            let mut life = self.life();
+            match std::mem::replace(&mut *life, Life::Ending) {
+                Life::Running(threads) => threads,
+                Life::Ended => {
+                    *life = Life::Ended;
+                    return Err(AlreadyShutDown);
+                }
+                Life::Ending => {
+                    let ending = |life: &mut Life| !matches!(life, Life::Ended);
+                    drop(self.ended.wait_while(life, ending).unwrap_or_else(PoisonError::into_inner));
+                    return Err(AlreadyShutDown);
+                }
+            }
+        };
+        self.shared.start_closing();
+        let deadline = self.deadline(within.unwrap_or(self.shared.config.shutdown_timeout));
+        let not_stored = close(&self.shared, threads.shards, deadline);
+        self.shared.bridge().stop();
+        // The bridge's thread has nothing to report; a panic of its own changes nothing here.
+        let _ = threads.bridge.join();
+        *self.life() = Life::Ended;
+        self.ended.notify_all();
+        Ok(not_stored)
+    }
+
+    /// Posts a request to every shard and gathers the answers that come in time.
+    fn ask_all<T>(
+        &self,
+        deadline: Monotonic,
+        mail: impl Fn(Sender<(ShardId, T)>) -> Mail,
+    ) -> Vec<(ShardId, T)> {
+        let (answer, answers) = bounded(self.shared.ports.len());
+        let posted = self.shared.ports.iter().filter(|port| port.post(mail(answer.clone())).is_ok()).count();
+        drop(answer);
+        self.gather(&answers, posted, deadline)
+    }
+
+    fn gather<T>(
+        &self,
+        answers: &Receiver<(ShardId, T)>,
+        count: usize,
+        deadline: Monotonic,
+    ) -> Vec<(ShardId, T)> {
+        gather(&self.shared, answers, count, deadline)
+    }
+
+    fn deadline(&self, wait: Duration) -> Monotonic {
+        self.shared.clock.now().after(wait)
+    }
+
+    fn check(&self) -> Result<(), Ended> {
+        if self.shared.is_failed() {
+            return Err(Ended::Failed);
+        }
+        if self.shared.is_closing() { Err(Ended::ShuttingDown) } else { Ok(()) }
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        // Whoever wants to know what was not stored calls `shutdown` first.
+        let _ = self.shutdown(None);
+    }
+}
+
+/// How a bus came to answer nothing any more.
+enum Ended {
+    ShuttingDown,
+    Failed,
+}
+
+impl Ended {
+    fn or<E>(self, shutting_down: E, failed: E) -> E {
+        match self {
+            Ended::ShuttingDown => shutting_down,
+            Ended::Failed => failed,
+        }
+    }
+}
+
+/// Takes `count` answers, or those that come before `deadline` or before no more can come.
+fn gather<T>(
+    shared: &Shared,
+    answers: &Receiver<(ShardId, T)>,
+    count: usize,
+    deadline: Monotonic,
+) -> Vec<(ShardId, T)> {
+    let mut gathered = Vec::with_capacity(count);
+    let spin_until = shared.clock.now().after(SPIN_FOR_ANSWER);
+    while gathered.len() < count {
+        if let Ok(answer) = answers.try_recv() {
+            gathered.push(answer);
+            continue;
+        }
+        let now = shared.clock.now();
+        if now < spin_until {
+            std::hint::spin_loop();
+            continue;
+        }
+        match answers.recv_deadline(Instant::now() + deadline.since(now)) {
+            Ok(answer) => gathered.push(answer),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    gathered
+}
+
+/// Closes every shard and joins those that end in time. Returns how many accepted events were not stored.
+fn close(shared: &Shared, threads: Vec<JoinHandle<()>>, deadline: Monotonic) -> u64 {
+    let (answer, answers) = bounded(shared.ports.len());
+    let post = |port: &&Port| port.post(Mail::Close { deadline, answer: answer.clone() }) != Err(Closed);
+    let posted = shared.ports.iter().filter(post).count();
+    drop(answer);
+    let ended = gather(shared, &answers, posted, deadline.after(CLOSE_GRACE));
+    let mut not_stored = 0;
+    for (shard, thread) in shared.shard_ids().zip(threads) {
+        if let Some((_, left)) = ended.iter().find(|(answered, _)| *answered == shard) {
+            not_stored += left;
+            // The shard has answered, so its thread is past everything that could panic or wait.
+            let _ = thread.join();
+        } else {
+            // A shard that hangs in its adapter keeps its thread; what it holds was not stored.
+            not_stored += shared.port(shard).board.read().pending_events;
+        }
+    }
+    not_stored
+}
+
+/// Ends the shards of a bus that did not start.
+fn abandon(shared: &Shared, threads: Vec<JoinHandle<()>>, error: StartError) -> StartError {
+    shared.start_closing();
+    close(shared, threads, shared.clock.now());
+    error
+}
+
+/// How long a caller looks for an answer before it sleeps.
+const SPIN_FOR_ANSWER: Duration = Duration::from_micros(5);
+/// How long statistics wait for a shard before they take its last snapshot.
+const STATS_WAIT: Duration = Duration::from_millis(100);
+/// How much longer than its deadline a shutdown waits for a shard to say what it gave up.
+const CLOSE_GRACE: Duration = Duration::from_millis(500);

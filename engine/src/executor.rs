@@ -1,0 +1,214 @@
+//! The executor: a shard's thread, its glommio executor, and what it does when there is nothing to do. The only file
+//! of this crate that names glommio.
+//!
+//! Two properties of the runtime shape it. A preempt timer that fires between polling for I/O and running tasks makes
+//! the executor park for ever with runnable tasks, so no timer here ever fires: preemption and latency are an hour.
+//! And while a task stays runnable, requests are not submitted and completions are not seen unless a pass over the
+//! reactor is forced, so the loop forces one after it queued requests and every [`PASS_PERIOD`] while any are
+//! outstanding. A shard that is parked hears everything.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+use glommio::timer::Timer;
+use glommio::{Latency, LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement, Shares};
+
+use crate::adapter::{AdapterError, AdapterFactory, Notify, ShardContext};
+use crate::clock::Monotonic;
+use crate::config::Idle;
+use crate::event::ShardId;
+use crate::os;
+use crate::port::Mail;
+use crate::shard::Shard;
+use crate::shared::Shared;
+use crate::sync::Ordering;
+
+/// Why a shard did not start.
+#[derive(Debug)]
+pub(crate) enum SpawnError {
+    /// Its executor could not be made.
+    Executor(String),
+    /// Its store could not be opened.
+    Adapter(AdapterError),
+}
+
+/// What a shard's thread is started with.
+pub(crate) struct Seat {
+    pub(crate) id: ShardId,
+    pub(crate) core: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) inbox: Receiver<Mail>,
+    pub(crate) stores: Arc<dyn AdapterFactory>,
+    pub(crate) nonce: u64,
+    /// Told once whether the shard runs.
+    pub(crate) started: Sender<Result<(), SpawnError>>,
+}
+
+/// Starts the thread of one shard, named `net-shard-N`, pinned, with every signal blocked.
+pub(crate) fn spawn(seat: Seat) -> io::Result<JoinHandle<()>> {
+    let builder = thread::Builder::new().name(format!("net-shard-{}", seat.id));
+    os::with_signals_blocked(|| builder.spawn(move || run(seat)))
+}
+
+fn run(seat: Seat) {
+    let (shared, id) = (Arc::clone(&seat.shared), seat.id);
+    let started = seat.started.clone();
+    if catch_unwind(AssertUnwindSafe(|| start(seat))).is_err() {
+        shared.fail();
+        shared.port(id).close_arrivals();
+        drop(shared.port(id).take_arrivals());
+        // Only heard when the panic came before the shard ran.
+        let _ = started.try_send(Err(SpawnError::Executor("the shard's thread panicked".to_owned())));
+    }
+}
+
+fn start(seat: Seat) {
+    match executor(seat.core) {
+        Err(error) => drop(seat.started.try_send(Err(SpawnError::Executor(error)))),
+        Ok(executor) => executor.run(async move {
+            let queue =
+                glommio::executor().create_task_queue(Shares::default(), Latency::Matters(NEVER), "shard");
+            let shard =
+                glommio::spawn_local_into(open_and_drive(seat), queue).expect("the queue was made above");
+            shard.await;
+        }),
+    }
+}
+
+fn executor(core: usize) -> Result<LocalExecutor, String> {
+    LocalExecutorBuilder::new(Placement::Fixed(core))
+        .preempt_timer(NEVER)
+        .io_memory(IO_MEMORY_BYTES)
+        .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
+        .make()
+        .map_err(|error| error.to_string())
+}
+
+async fn open_and_drive(seat: Seat) {
+    let Seat { id, shared, inbox, stores, nonce, started, .. } = seat;
+    shared.port(id).thread.store(os::thread_id(), Ordering::Relaxed);
+    let notify = Notify(Arc::clone(&shared.port(id).doorbell));
+    match stores.open(ShardContext { shard: id, shards: shared.shards(), nonce, notify }) {
+        Err(error) => drop(started.try_send(Err(SpawnError::Adapter(error)))),
+        Ok(adapter) => {
+            let shard = Shard::new(id, Arc::clone(&shared), inbox, adapter);
+            let _ = started.try_send(Ok(()));
+            drive(shard, &shared, id).await;
+        }
+    }
+}
+
+/// The loop: rounds while there is work, then what the idle policy says.
+async fn drive(mut shard: Shard, shared: &Shared, id: ShardId) {
+    let doorbell = &shared.port(id).doorbell;
+    let mut idle_since = None;
+    let mut passed_at = Monotonic(0);
+    let mut trickle = 0;
+    loop {
+        let now = shared.clock.now();
+        doorbell.count_beat();
+        let round = shard.round(now);
+        if round.finished {
+            return;
+        }
+        if shard.is_outstanding() && (round.submitted || now.since(passed_at) >= PASS_PERIOD) {
+            glommio::executor().yield_task_queue_now().await;
+            reactor_pass().await;
+            passed_at = shared.clock.now();
+        }
+        if round.work > 0 {
+            idle_since = None;
+            trickle = if round.work < TRICKLE_EVENTS { trickle + 1 } else { 0 };
+            if trickle > 1 {
+                // A producer is streaming faster than a round ends. Looking again at once would fight it for the
+                // lane's cache line; a moment later there is more to read at once.
+                (0..TRICKLE_PAUSES).for_each(|_| std::hint::spin_loop());
+            }
+            continue;
+        }
+        trickle = 0;
+        let since = *idle_since.get_or_insert(now);
+        if now.since(since) < spin_budget(shared) {
+            std::hint::spin_loop();
+            continue;
+        }
+        idle_since = None;
+        shard.rest(now);
+        park(&shard, shared, id).await;
+        shared.bridge().ring();
+    }
+}
+
+/// How long a shard looks for work before it sleeps.
+fn spin_budget(shared: &Shared) -> Duration {
+    match shared.config.idle {
+        Idle::Park => Duration::ZERO,
+        _ if !shared.may_spin() => Duration::ZERO,
+        Idle::Adaptive => shared.config.spin,
+        Idle::Spin => NEVER,
+    }
+}
+
+/// Sleeps until somebody rings or something is due.
+async fn park(shard: &Shard, shared: &Shared, id: ShardId) {
+    let doorbell = &shared.port(id).doorbell;
+    let now = shared.clock.now();
+    let mut timer = match shard.due() {
+        Some(due) if due <= now => return,
+        due => due.map(|due| Timer::new(due.since(now))),
+    };
+    let mut asleep = false;
+    poll_fn(|context| {
+        if asleep {
+            return Poll::Ready(());
+        }
+        doorbell.park(context.waker());
+        if shard.has_work() {
+            return Poll::Ready(());
+        }
+        asleep = true;
+        match &mut timer {
+            Some(timer) => Pin::new(timer).poll(context).map(drop),
+            None => Poll::Pending,
+        }
+    })
+    .await;
+    doorbell.unpark();
+}
+
+/// Makes the executor go round once: submit, reap, fire timers, hear wakes. A timer that is due by the time the
+/// executor looks keeps it from sleeping.
+fn reactor_pass() -> impl Future<Output = ()> {
+    let mut timer = Timer::new(PASS_TIMER);
+    let due = Instant::now() + PASS_TIMER + Duration::from_nanos(50);
+    let mut first = true;
+    poll_fn(move |context| {
+        let ready = Pin::new(&mut timer).poll(context);
+        if first && ready.is_pending() {
+            first = false;
+            while Instant::now() < due {
+                std::hint::spin_loop();
+            }
+        }
+        ready.map(drop)
+    })
+}
+
+/// Longer than any bus runs without a pass over its reactor.
+const NEVER: Duration = Duration::from_secs(3_600);
+/// How often the loop looks for completions while requests are outstanding. A pass takes about 5 µs.
+const PASS_PERIOD: Duration = Duration::from_micros(30);
+const PASS_TIMER: Duration = Duration::from_nanos(400);
+/// Registered with the kernel for each executor; the default of 10 MiB exceeds common memlock limits.
+const IO_MEMORY_BYTES: usize = 1 << 20;
+/// Fewer events than this in two rounds running are a trickle.
+const TRICKLE_EVENTS: usize = 32;
+/// Processor pauses between the rounds of a trickle.
+const TRICKLE_PAUSES: u32 = 32;

@@ -1,0 +1,189 @@
+//! The lane as its two ends see it, and under two threads.
+
+use std::sync::Arc;
+use std::thread;
+
+use super::record::{HEADER_BYTES, Header};
+use super::*;
+
+fn ring(bytes: usize) -> (LaneProducer, LaneConsumer, Arc<LaneBudget>) {
+    let budget = Arc::new(LaneBudget::new(1 << 20));
+    let (producer, consumer) = lane(bytes, &budget).expect("within the budget");
+    (producer, consumer, budget)
+}
+
+fn header(payload: &[u8]) -> Header {
+    Header { payload_bytes: payload.len() as u32, flags: 0, timestamp_ns: 7, hash: 9 }
+}
+
+fn push(producer: &mut LaneProducer, payload: &[u8]) -> Result<(), Full> {
+    producer.push(header(payload), payload)
+}
+
+/// Reads everything there is, payload by payload.
+fn pop_all(consumer: &mut LaneConsumer) -> Vec<Vec<u8>> {
+    let (mut payloads, mut lengths) = (Vec::new(), Vec::new());
+    loop {
+        match consumer.next_run(usize::MAX, usize::MAX, &mut lengths) {
+            None => break,
+            Some(Run::Boxed(_, block)) => payloads.push(block.into_vec()),
+            Some(Run::Records(mut run)) => {
+                for length in lengths.drain(..) {
+                    let payload_bytes = Header::of(run).payload_bytes as usize;
+                    payloads.push(run[HEADER_BYTES..HEADER_BYTES + payload_bytes].to_vec());
+                    run = &run[length as usize..];
+                }
+            }
+        }
+        consumer.release();
+    }
+    payloads
+}
+
+#[test]
+fn nothing_is_readable_before_it_is_published() {
+    let (mut producer, mut consumer, _) = ring(4096);
+    push(&mut producer, b"a").expect("room");
+    assert!(pop_all(&mut consumer).is_empty());
+    producer.publish();
+    assert_eq!(pop_all(&mut consumer), [b"a"]);
+}
+
+#[test]
+fn records_of_every_length_survive_the_wrap() {
+    let (mut producer, mut consumer, _) = ring(4096);
+    for round in 0..2_000usize {
+        let payload = vec![round as u8; round * 7 % 1000];
+        push(&mut producer, &payload).expect("the ring is empty");
+        producer.publish();
+        assert_eq!(pop_all(&mut consumer), [payload]);
+    }
+}
+
+#[test]
+fn a_full_lane_refuses_and_takes_again_after_a_release() {
+    let (mut producer, mut consumer, _) = ring(4096);
+    let mut pushed = 0;
+    while push(&mut producer, &[1; 100]).is_ok() {
+        pushed += 1;
+    }
+    producer.publish();
+    assert_eq!(pushed, 4096 / 128);
+    assert_eq!(push(&mut producer, b""), Err(Full));
+    assert_eq!(pop_all(&mut consumer).len(), pushed);
+    assert_eq!(push(&mut producer, b""), Ok(()));
+}
+
+#[test]
+fn a_run_keeps_to_its_limits_but_takes_one() {
+    let (mut producer, mut consumer, _) = ring(4096);
+    for _ in 0..6 {
+        push(&mut producer, &[0; 8]).expect("room");
+    }
+    producer.publish();
+    let mut lengths = Vec::new();
+    consumer.next_run(usize::MAX, 1, &mut lengths);
+    assert_eq!(lengths, [32]);
+    lengths.clear();
+    consumer.next_run(2, usize::MAX, &mut lengths);
+    assert_eq!(lengths, [32, 32]);
+    lengths.clear();
+    consumer.next_run(usize::MAX, 64, &mut lengths);
+    assert_eq!(lengths, [32, 32]);
+}
+
+#[test]
+fn boxed_events_keep_their_place_and_are_charged() {
+    let (mut producer, mut consumer, budget) = ring(4096);
+    let large = vec![5u8; 100_000];
+    push(&mut producer, b"before").expect("room");
+    producer.push_boxed(header(&large), &large).expect("nothing else is on its way");
+    assert_eq!(producer.push_boxed(header(&large), &large), Err(Full));
+    push(&mut producer, b"after").expect("room");
+    producer.publish();
+    assert_eq!(budget.bytes(), 4096 + 100_000);
+    assert_eq!(pop_all(&mut consumer), [b"before".to_vec(), large.clone(), b"after".to_vec()]);
+    assert_eq!(budget.bytes(), 4096);
+    producer.push_boxed(header(&large), &large).expect("the first was read");
+}
+
+#[test]
+fn a_lane_beyond_the_budget_is_not_made() {
+    let budget = Arc::new(LaneBudget::new(6_000));
+    let first = lane(4096, &budget);
+    assert!(first.is_some() && lane(4096, &budget).is_none());
+    drop(first);
+    assert!(lane(4096, &budget).is_some());
+}
+
+#[test]
+fn unread_blocks_are_freed_with_the_lane() {
+    let (mut producer, consumer, budget) = ring(4096);
+    producer.push_boxed(header(&[1; 5000]), &[1; 5000]).expect("room");
+    drop(consumer);
+    drop(producer);
+    assert_eq!(budget.bytes(), 0);
+}
+
+#[test]
+fn a_closed_lane_refuses_and_says_when_it_is_quiet() {
+    let (mut producer, consumer, _) = ring(4096);
+    assert!(producer.enter());
+    consumer.close();
+    assert!(!consumer.is_quiescent(), "a publication is under way");
+    push(&mut producer, b"last").expect("room");
+    producer.publish();
+    producer.leave();
+    assert!(consumer.is_quiescent() && !consumer.is_empty());
+    assert!(!producer.enter());
+}
+
+#[test]
+fn counts_cover_pushed_read_dropped_and_refused() {
+    let (mut producer, mut consumer, _) = ring(4096);
+    push(&mut producer, b"a").expect("room");
+    producer.publish();
+    producer.count_dropped();
+    producer.count_refused();
+    assert_eq!(consumer.counts(), LaneCounts { pushed: 1, popped: 0, dropped: 1, refused: 1 });
+    pop_all(&mut consumer);
+    assert_eq!(consumer.counts().popped, 1);
+}
+
+#[test]
+fn two_threads_hand_over_every_byte_in_order() {
+    let (mut producer, mut consumer, _) = ring(4096);
+    let events = 200_000u64;
+    let writer = thread::spawn(move || {
+        for number in 0..events {
+            let mut payload = number.to_le_bytes().to_vec();
+            payload.resize(8 + (number as usize * 31) % 200, number as u8);
+            loop {
+                let full = if number % 1000 == 0 {
+                    producer.push_boxed(header(&payload), &payload)
+                } else {
+                    push(&mut producer, &payload)
+                };
+                if full.is_ok() {
+                    break;
+                }
+                producer.publish();
+                thread::yield_now();
+            }
+            if number % 3 == 0 {
+                producer.publish();
+            }
+        }
+    });
+    let mut expected = 0u64;
+    while expected < events {
+        for payload in pop_all(&mut consumer) {
+            assert_eq!(payload[..8], expected.to_le_bytes());
+            assert_eq!(payload.len(), 8 + (expected as usize * 31) % 200);
+            assert!(payload[8..].iter().all(|&byte| byte == expected as u8));
+            expected += 1;
+        }
+        thread::yield_now();
+    }
+    writer.join().expect("the writer ends");
+}

@@ -1,0 +1,278 @@
+//! The producer: one thread's way into the bus.
+//!
+//! A producer has a lane of its own to each shard it has published to, so publishing takes no lock, no allocation, no
+//! system call and no shared read-modify-write. What is done per event is: hash, stamp, copy, and one store that makes
+//! it visible.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::clock::Stamper;
+use crate::config::Backpressure;
+use crate::doorbell::Doorbell;
+use crate::event::{EventFlags, Receipt, ShardId};
+use crate::lane::record::Header;
+use crate::lane::{BOXED_FROM_LANE_SHARE, LaneProducer, lane};
+use crate::route::{routing_hash, shard_of};
+use crate::shared::Shared;
+use crate::sync::Ordering;
+
+/// One thread's way into a bus. May move between threads, and is used by one at a time. Dropping it closes its lanes;
+/// what they hold is still stored.
+pub struct Producer {
+    shared: Arc<Shared>,
+    stamper: Stamper,
+    lanes: Box<[Option<Way>]>,
+    /// Shards with records that this batch has pushed and not published; empty between calls.
+    unpublished: Vec<ShardId>,
+    shards: u16,
+    event_bytes_max: usize,
+    boxed_from_bytes: usize,
+    connected: bool,
+}
+
+/// The way to one shard.
+struct Way {
+    lane: LaneProducer,
+    doorbell: Arc<Doorbell>,
+}
+
+/// Why an event was not accepted. The event stays with the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The bus is shutting down. Final.
+    #[error("the bus is shutting down")]
+    ShuttingDown,
+    /// A shard has panicked. Final.
+    #[error("a shard of the bus has failed")]
+    Failed,
+    /// Larger than `max_event_bytes`. Final for this event.
+    #[error("an event of {bytes} bytes is larger than max_event_bytes, {bytes_max}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The largest accepted.
+        bytes_max: usize,
+    },
+    /// No room within `push_wait_us`; counted as refused. Retry when the store has caught up.
+    #[error("the shard is full and the event was refused")]
+    Refused,
+    /// No room within `push_wait_us` under `DropNewest`; counted as dropped.
+    #[error("the shard is full and the event was dropped")]
+    Dropped,
+    /// Another lane would exceed `lanes_bytes_max`. Retry when other threads have ended, or raise the limit.
+    #[error("another lane would exceed lanes_bytes_max")]
+    LanesExhausted,
+}
+
+impl Producer {
+    pub(crate) fn new(shared: Arc<Shared>) -> Producer {
+        let shards = shared.shards();
+        Producer {
+            stamper: Stamper::default(),
+            lanes: (0..shards).map(|_| None).collect(),
+            unpublished: Vec::new(),
+            shards,
+            event_bytes_max: shared.config.max_event_bytes,
+            boxed_from_bytes: (shared.config.lane_bytes / BOXED_FROM_LANE_SHARE)
+                .min(shared.config.max_event_bytes + 1),
+            connected: false,
+            shared,
+        }
+    }
+
+    /// Publishes one event. `key` routes it: events of one producer with the same key keep their order; without a key
+    /// the payload itself is hashed. Waits up to `push_wait_us` for room.
+    #[inline]
+    pub fn publish(
+        &mut self,
+        key: Option<&[u8]>,
+        payload: &[u8],
+        flags: EventFlags,
+    ) -> Result<Receipt, PublishError> {
+        let hash = routing_hash(key, payload);
+        let timestamp_ns = self.stamper.stamp(&self.shared.clock);
+        let shard = self.push(hash, timestamp_ns, payload, flags)?;
+        if let Some(way) = &mut self.lanes[shard.index()] {
+            way.publish();
+        }
+        Ok(Receipt { shard, timestamp_ns })
+    }
+
+    /// Publishes events routed by their payloads, each lane made visible once. Stops at the first that is not
+    /// accepted; returns how many were, and why it stopped. An event that is too large stops it too.
+    pub fn publish_batch<'a>(
+        &mut self,
+        payloads: impl IntoIterator<Item = &'a [u8]>,
+        flags: EventFlags,
+    ) -> (usize, Option<PublishError>) {
+        let mut accepted = 0;
+        let mut refused = None;
+        let mut timestamp_ns = self.stamper.stamp(&self.shared.clock);
+        for payload in payloads {
+            match self.push(routing_hash(None, payload), timestamp_ns, payload, flags) {
+                Ok(shard) if self.unpublished.contains(&shard) => {}
+                Ok(shard) => self.unpublished.push(shard),
+                Err(error) => {
+                    refused = Some(error);
+                    break;
+                }
+            }
+            accepted += 1;
+            timestamp_ns = self.stamper.next();
+        }
+        self.publish_pushed();
+        (accepted, refused)
+    }
+
+    /// Whether the bus takes no more events.
+    pub fn is_closed(&self) -> bool {
+        self.shared.is_closing() || self.shared.is_failed()
+    }
+
+    /// Puts one record into its lane; it becomes visible with the lane's next publication. The lane stays entered.
+    #[inline]
+    fn push(
+        &mut self,
+        hash: u64,
+        timestamp_ns: u64,
+        payload: &[u8],
+        flags: EventFlags,
+    ) -> Result<ShardId, PublishError> {
+        let shard = shard_of(hash, self.shards);
+        let header = Header { payload_bytes: payload.len() as u32, flags: flags.0, timestamp_ns, hash };
+        if payload.len() < self.boxed_from_bytes
+            && !self.shared.is_closing()
+            && let Some(way) = &mut self.lanes[shard.index()]
+            && way.lane.enter()
+            && way.lane.push(header, payload).is_ok()
+        {
+            return Ok(shard);
+        }
+        self.push_slowly(shard, header, payload)
+    }
+
+    /// The way for a first event to a shard, a full lane, a large event, and a bus that ends.
+    #[cold]
+    fn push_slowly(
+        &mut self,
+        shard: ShardId,
+        header: Header,
+        payload: &[u8],
+    ) -> Result<ShardId, PublishError> {
+        let result = self.push_waiting(shard, header, payload);
+        if result.is_err()
+            && let Some(way) = &mut self.lanes[shard.index()]
+        {
+            way.publish();
+        }
+        result.map(|()| shard)
+    }
+
+    fn push_waiting(&mut self, shard: ShardId, header: Header, payload: &[u8]) -> Result<(), PublishError> {
+        let (bytes, bytes_max) = (payload.len(), self.event_bytes_max);
+        if bytes > bytes_max {
+            return Err(PublishError::TooLarge { bytes, bytes_max });
+        }
+        if self.is_closed() {
+            return Err(self.closed());
+        }
+        if self.lanes[shard.index()].is_none() {
+            self.open_lane(shard)?;
+        }
+        let deadline = self.shared.clock.now().after(self.shared.config.push_wait);
+        let mut attempts = 0u32;
+        loop {
+            let boxed = bytes >= self.boxed_from_bytes;
+            let way = self.lanes[shard.index()].as_mut().expect("opened above");
+            if self.shared.is_closing() || !way.lane.enter() {
+                return Err(self.closed());
+            }
+            let pushed =
+                if boxed { way.lane.push_boxed(header, payload) } else { way.lane.push(header, payload) };
+            if pushed.is_ok() {
+                return Ok(());
+            }
+            // Everything pushed so far is made visible, so that the shard has something to make room with.
+            way.publish();
+            self.publish_pushed();
+            let out_of_time = self.shared.clock.now() >= deadline;
+            if out_of_time || self.shared.port(shard).is_congested() {
+                return Err(self.give_up(shard));
+            }
+            attempts += 1;
+            if attempts < SPINS_BEFORE_SLEEP {
+                std::hint::spin_loop();
+            } else {
+                thread::sleep(SLEEP_FOR_ROOM);
+            }
+        }
+    }
+
+    /// Counts an event for which there was no room.
+    fn give_up(&self, shard: ShardId) -> PublishError {
+        let lane = &self.lanes[shard.index()].as_ref().expect("the lane was full").lane;
+        if self.shared.config.backpressure == Backpressure::DropNewest {
+            lane.count_dropped();
+            PublishError::Dropped
+        } else {
+            lane.count_refused();
+            PublishError::Refused
+        }
+    }
+
+    fn open_lane(&mut self, shard: ShardId) -> Result<(), PublishError> {
+        let port = self.shared.port(shard);
+        let (producer, consumer) = lane(self.shared.config.lane_bytes, &self.shared.lane_budget)
+            .ok_or(PublishError::LanesExhausted)?;
+        port.connect(consumer).map_err(|_| self.closed())?;
+        let doorbell = Arc::clone(&port.doorbell);
+        self.lanes[shard.index()] = Some(Way { lane: producer, doorbell });
+        if !self.connected {
+            self.connected = true;
+            self.shared.producers.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn publish_pushed(&mut self) {
+        for shard in self.unpublished.drain(..) {
+            if let Some(way) = &mut self.lanes[shard.index()] {
+                way.publish();
+            }
+        }
+    }
+
+    fn closed(&self) -> PublishError {
+        if self.shared.is_failed() { PublishError::Failed } else { PublishError::ShuttingDown }
+    }
+}
+
+impl Way {
+    /// Makes the pushed records visible, leaves the lane, and wakes the shard if it sleeps.
+    #[inline]
+    fn publish(&mut self) {
+        self.lane.publish();
+        self.lane.leave();
+        self.doorbell.ring();
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        for way in self.lanes.iter_mut().filter_map(Option::take) {
+            drop(way.lane);
+            // The shard retires the lane; a sleeping one is woken for it, so that the memory of threads that ended
+            // does not pile up.
+            way.doorbell.post();
+        }
+        if self.connected {
+            self.shared.producers.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Attempts to find room in a lane before the caller's thread sleeps between them.
+const SPINS_BEFORE_SLEEP: u32 = 2_000;
+const SLEEP_FOR_ROOM: Duration = Duration::from_micros(50);

@@ -1,0 +1,261 @@
+//! The shard: one thread's share of the bus, as a synchronous state machine that takes `now`.
+//!
+//! It owns its lanes' reading ends, its buffer and its adapter, and nothing of it is shared but its port. A round is a
+//! list of stages: mail, drain, submit, acknowledge, barriers, books.
+
+mod barrier;
+mod buffer;
+mod intake;
+mod outbox;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::adapter::Adapter;
+use crate::clock::Monotonic;
+use crate::counters::ShardStats;
+use crate::event::ShardId;
+use crate::port::{Mail, Port};
+use crate::shared::Shared;
+use crate::sync::{Ordering, heavy_fence};
+use barrier::Barriers;
+use buffer::Buffer;
+use intake::Intake;
+use outbox::Outbox;
+
+/// One shard.
+pub(crate) struct Shard {
+    id: ShardId,
+    shared: Arc<Shared>,
+    inbox: Receiver<Mail>,
+    mail_seen: u64,
+    intake: Intake,
+    buffer: Buffer,
+    outbox: Outbox,
+    barriers: Barriers,
+    closing: Option<Closing>,
+    dropped_at_shutdown: u64,
+    parks: u64,
+    published_at: Monotonic,
+}
+
+/// A shutdown under way.
+struct Closing {
+    deadline: Monotonic,
+    answer: Sender<(ShardId, u64)>,
+    sync: Option<u64>,
+    synced: bool,
+}
+
+/// What a round has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Round {
+    /// Events read, batches submitted, outcomes heard, requests answered. Zero means that the shard may rest.
+    pub(crate) work: usize,
+    /// Whether a batch, a read or a sync went to the adapter.
+    pub(crate) submitted: bool,
+    /// The shard has stored or given up everything and is to be dropped.
+    pub(crate) finished: bool,
+}
+
+impl Shard {
+    pub(crate) fn new(
+        id: ShardId,
+        shared: Arc<Shared>,
+        inbox: Receiver<Mail>,
+        adapter: Box<dyn Adapter>,
+    ) -> Shard {
+        Shard {
+            id,
+            inbox,
+            mail_seen: 0,
+            intake: Intake::new(shared.config.backpressure),
+            buffer: Buffer::new(&shared.config),
+            outbox: Outbox::new(adapter, &shared.config),
+            barriers: Barriers::new(id),
+            closing: None,
+            dropped_at_shutdown: 0,
+            parks: 0,
+            published_at: Monotonic(0),
+            shared,
+        }
+    }
+
+    /// One round.
+    #[inline]
+    pub(crate) fn round(&mut self, now: Monotonic) -> Round {
+        let mail = self.receive(now);
+        let drained = self.drain(now);
+        let submitted = self.submit(now);
+        let news = self.acknowledge(now);
+        self.advance(now);
+        let work = mail + drained + usize::from(submitted) + news;
+        let finished = self.closing.is_some() && self.close(now);
+        if now.since(self.published_at) >= SNAPSHOT_PERIOD {
+            self.publish_snapshot(now);
+        }
+        Round { work, submitted: submitted || mail > 0, finished }
+    }
+
+    /// The last look before sleeping: whether a round would find work. `true` is always safe.
+    pub(crate) fn has_work(&self) -> bool {
+        self.port().doorbell.posted() != self.mail_seen || self.intake.has_work()
+    }
+
+    /// When a round is due although nobody rings.
+    pub(crate) fn due(&self) -> Option<Monotonic> {
+        let submission = if self.outbox.is_empty() { self.buffer.due() } else { None };
+        let closing = self
+            .closing
+            .as_ref()
+            .map(|closing| closing.deadline.min(self.published_at.after(CLOSING_PERIOD)));
+        [submission, self.outbox.due(), self.barriers.due(), closing].into_iter().flatten().min()
+    }
+
+    /// Whether the adapter waits for the kernel.
+    pub(crate) fn is_outstanding(&self) -> bool {
+        self.outbox.is_outstanding()
+    }
+
+    /// Called before the shard sleeps, so that a snapshot read meanwhile is up to date.
+    pub(crate) fn rest(&mut self, now: Monotonic) {
+        self.parks += 1;
+        self.publish_snapshot(now);
+    }
+
+    fn port(&self) -> &Port {
+        self.shared.port(self.id)
+    }
+
+    /// Stage: takes new lanes and requests.
+    #[inline]
+    fn receive(&mut self, now: Monotonic) -> usize {
+        let posted = self.port().doorbell.posted();
+        if posted == self.mail_seen {
+            return 0;
+        }
+        self.mail_seen = posted;
+        self.receive_mail(now)
+    }
+
+    #[cold]
+    fn receive_mail(&mut self, now: Monotonic) -> usize {
+        self.intake.retire();
+        let arrivals = self.port().take_arrivals();
+        self.intake.adopt(arrivals);
+        let mut received = 1;
+        while let Ok(mail) = self.inbox.try_recv() {
+            received += 1;
+            self.answer(mail, now);
+        }
+        received
+    }
+
+    fn answer(&mut self, mail: Mail, now: Monotonic) {
+        let id = self.id;
+        match mail {
+            Mail::Read { request, answer } => {
+                // The channel has room for one answer of each shard; a caller that has gone needs none.
+                let answer = move |result| drop(answer.try_send((id, result)));
+                self.outbox.read(request, Box::new(answer), now);
+            }
+            Mail::Flush { deadline, answer } => self.barriers.set(&self.intake, deadline, answer),
+            Mail::Stats { answer } => {
+                self.publish_snapshot(now);
+                let _ = answer.try_send((id, self.port().board.read()));
+            }
+            Mail::Close { deadline, answer } => {
+                self.port().close_arrivals();
+                self.intake.close();
+                let arrivals = self.port().take_arrivals();
+                self.intake.adopt(arrivals);
+                heavy_fence();
+                self.closing.get_or_insert(Closing { deadline, answer, sync: None, synced: false });
+            }
+        }
+    }
+
+    /// Stage: reads lanes into the buffer, or says that it cannot.
+    #[inline]
+    fn drain(&mut self, now: Monotonic) -> usize {
+        let drained = self.intake.drain(&mut self.buffer, now);
+        let congested = self.intake.is_congested();
+        if congested != self.port().is_congested() {
+            self.port().congested.store(congested, Ordering::Relaxed);
+        }
+        drained
+    }
+
+    /// Stage: hands the adapter what it takes.
+    #[inline]
+    fn submit(&mut self, now: Monotonic) -> bool {
+        let urgent = self.closing.is_some() || !self.barriers.is_empty();
+        self.outbox.submit(&mut self.buffer, now, urgent)
+    }
+
+    /// Stage: hears what became of it.
+    #[inline]
+    fn acknowledge(&mut self, now: Monotonic) -> usize {
+        let mut synced = Vec::new();
+        let news =
+            self.outbox.acknowledge(&mut self.buffer, now, |ticket, result| synced.push((ticket, result)));
+        for (ticket, result) in synced {
+            if self.closing.as_ref().is_some_and(|closing| closing.sync == Some(ticket)) {
+                self.closing.iter_mut().for_each(|closing| closing.synced = true);
+            } else {
+                let refused = self.outbox.take_refused();
+                self.barriers.synced(ticket, &result, refused);
+            }
+        }
+        news
+    }
+
+    /// Stage: moves the barriers.
+    #[inline]
+    fn advance(&mut self, now: Monotonic) {
+        if !self.barriers.is_empty() {
+            self.barriers.advance(&self.intake, &self.buffer, &mut self.outbox, now);
+        }
+    }
+
+    /// Stage of a shutdown: whether it is complete. At the deadline what is left is dropped and counted.
+    fn close(&mut self, now: Monotonic) -> bool {
+        let Some(closing) = &mut self.closing else { return false };
+        let stored = self.intake.is_finished() && self.buffer.held().events == 0;
+        if stored && closing.sync.is_none() {
+            closing.sync = Some(self.outbox.sync(now));
+        }
+        if !(stored && closing.synced) && now < closing.deadline {
+            return false;
+        }
+        let answer = closing.answer.clone();
+        let in_flight = self.outbox.discard(&mut self.buffer, now);
+        self.dropped_at_shutdown += in_flight + self.buffer.discard() + self.intake.discard();
+        self.publish_snapshot(now);
+        let _ = answer.try_send((self.id, self.dropped_at_shutdown));
+        true
+    }
+
+    fn publish_snapshot(&mut self, now: Monotonic) {
+        self.published_at = now;
+        let held = self.buffer.held();
+        let mut stats = ShardStats {
+            pending_events: held.events as u64,
+            pending_bytes: held.bytes as u64,
+            parks: self.parks,
+            ..ShardStats::default()
+        };
+        stats.dropped.shutdown = self.dropped_at_shutdown;
+        self.intake.count(&mut stats);
+        self.outbox.count(&mut stats);
+        self.port().board.publish(&stats);
+    }
+}
+
+/// How old a snapshot gets while the shard is awake.
+const SNAPSHOT_PERIOD: std::time::Duration = std::time::Duration::from_millis(1);
+/// How often a closing shard that sleeps looks for publications that have ended.
+const CLOSING_PERIOD: std::time::Duration = std::time::Duration::from_millis(1);

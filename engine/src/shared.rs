@@ -1,0 +1,146 @@
+//! What all parts of one bus share: its configuration, its clock, the ports of its shards, and the words that say
+//! that it ends.
+
+use std::sync::Arc;
+use std::thread::Thread;
+
+use crossbeam_channel::Receiver;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::event::ShardId;
+use crate::lane::LaneBudget;
+use crate::port::{Mail, Port};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, CachePadded, Ordering, light_fence};
+
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) ports: Box<[Port]>,
+    pub(crate) lane_budget: Arc<LaneBudget>,
+    /// Producers that have a lane.
+    pub(crate) producers: AtomicUsize,
+    /// CPUs the process may use.
+    pub(crate) cpus_allowed: usize,
+    /// Whether several shards share a CPU.
+    pub(crate) cores_shared: bool,
+    /// Shards found standing still, all together.
+    pub(crate) stalls: AtomicU64,
+    closing: CachePadded<AtomicBool>,
+    failed: AtomicBool,
+    bridge: BridgeBell,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: Config,
+        cpus_allowed: usize,
+        cores_shared: bool,
+    ) -> (Arc<Shared>, Vec<Receiver<Mail>>) {
+        let (ports, inboxes): (Vec<_>, Vec<_>) = (0..config.num_shards.get()).map(|_| Port::new()).unzip();
+        let shared = Shared {
+            lane_budget: Arc::new(LaneBudget::new(config.lanes_bytes_max)),
+            config,
+            clock: Clock::new(),
+            ports: ports.into(),
+            producers: AtomicUsize::new(0),
+            cpus_allowed,
+            cores_shared,
+            stalls: AtomicU64::new(0),
+            closing: CachePadded::default(),
+            failed: AtomicBool::new(false),
+            bridge: BridgeBell::default(),
+        };
+        (Arc::new(shared), inboxes)
+    }
+
+    #[inline]
+    pub(crate) fn shards(&self) -> u16 {
+        self.config.num_shards.get()
+    }
+
+    #[inline]
+    pub(crate) fn port(&self, shard: ShardId) -> &Port {
+        &self.ports[shard.index()]
+    }
+
+    /// Numbers of all shards.
+    pub(crate) fn shard_ids(&self) -> impl Iterator<Item = ShardId> + use<> {
+        (0..self.shards()).map(ShardId)
+    }
+
+    /// Whether a shutdown has begun.
+    #[inline]
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn start_closing(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    /// Whether a shard has panicked.
+    pub(crate) fn is_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
+    /// Whether a shard may spin: no two share a CPU, and shards and producers together do not outnumber the CPUs.
+    pub(crate) fn may_spin(&self) -> bool {
+        let busy = usize::from(self.shards()) + self.producers.load(Ordering::Relaxed);
+        !self.cores_shared && busy <= self.cpus_allowed
+    }
+
+    pub(crate) fn bridge(&self) -> &BridgeBell {
+        &self.bridge
+    }
+}
+
+/// Wakes the bridge when a shard leaves its sleep, so that the bridge may sleep while all shards do.
+#[derive(Default)]
+pub(crate) struct BridgeBell {
+    asleep: AtomicBool,
+    stopped: AtomicBool,
+    thread: std::sync::OnceLock<Thread>,
+}
+
+impl BridgeBell {
+    /// To be called by the bridge's own thread before anything else.
+    pub(crate) fn register(&self) {
+        self.thread.get_or_init(std::thread::current);
+    }
+
+    /// A shard is awake. Costs one load unless the bridge sleeps.
+    #[inline]
+    pub(crate) fn ring(&self) {
+        light_fence();
+        if self.asleep.load(Ordering::Relaxed) {
+            self.wake();
+        }
+    }
+
+    pub(crate) fn set_asleep(&self, asleep: bool) {
+        self.asleep.store(asleep, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Ends the bridge's thread.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    #[cold]
+    fn wake(&self) {
+        self.asleep.store(false, Ordering::Relaxed);
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+}
