@@ -3,6 +3,7 @@
 
 pub mod cursor;
 pub mod filter;
+mod json;
 pub mod merge;
 pub mod request;
 
