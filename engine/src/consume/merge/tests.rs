@@ -301,7 +301,9 @@ fn retention_is_reported_where_the_cursor_had_a_position() {
     let mut shards = [Shard::of(20), Shard::of(20)];
     let only = PollRequest { shards: Some(vec![0]), ..request(4) };
     let cursor = poll(&shards, only).next_cursor;
-    shards.iter_mut().for_each(|shard| shard.removed = 10);
+    for shard in &mut shards {
+        shard.removed = 10;
+    }
     let response = poll(&shards, after(cursor, request(100)));
     assert_eq!((response.skipped, response.len()), (6, 20));
 }
