@@ -15,9 +15,11 @@ use crate::event::{Sequence, ShardId};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     store: Store,
-    /// Ascending by shard. A shard that is not here has not been read yet.
-    positions: Vec<(ShardId, Sequence)>,
+    positions: Positions,
 }
+
+/// Ascending by shard. A shard that is not here has not been read yet.
+type Positions = Vec<(ShardId, Sequence)>;
 
 /// The store a cursor belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +107,7 @@ fn encode(tag: &str, incarnation: u64, positions: &[(ShardId, Sequence)]) -> Res
 }
 
 /// Tag, incarnation and positions of a well-formed cursor.
-fn pieces(text: &str) -> Option<(&str, u64, Vec<(ShardId, Sequence)>)> {
+fn pieces(text: &str) -> Option<(&str, u64, Positions)> {
     if text.len() > CURSOR_BYTES_MAX {
         return None;
     }
@@ -119,7 +121,7 @@ fn pieces(text: &str) -> Option<(&str, u64, Vec<(ShardId, Sequence)>)> {
         return None;
     }
     let incarnation = u64::from_str_radix(incarnation, 16).ok()?;
-    let mut positions: Vec<(ShardId, Sequence)> = Vec::new();
+    let mut positions = Positions::new();
     for item in list.split(',').filter(|_| !list.is_empty()) {
         let (shard, sequence) = match item.split_once(':') {
             Some((shard, sequence)) => (u16::from_str_radix(shard, 16).ok()?, sequence),

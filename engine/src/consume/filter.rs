@@ -31,7 +31,7 @@ pub struct Filter {
 #[derive(Debug)]
 pub struct FilterScratch {
     bytes: Vec<u8>,
-    buffers: Parser,
+    parser: Parser,
     tape: Tape<'static>,
 }
 
@@ -86,12 +86,12 @@ impl Filter {
 
     /// Whether the event with this payload is wanted. Any thread, each with a scratch of its own.
     pub fn matches(&self, payload: &[u8], scratch: &mut FilterScratch) -> bool {
-        let FilterScratch { bytes, buffers, tape: spare } = scratch;
+        let FilterScratch { bytes, parser, tape: spare } = scratch;
         bytes.clear();
         bytes.extend_from_slice(payload);
         bytes.resize(payload.len() + INPUT_PADDING, 0);
         let mut tape = mem::replace(spare, Tape(Vec::new())).reset();
-        let read = simd_json::fill_tape_padded(bytes, payload.len(), &mut buffers.0, &mut tape);
+        let read = simd_json::fill_tape_padded(bytes, payload.len(), &mut parser.0, &mut tape);
         let verdict = read.is_ok().then(|| self.root.holds(Some(tape.0.as_slice())));
         *spare = tape.reset();
         verdict.unwrap_or_else(|| self.matches_tree(payload))
@@ -106,11 +106,12 @@ impl Filter {
 
 impl Default for FilterScratch {
     fn default() -> FilterScratch {
-        let buffers = Parser(Buffers::with_max_depth(0, PAYLOAD_DEPTH_MAX));
-        FilterScratch { bytes: Vec::new(), buffers, tape: Tape(Vec::new()) }
+        let parser = Parser(Buffers::with_max_depth(0, PAYLOAD_DEPTH_MAX));
+        FilterScratch { bytes: Vec::new(), parser, tape: Tape(Vec::new()) }
     }
 }
 
+/// simd-json's own memory, which has no `Debug`.
 struct Parser(Buffers);
 
 impl std::fmt::Debug for Parser {
@@ -303,7 +304,7 @@ impl FilterError {
 pub const FILTER_DEPTH_MAX: usize = 32;
 /// Operators of a filter, and values listed in its `$in`s, together.
 pub const FILTER_NODES_MAX: usize = 4_096;
-/// How deep arrays and objects of a payload may nest; serde_json, which validates on the way in, has the same bound.
+/// How deep arrays and objects of a payload may nest. `serde_json`, which validates on the way in, has the same bound.
 pub const PAYLOAD_DEPTH_MAX: usize = 127;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! JSON values as a filter sees them, whichever parser read them, and how they compare.
 //!
-//! simd-json's tape and serde_json's tree are two implementations of [`Json`]; a filter is evaluated by the same code
-//! over both. Numbers compare by value, exactly: no integer is rounded to a float. Of a key that an object holds more
+//! The tape of simd-json and the tree of `serde_json` are two implementations of [`Json`]; a filter is evaluated by the
+//! same code over both. Numbers compare by value, exactly: no integer is rounded to a float. Of a key that an object holds more
 //! than once, the last counts.
 
 use std::borrow::Cow;

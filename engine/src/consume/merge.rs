@@ -1,66 +1,414 @@
-//! stub
-use super::*;
-use crate::adapter::*;
-use crate::consume::cursor::*;
-use crate::consume::request::*;
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown shard {0}")]
-pub struct MergeError(pub u16);
+//! The merge: one poll, from the shards that must be read to the answer.
+//!
+//! It does no I/O. Its owner reads what [`Merge::fetches`] names, hands each answer to [`Merge::absorb`], and asks
+//! again until nothing is named:
+//!
+//! ```text
+//! loop { let fetches = merge.fetches(); if fetches.is_empty() { break }  …read, all at once…  merge.absorb(…) }
+//! merge.finish()
+//! ```
+//!
+//! What holds, whatever the limit, the filter and the answers are:
+//! - A shard's position moves only past events that are in the answer or that the filter rejected (law 8). An event
+//!   that was fetched and lies behind the limit stays in front of the cursor.
+//! - Without an order the limit is dealt out evenly; what a shard has no events for goes to the others. Who gets the
+//!   odd ones changes from poll to poll, so that no shard starves at a limit below the number of shards.
+//! - Under [`Ordering::InsertionTs`] every pick is the smallest head of all shards: a shard whose block is used up is
+//!   read again before the next pick. A shard that failed takes no part.
+//! - A poll is bounded in events, reads and bytes; at a bound it answers with what it has, and `has_more`.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::PollResponse;
+use super::cursor::{Cursor, CursorError, Store};
+use super::filter::{Filter, FilterScratch};
+use super::request::{Ordering, PollRequest};
+use crate::adapter::{ReadBlock, ReadRequest};
+use crate::event::{Sequence, ShardId};
+
+/// A poll under way.
+#[derive(Debug)]
 pub struct Merge {
-    r: PollResponse,
-    done: Vec<ShardId>,
-    limit: usize,
-    n: u16,
-    cur: Option<Cursor>,
-    store: Store,
+    /// The cursor as it was given, echoed when nothing was examined.
+    given: Option<String>,
+    cursor: Cursor,
+    /// Ascending by shard.
+    sources: Vec<Source>,
+    /// Which source is first when events are dealt out.
+    first_dealt: usize,
+    ordered: bool,
+    /// The next wanted event of every source that has one: timestamp, shard, index of the source. Only when ordered.
+    heads: BinaryHeap<Reverse<(u64, ShardId, usize)>>,
+    answer: Answer,
 }
+
+/// Why a poll was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MergeError {
+    /// The cursor is not one of this store. Final.
+    #[error(transparent)]
+    Cursor(#[from] CursorError),
+    /// The request names a shard that the bus does not have. Final.
+    #[error("the bus has no shard {0}")]
+    UnknownShard(ShardId),
+}
+
 impl Merge {
-    pub fn new(request: &PollRequest, store: Store, shards: u16) -> Result<Merge, crate::bus::PollError> {
-        let cur = match &request.cursor {
-            Some(c) => Some(Cursor::parse(c, store)?),
-            None => None,
+    /// Begins a poll of a bus that has `shards` shards and keeps its events in `store`.
+    pub fn new(request: PollRequest, store: Store, shards: u16) -> Result<Merge, MergeError> {
+        let cursor = match &request.cursor {
+            Some(text) => Cursor::parse(text, store)?,
+            None => Cursor::new(store),
         };
-        Ok(Merge { r: PollResponse::default(), done: vec![], limit: request.limit, n: shards, cur, store })
-    }
-    pub fn fetches(&mut self) -> Vec<(ShardId, ReadRequest)> {
-        if self.done.is_empty() {
-            (0..self.n)
-                .map(|s| {
-                    (
-                        ShardId(s),
-                        ReadRequest {
-                            after: self.cur.as_ref().and_then(|c| c.position(ShardId(s))),
-                            events_max: self.limit,
-                            bytes_max: 1 << 26,
-                        },
-                    )
-                })
-                .collect()
-        } else {
-            vec![]
+        let mut polled = request.shards.unwrap_or_else(|| (0..shards).collect());
+        polled.sort_unstable();
+        polled.dedup();
+        if let Some(&unknown) = polled.last().filter(|&&last| last >= shards) {
+            return Err(MergeError::UnknownShard(ShardId(unknown)));
         }
+        let sources: Vec<Source> =
+            polled.into_iter().map(|shard| Source::new(ShardId(shard), &cursor)).collect();
+        let turn = request.cursor.as_ref().map_or(0, |text| xxh3_64(text.as_bytes()));
+        let mut merge = Merge {
+            given: request.cursor,
+            cursor,
+            first_dealt: (turn % sources.len().max(1) as u64) as usize,
+            ordered: request.ordering == Ordering::InsertionTs && sources.len() > 1,
+            sources,
+            heads: BinaryHeap::new(),
+            answer: Answer {
+                wanted: request.limit,
+                filter: request.filter.map(|filter| (filter, FilterScratch::default())),
+                fetched_bytes: 0,
+                response: PollResponse::default(),
+            },
+        };
+        merge.deal();
+        Ok(merge)
     }
-    pub fn absorb(&mut self, s: ShardId, b: Option<ReadBlock>) {
-        self.done.push(s);
-        if let Some(b) = b {
-            let i = self.r.blocks.len() as u32;
-            for k in 0..b.batch.len() {
-                self.r.picked.push((i, k as u32));
-            }
-            self.r.has_more |= b.more;
-            self.r.skipped += b.skipped;
-            let mut c = self.cur.clone().unwrap_or(Cursor::new(self.store));
-            if let Some(t) = b.through {
-                c.set(s, t);
-                self.cur = Some(c);
-            }
-            self.r.blocks.push((s, b));
-        } else {
-            self.r.failed_shards.push(s)
+
+    /// The reads without which the poll cannot go on, ascending by shard; none when it is done.
+    pub fn fetches(&self) -> Vec<(ShardId, ReadRequest)> {
+        let due: Vec<&Source> = self.sources.iter().filter(|source| self.is_due(source)).collect();
+        let active = self.active().count();
+        let bytes_left = POLL_BYTES_MAX.saturating_sub(self.answer.fetched_bytes);
+        let bytes_max = (bytes_left / due.len().max(1)).clamp(1, FETCH_BYTES_MAX);
+        let request = |source: &Source| ReadRequest {
+            after: source.position,
+            events_max: self.events_of_fetch(source, active),
+            bytes_max,
+        };
+        due.into_iter().map(|source| (source.shard, request(source))).collect()
+    }
+
+    /// Takes the answer of one shard that [`fetches`](Merge::fetches) named; `None` when it failed or did not answer.
+    /// A shard that was not asked, or that was given up, is not heard.
+    pub fn absorb(&mut self, shard: ShardId, block: Option<ReadBlock>) {
+        let Ok(index) = self.sources.binary_search_by_key(&shard, |source| source.shard) else { return };
+        if !self.is_due(&self.sources[index]) {
+            return;
         }
+        let source = &mut self.sources[index];
+        match block.filter(|block| source.accepts(block)) {
+            None => source.state = State::Failed,
+            Some(block) => source.hold(block, &mut self.answer),
+        }
+        if self.ordered {
+            self.find_head(index);
+        } else {
+            self.sources[index].take(&mut self.answer);
+        }
+        self.go_on();
     }
+
+    /// The answer. Shards that are still to be read count as not examined.
     pub fn finish(mut self) -> PollResponse {
-        self.r.next_cursor = self.cur.map(|c| c.to_string());
-        self.r
+        let mut response = self.answer.response;
+        let mut moved = false;
+        for source in &self.sources {
+            let position = source.examined(&response);
+            if let Some(position) = position.filter(|_| position > self.cursor.position(source.shard)) {
+                self.cursor.set(source.shard, position);
+                moved = true;
+            }
+            response.has_more |= source.state != State::Ended;
+            if source.state == State::Failed {
+                response.failed_shards.push(source.shard);
+            }
+        }
+        response.next_cursor = if moved { Some(self.cursor.to_string()) } else { self.given };
+        response
+    }
+
+    /// Picks what can be picked without another read.
+    fn go_on(&mut self) {
+        while !self.sources.iter().any(|source| self.is_due(source)) {
+            if self.ordered {
+                return self.merge_heads();
+            }
+            if !self.deal() {
+                return;
+            }
+            for source in &mut self.sources {
+                source.take(&mut self.answer);
+            }
+        }
+    }
+
+    /// Deals what is still wanted out to the sources that may have it. False when there is nothing to deal.
+    fn deal(&mut self) -> bool {
+        let active = self.active().count();
+        if active == 0 || self.answer.wanted == 0 {
+            return false;
+        }
+        let (share, odd) = (self.answer.wanted / active, self.answer.wanted % active);
+        let (last, first) = self.sources.split_at_mut(self.first_dealt);
+        let in_turn = first.iter_mut().chain(last).filter(|source| source.is_active());
+        for (turn, source) in in_turn.enumerate() {
+            source.share = share + usize::from(turn < odd);
+        }
+        true
+    }
+
+    /// Picks head by head until enough is picked or a shard must be read first.
+    fn merge_heads(&mut self) {
+        while self.answer.wanted > 0 && !self.sources.iter().any(Source::hides_its_head) {
+            // Until a source runs out, no other source changes its state.
+            loop {
+                let Some(Reverse((_, _, index))) = self.heads.pop() else { return };
+                self.sources[index].pick(&mut self.answer);
+                if self.answer.wanted == 0 {
+                    return;
+                }
+                self.find_head(index);
+                if !matches!(self.sources[index].state, State::Held { .. }) {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn find_head(&mut self, index: usize) {
+        let source = &mut self.sources[index];
+        if let Some(timestamp_ns) = source.head(&mut self.answer) {
+            self.heads.push(Reverse((timestamp_ns, source.shard, index)));
+        }
+    }
+
+    /// Whether `source` must be read before the poll goes on. Every source is read once, so that `has_more` is exact.
+    fn is_due(&self, source: &Source) -> bool {
+        let unread = source.fetches == 0;
+        let needed = if self.ordered { self.answer.wanted > 0 && !self.is_cut() } else { source.share > 0 };
+        source.state == State::Unread && (unread || needed)
+    }
+
+    /// Whether a source stopped at a bound; then the smallest head is not known.
+    fn is_cut(&self) -> bool {
+        self.sources.iter().any(|source| source.state == State::Cut)
+    }
+
+    fn active(&self) -> impl Iterator<Item = &Source> {
+        self.sources.iter().filter(|source| source.is_active())
+    }
+
+    fn events_of_fetch(&self, source: &Source, active: usize) -> usize {
+        let wanted = self.answer.wanted;
+        let share = if self.ordered {
+            // A quarter more than the even share, so that not every shard is read a second time.
+            let even = wanted.div_ceil(active.max(1));
+            even.saturating_add(even / 4).max(ORDERED_FETCH_EVENTS_MIN).min(wanted)
+        } else {
+            source.share
+        };
+        let floor = if self.answer.filter.is_some() { FILTERED_FETCH_EVENTS_MIN } else { 1 };
+        let left = SHARD_EVENTS_MAX.saturating_sub(source.events).max(1);
+        share.max(floor).min(FETCH_EVENTS_MAX).min(left)
     }
 }
+
+/// What was picked so far.
+#[derive(Debug)]
+struct Answer {
+    /// Events still wanted.
+    wanted: usize,
+    filter: Option<(Filter, FilterScratch)>,
+    fetched_bytes: usize,
+    response: PollResponse,
+}
+
+/// One shard's part in a poll.
+#[derive(Debug)]
+struct Source {
+    shard: ShardId,
+    /// The last event examined in the blocks that are used up.
+    position: Option<Sequence>,
+    state: State,
+    /// Events it may still contribute before the rest is dealt out again. Only without an order.
+    share: usize,
+    /// Records fetched in this poll.
+    events: usize,
+    fetches: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// There may be more to read.
+    Unread,
+    /// The events of a block from `next` on are not examined; there is at least one.
+    Held { block: usize, next: usize },
+    /// Nothing is left.
+    Ended,
+    /// There is more, which this poll will not read.
+    Cut,
+    /// It failed, did not answer, or answered something that cannot be.
+    Failed,
+}
+
+impl Source {
+    fn new(shard: ShardId, cursor: &Cursor) -> Source {
+        let position = cursor.position(shard);
+        Source { shard, position, state: State::Unread, share: 0, events: 0, fetches: 0 }
+    }
+
+    fn is_active(&self) -> bool {
+        matches!(self.state, State::Unread | State::Held { .. })
+    }
+
+    fn hides_its_head(&self) -> bool {
+        matches!(self.state, State::Unread | State::Cut)
+    }
+
+    /// Whether the block begins past the position, and goes on where it says that there is more.
+    fn accepts(&self, block: &ReadBlock) -> bool {
+        let begins = block.batch.is_empty() || Some(block.batch.first()) > self.position;
+        begins && (!block.more || last_examined(block) > self.position)
+    }
+
+    fn hold(&mut self, block: ReadBlock, answer: &mut Answer) {
+        let response = &mut answer.response;
+        if self.position.is_some() {
+            response.skipped = response.skipped.saturating_add(block.skipped);
+        }
+        response.passed_over = response.passed_over.saturating_add(block.passed_over);
+        let records = (block.batch.len() as u64).saturating_add(block.passed_over);
+        self.events = self.events.saturating_add(usize::try_from(records).unwrap_or(usize::MAX));
+        self.fetches += 1;
+        answer.fetched_bytes += block.batch.record_bytes();
+        if block.batch.is_empty() {
+            self.use_up(&block, answer.fetched_bytes);
+        } else {
+            self.state = State::Held { block: response.blocks.len(), next: 0 };
+            response.blocks.push((self.shard, block));
+        }
+    }
+
+    /// Picks its share of the block it holds.
+    fn take(&mut self, answer: &mut Answer) {
+        let State::Held { block, mut next } = self.state else { return };
+        let PollResponse { blocks, picked, .. } = &mut answer.response;
+        let (_, held) = &blocks[block];
+        let before = picked.len();
+        if let Some((filter, scratch)) = &mut answer.filter {
+            let enough = before + self.share.min(held.batch.len());
+            while next < held.batch.len() && picked.len() < enough {
+                if filter.matches(held.batch.event(next).payload, scratch) {
+                    picked.push((block as u32, next as u32));
+                }
+                next += 1;
+            }
+        } else {
+            let end = next + self.share.min(held.batch.len() - next);
+            picked.extend((next..end).map(|index| (block as u32, index as u32)));
+            next = end;
+        }
+        let taken = picked.len() - before;
+        self.share -= taken;
+        answer.wanted -= taken;
+        self.move_to(block, next, answer);
+    }
+
+    /// Passes over what the filter rejects. The timestamp of the first event that it does not.
+    fn head(&mut self, answer: &mut Answer) -> Option<u64> {
+        let State::Held { block, mut next } = self.state else { return None };
+        let batch = &answer.response.blocks[block].1.batch;
+        let mut head = None;
+        while head.is_none() && next < batch.len() {
+            let event = batch.event(next);
+            let filter = answer.filter.as_mut();
+            if filter.is_none_or(|(filter, scratch)| filter.matches(event.payload, scratch)) {
+                head = Some(event.timestamp_ns);
+            } else {
+                next += 1;
+            }
+        }
+        self.move_to(block, next, answer);
+        head
+    }
+
+    /// Picks its head.
+    fn pick(&mut self, answer: &mut Answer) {
+        let State::Held { block, next } = self.state else { return };
+        answer.response.picked.push((block as u32, next as u32));
+        answer.wanted -= 1;
+        self.move_to(block, next + 1, answer);
+    }
+
+    fn move_to(&mut self, block: usize, next: usize, answer: &Answer) {
+        let (_, held) = &answer.response.blocks[block];
+        if next < held.batch.len() {
+            self.state = State::Held { block, next };
+        } else {
+            self.use_up(held, answer.fetched_bytes);
+        }
+    }
+
+    fn use_up(&mut self, block: &ReadBlock, fetched_bytes: usize) {
+        self.position = self.position.max(last_examined(block));
+        let at_bound = self.events >= SHARD_EVENTS_MAX
+            || self.fetches >= SHARD_FETCHES_MAX
+            || fetched_bytes >= POLL_BYTES_MAX;
+        self.state = match (block.more, at_bound) {
+            (false, _) => State::Ended,
+            (true, false) => State::Unread,
+            (true, true) => State::Cut,
+        };
+    }
+
+    /// The last event examined.
+    fn examined(&self, response: &PollResponse) -> Option<Sequence> {
+        match self.state {
+            State::Held { block, next } if next > 0 => {
+                Some(response.blocks[block].1.batch.first().advanced_by(next as u64 - 1))
+            }
+            _ => self.position,
+        }
+    }
+}
+
+/// The last position that a whole block covers.
+fn last_examined(block: &ReadBlock) -> Option<Sequence> {
+    let count = block.batch.len() as u64;
+    let last = count.checked_sub(1).map(|beyond| block.batch.first().advanced_by(beyond));
+    last.max(block.through)
+}
+
+/// Records that one poll reads from one shard.
+pub const SHARD_EVENTS_MAX: usize = 65_536;
+/// Reads that one poll makes of one shard.
+pub const SHARD_FETCHES_MAX: usize = 256;
+/// Bytes of records after which a poll reads no more.
+pub const POLL_BYTES_MAX: usize = 64 << 20;
+/// Events of one read.
+const FETCH_EVENTS_MAX: usize = 16_384;
+/// Bytes of records of one read.
+const FETCH_BYTES_MAX: usize = 4 << 20;
+/// A filter may reject most of what is read.
+const FILTERED_FETCH_EVENTS_MIN: usize = 1_024;
+/// A shard is not read again for a few events, unless a few are wanted.
+const ORDERED_FETCH_EVENTS_MIN: usize = 64;
+
+#[cfg(test)]
+mod tests;
