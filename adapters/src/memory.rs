@@ -161,7 +161,11 @@ impl MemoryStore {
     }
 
     fn block(&self, request: ReadRequest) -> ReadBlock {
-        let Some(oldest) = self.segments.front().map(Batch::first) else { return ReadBlock::default() };
+        let Some(oldest) = self.segments.front().map(Batch::first) else {
+            // A reader that came first remembers that it did, so that it is told what retention removes before it
+            // comes again.
+            return ReadBlock { through: Some(Sequence(self.end.0 - 1)), ..ReadBlock::default() };
+        };
         let wanted = request.after.map_or(oldest, |after| after.advanced_by(1));
         let from = wanted.max(oldest);
         let mut batch = Batch::default();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use crate::adapter::{AdapterError, AdapterFactory};
+use crate::adapter::{AdapterError, AdapterFactory, ReadBlock, ReadRequest};
 use crate::bridge;
 use crate::clock::Monotonic;
 use crate::config::{Config, ConfigError};
@@ -77,10 +77,10 @@ pub enum StartError {
 pub enum PollError {
     /// The cursor is not one of this bus's. Final.
     #[error("{0}")]
-    Cursor(#[from] CursorError),
-    /// The request names a shard that is not there. Final.
-    #[error("{0}")]
-    Request(#[from] MergeError),
+    Cursor(CursorError),
+    /// The request names a shard that the bus does not have. Final.
+    #[error("the bus has no shard {0}")]
+    UnknownShard(ShardId),
     /// No shard answered in time. Retry.
     #[error("no shard answered")]
     Unanswered,
@@ -90,6 +90,15 @@ pub enum PollError {
     /// A shard has panicked. Final.
     #[error("a shard of the bus has failed")]
     Failed,
+}
+
+impl From<MergeError> for PollError {
+    fn from(error: MergeError) -> PollError {
+        match error {
+            MergeError::Cursor(error) => PollError::Cursor(error),
+            MergeError::UnknownShard(shard) => PollError::UnknownShard(shard),
+        }
+    }
 }
 
 /// Why a flush does not vouch for everything before it.
@@ -218,33 +227,26 @@ impl Bus {
     /// filters on the calling thread.
     pub fn poll(&self, request: &PollRequest) -> Result<PollResponse, PollError> {
         self.check().map_err(|ended| ended.or(PollError::ShuttingDown, PollError::Failed))?;
-        let mut merge = Merge::new(request, self.store, self.shared.shards())?;
+        let mut merge = Merge::new(request.clone(), self.store, self.shared.shards())?;
+        let mut answered = 0;
         loop {
             let fetches = merge.fetches();
             if fetches.is_empty() {
                 break;
             }
-            let (answer, answers) = bounded(fetches.len());
-            let deadline = self.deadline(self.shared.config.adapter_timeout);
-            let asked: Vec<ShardId> = fetches.iter().map(|&(shard, _)| shard).collect();
-            for (shard, request) in fetches {
-                let answer = answer.clone();
-                let _ = self.shared.port(shard).post(Mail::Read { request, answer });
-            }
-            drop(answer);
-            let mut blocks = self.gather(&answers, asked.len(), deadline);
-            for shard in asked {
-                let at = blocks.iter().position(|(answered, _)| *answered == shard);
-                let block = at.map(|at| blocks.swap_remove(at).1);
-                merge.absorb(shard, block.and_then(Result::ok));
+            let mut blocks = self.read(&fetches);
+            for (shard, _) in fetches {
+                let block = blocks[shard.index()].take();
+                answered += usize::from(block.is_some());
+                merge.absorb(shard, block);
             }
         }
         let response = merge.finish();
-        if response.failed_shards.is_empty() || response.failed_shards.len() < response.shards_asked {
-            return Ok(response);
+        if answered == 0 && !response.failed_shards.is_empty() {
+            self.check().map_err(|ended| ended.or(PollError::ShuttingDown, PollError::Failed))?;
+            return Err(PollError::Unanswered);
         }
-        self.check().map_err(|ended| ended.or(PollError::ShuttingDown, PollError::Failed))?;
-        Err(PollError::Unanswered)
+        Ok(response)
     }
 
     /// Waits until everything that was accepted before this call is stored, and synced where the store can. Events
@@ -311,6 +313,22 @@ impl Bus {
         Ok(not_stored)
     }
 
+    /// Reads from several shards at once. One place per shard of the bus; empty where it failed or did not answer.
+    fn read(&self, fetches: &[(ShardId, ReadRequest)]) -> Vec<Option<ReadBlock>> {
+        let (answer, answers) = bounded(fetches.len());
+        let deadline = self.deadline(self.shared.config.adapter_timeout);
+        let post = |&&(shard, request): &&(ShardId, ReadRequest)| {
+            self.shared.port(shard).post(Mail::Read { request, answer: answer.clone() }).is_ok()
+        };
+        let posted = fetches.iter().filter(post).count();
+        drop(answer);
+        let mut blocks: Vec<Option<ReadBlock>> = self.shared.ports.iter().map(|_| None).collect();
+        for (shard, result) in gather(&self.shared, &answers, posted, deadline) {
+            blocks[shard.index()] = result.ok();
+        }
+        blocks
+    }
+
     /// Posts a request to every shard and gathers the answers that come in time.
     fn ask_all<T>(
         &self,
@@ -320,16 +338,7 @@ impl Bus {
         let (answer, answers) = bounded(self.shared.ports.len());
         let posted = self.shared.ports.iter().filter(|port| port.post(mail(answer.clone())).is_ok()).count();
         drop(answer);
-        self.gather(&answers, posted, deadline)
-    }
-
-    fn gather<T>(
-        &self,
-        answers: &Receiver<(ShardId, T)>,
-        count: usize,
-        deadline: Monotonic,
-    ) -> Vec<(ShardId, T)> {
-        gather(&self.shared, answers, count, deadline)
+        gather(&self.shared, &answers, posted, deadline)
     }
 
     fn deadline(&self, wait: Duration) -> Monotonic {

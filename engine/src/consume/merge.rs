@@ -129,10 +129,11 @@ impl Merge {
         let mut response = self.answer.response;
         let mut moved = false;
         for source in &self.sources {
-            let position = source.examined(&response);
-            if let Some(position) = position.filter(|_| position > self.cursor.position(source.shard)) {
+            let (before, position) = (self.cursor.position(source.shard), source.examined(&response));
+            if let Some(position) = position.filter(|_| position > before) {
                 self.cursor.set(source.shard, position);
-                moved = true;
+                // That an empty store begins here is worth remembering, and not worth a new cursor.
+                moved |= before.is_some() || source.events > 0;
             }
             response.has_more |= source.state != State::Ended;
             if source.state == State::Failed {

@@ -26,7 +26,6 @@ pub struct PollResponse {
     pub passed_over: u64,
     /// Shards that did not answer, ascending. Their part of the cursor did not move.
     pub failed_shards: Vec<ShardId>,
-    pub(crate) shards_asked: usize,
 }
 
 impl PollResponse {
