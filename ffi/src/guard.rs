@@ -1,0 +1,206 @@
+//! The guard that every export runs behind: the panic barrier, and the checks of what C hands over.
+//!
+//! Checks are made in one order (handle, pointers, lengths, UTF-8, JSON); the functions here are named so that an
+//! export reads in that order.
+
+use std::any::Any;
+use std::ffi::{CStr, c_char, c_int};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
+use std::slice;
+use std::sync::Once;
+
+use crate::abi::{net_error_t, net_handle_t};
+use crate::handle;
+use crate::status::Failure;
+use crate::thread::{self, Thread};
+
+/// Runs the body of an export. A failure leaves its detail with the thread; a panic does too, and `handle` is refused
+/// from then on.
+#[inline]
+pub(crate) fn call<R>(
+    handle: net_handle_t,
+    body: impl FnOnce(&Thread) -> Result<R, Failure>,
+) -> Result<R, net_error_t> {
+    thread::with(|thread| {
+        let before = thread.mark_call(true);
+        let answer = catch_unwind(AssertUnwindSafe(|| body(thread)));
+        thread.mark_call(before);
+        match answer {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(failure)) => Err(thread.fail(&failure)),
+            Err(panic) => Err(panicked(thread, handle, panic)),
+        }
+    })
+}
+
+/// [`call`], for exports that return a count or a code.
+#[inline]
+pub(crate) fn code(handle: net_handle_t, body: impl FnOnce(&Thread) -> Result<c_int, Failure>) -> c_int {
+    call(handle, body).unwrap_or_else(|code| code as c_int)
+}
+
+/// Keeps panics that the barrier catches off the host's standard error; every other panic goes to the hook that was
+/// there before.
+pub(crate) fn install_hook() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let previous = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !thread::with(Thread::is_in_call) {
+                previous(info);
+            }
+        }));
+    });
+}
+
+/// Refuses NULL, and an address where no `T` can lie.
+#[inline]
+pub(crate) fn present<T>(name: &'static str, pointer: *const T) -> Result<(), Failure> {
+    if pointer.is_null() {
+        Err(Failure::NullPointer(name))
+    } else if pointer.is_aligned() {
+        Ok(())
+    } else {
+        Err(Failure::Misaligned(name))
+    }
+}
+
+/// [`present`], for a pointer that may be NULL.
+#[inline]
+pub(crate) fn absent_or_present<T>(name: &'static str, pointer: *const T) -> Result<(), Failure> {
+    if pointer.is_null() { Ok(()) } else { present(name, pointer) }
+}
+
+/// Refuses a length that no object can have.
+#[inline]
+pub(crate) fn length(name: &'static str, len: usize) -> Result<(), Failure> {
+    if isize::try_from(len).is_ok() { Ok(()) } else { Err(Failure::Length(name)) }
+}
+
+/// The bytes at `pointer`.
+///
+/// # Safety
+/// `pointer` is not NULL, `len` passed [`length`], and the bytes are readable for `'a`.
+#[inline]
+pub(crate) unsafe fn bytes<'a>(pointer: *const c_char, len: usize) -> &'a [u8] {
+    // SAFETY: the caller's contract is that of `from_raw_parts`; bytes have no alignment.
+    unsafe { slice::from_raw_parts(pointer.cast(), len) }
+}
+
+/// Refuses bytes that are not UTF-8.
+#[inline]
+pub(crate) fn text<'a>(name: &'static str, bytes: &'a [u8]) -> Result<&'a str, Failure> {
+    simdutf8::basic::from_utf8(bytes).map_err(|_| Failure::InvalidUtf8(name))
+}
+
+/// The bytes of a NUL-terminated string, without the NUL.
+///
+/// # Safety
+/// `pointer` is not NULL and leads to a NUL-terminated string that is readable for `'a`.
+pub(crate) unsafe fn c_bytes<'a>(pointer: *const c_char) -> &'a [u8] {
+    // SAFETY: the caller's contract is that of `CStr::from_ptr`.
+    unsafe { CStr::from_ptr(pointer) }.to_bytes()
+}
+
+/// Writes `text` and a NUL, and gives the bytes written without the NUL.
+///
+/// # Safety
+/// `out` is not NULL and leads to `len` writable bytes.
+pub(crate) unsafe fn put_text(out: *mut c_char, len: usize, text: &[u8]) -> Result<c_int, Failure> {
+    let written = c_int::try_from(text.len()).map_err(|_| Failure::IntOverflow(text.len()))?;
+    if text.len() >= len {
+        return Err(Failure::BufferTooSmall { len, required: text.len() + 1 });
+    }
+    // SAFETY: the buffer is writable and longer than the text, which is ours and therefore does not overlap it.
+    unsafe {
+        out.cast::<u8>().copy_from_nonoverlapping(text.as_ptr(), text.len());
+        out.add(text.len()).write(0);
+    }
+    Ok(written)
+}
+
+#[cold]
+fn panicked(thread: &Thread, handle: net_handle_t, panic: Box<dyn Any + Send>) -> net_error_t {
+    handle::poison(handle);
+    let message = match panic.downcast::<String>() {
+        Ok(message) => *message,
+        Err(panic) => match panic.downcast::<&'static str>() {
+            Ok(message) => (*message).to_owned(),
+            Err(other) => {
+                // Its own drop might panic.
+                std::mem::forget(other);
+                "a panic without a message".to_owned()
+            }
+        },
+    };
+    thread.fail(&Failure::Panicked(message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ptr;
+
+    fn last_error() -> String {
+        let detail = thread::with(Thread::detail);
+        // SAFETY: the detail is NUL-terminated and unchanged until the next failure of this thread.
+        unsafe { CStr::from_ptr(detail) }.to_string_lossy().into_owned()
+    }
+
+    #[test]
+    fn a_panic_becomes_a_code_and_leaves_its_message() {
+        install_hook();
+        let answer = code(ptr::null_mut(), |_| panic!("position {}", 7));
+        assert_eq!(answer, net_error_t::NET_ERR_PANIC as c_int);
+        assert_eq!(last_error(), "the library failed inside: position 7");
+        assert!(!thread::with(Thread::is_in_call));
+    }
+
+    #[test]
+    fn a_success_keeps_the_detail_of_the_failure_before() {
+        assert_eq!(code(ptr::null_mut(), |_| Err(Failure::NullPointer("json"))), -1);
+        assert_eq!(code(ptr::null_mut(), |_| Ok(3)), 3);
+        assert_eq!(last_error(), "`json` is NULL");
+    }
+
+    #[test]
+    fn the_details_of_two_threads_are_apart() {
+        assert_eq!(code(ptr::null_mut(), |_| Err(Failure::NullPointer("mine"))), -1);
+        std::thread::spawn(|| {
+            assert_eq!(last_error(), "");
+            code(ptr::null_mut(), |_| Err(Failure::NullPointer("theirs")));
+        })
+        .join()
+        .expect("no panic");
+        assert_eq!(last_error(), "`mine` is NULL");
+    }
+
+    #[test]
+    fn only_lengths_that_an_object_can_have_pass() {
+        assert!(length("len", isize::MAX as usize).is_ok());
+        assert!(length("len", isize::MAX as usize + 1).is_err());
+        assert!(length("len", usize::MAX).is_err());
+    }
+
+    #[test]
+    fn an_output_is_written_whole_or_not_at_all() {
+        let mut out = [b'x' as c_char; 4];
+        // SAFETY: the buffer has the length that is said.
+        let short = unsafe { put_text(out.as_mut_ptr(), 3, b"abc") };
+        assert!(matches!(short, Err(Failure::BufferTooSmall { len: 3, required: 4 })), "{short:?}");
+        assert_eq!(out, [b'x' as c_char; 4]);
+        // SAFETY: as above.
+        assert_eq!(unsafe { put_text(out.as_mut_ptr(), 4, b"abc") }.ok(), Some(3));
+        assert_eq!(out, [b'a' as c_char, b'b' as c_char, b'c' as c_char, 0]);
+    }
+
+    #[test]
+    fn an_address_where_no_value_can_lie_is_refused() {
+        let words = [0u64; 2];
+        let odd = words.as_ptr().cast::<u8>().wrapping_add(1).cast::<u64>();
+        assert!(matches!(present("out", odd), Err(Failure::Misaligned("out"))));
+        assert!(matches!(absent_or_present("out", odd), Err(Failure::Misaligned("out"))));
+        assert!(present("out", words.as_ptr()).is_ok());
+        assert!(absent_or_present::<u64>("out", ptr::null()).is_ok());
+    }
+}

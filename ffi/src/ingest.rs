@@ -1,0 +1,289 @@
+//! Publishing: the functions that a service calls millions of times a second.
+//!
+//! What they share: any thread may call them at any time, and each thread has its own way in. Bytes are copied before
+//! the call returns. When a shard is full the outcome follows `backpressure_mode`; a shard that is merely busy is
+//! waited for up to `push_wait_us`.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::ptr;
+use std::slice;
+
+use engine::event::EventFlags;
+use engine::producer::{Producer, PublishError};
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use crate::abi::{net_handle_t, net_receipt_t};
+use crate::guard::{self, absent_or_present, length, present, text};
+use crate::status::Failure;
+use crate::thread::Thread;
+
+/// Publishes one event, which has to be one JSON document. Its bytes are kept as they are.
+///
+/// Threads: any. Ownership: the bytes are copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (a length
+/// above PTRDIFF_MAX), `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_JSON`, `NET_ERR_TOO_LARGE`, `NET_ERR_INGESTION_FAILED` (no room: not
+/// accepted, try again), `NET_ERR_SHUTTING_DOWN`, and those of any handle.
+///
+/// # Safety
+/// `json` is NULL or has `len` readable bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn net_ingest(handle: net_handle_t, json: *const c_char, len: usize) -> c_int {
+    publish(handle, |_, producer| {
+        present("json", json)?;
+        length("len", len)?;
+        // SAFETY: not NULL, of a possible length, and readable by the caller's contract.
+        let json = text("json", unsafe { guard::bytes(json, len) })?;
+        serde_json::from_str::<IgnoredAny>(json)?;
+        producer.publish(None, json.as_bytes(), EventFlags::JSON)?;
+        Ok(0)
+    })
+}
+
+/// Publishes one event, which has to be UTF-8 and is not looked at otherwise.
+///
+/// Threads: any. Ownership: the bytes are copied. Errors: as `net_ingest`, without `NET_ERR_INVALID_JSON`.
+///
+/// # Safety
+/// `bytes` is NULL or has `len` readable bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn net_ingest_raw(handle: net_handle_t, bytes: *const c_char, len: usize) -> c_int {
+    publish(handle, |_, producer| {
+        present("bytes", bytes)?;
+        length("len", len)?;
+        // SAFETY: not NULL, of a possible length, and readable by the caller's contract.
+        let bytes = unsafe { guard::bytes(bytes, len) };
+        text("bytes", bytes)?;
+        producer.publish(None, bytes, EventFlags::NONE)?;
+        Ok(0)
+    })
+}
+
+/// `net_ingest_raw` that says where the event went and when. `out` may be NULL.
+///
+/// Threads: any. Ownership: the bytes are copied; `out` is written on success only. Errors: as `net_ingest_raw`.
+///
+/// # Safety
+/// `bytes` is NULL or has `len` readable bytes; `out` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn net_ingest_raw_ex(
+    handle: net_handle_t,
+    bytes: *const c_char,
+    len: usize,
+    out: *mut net_receipt_t,
+) -> c_int {
+    // SAFETY: the caller's contract covers these arguments; there is no key.
+    unsafe { net_ingest_keyed(handle, ptr::null(), 0, bytes, len, out) }
+}
+
+/// `net_ingest_raw_ex` with a routing key: events of one thread with the same key keep their order. The key is any
+/// bytes and is not stored; NULL with a length of 0 means none, and the event's own bytes route it. `out` may be NULL.
+///
+/// Threads: any. Ownership: the bytes are copied; `out` is written on success only. Errors: as `net_ingest_raw`.
+///
+/// # Safety
+/// `key` is NULL or has `key_len` readable bytes; `bytes` is NULL or has `len`; `out` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn net_ingest_keyed(
+    handle: net_handle_t,
+    key: *const c_void,
+    key_len: usize,
+    bytes: *const c_char,
+    len: usize,
+    out: *mut net_receipt_t,
+) -> c_int {
+    publish(handle, |_, producer| {
+        if key_len > 0 {
+            present("key", key)?;
+        }
+        present("bytes", bytes)?;
+        absent_or_present("out", out)?;
+        length("key_len", key_len)?;
+        length("len", len)?;
+        // SAFETY: not NULL, of a possible length, and readable by the caller's contract.
+        let key = (!key.is_null()).then(|| unsafe { guard::bytes(key.cast(), key_len) });
+        // SAFETY: as above.
+        let bytes = unsafe { guard::bytes(bytes, len) };
+        text("bytes", bytes)?;
+        let receipt = producer.publish(key, bytes, EventFlags::NONE)?;
+        if !out.is_null() {
+            let receipt = net_receipt_t { shard_id: receipt.shard.0, timestamp: receipt.timestamp_ns };
+            // SAFETY: not NULL, aligned, and writable by the caller's contract.
+            unsafe { out.write(receipt) };
+        }
+        Ok(0)
+    })
+}
+
+/// Publishes the elements of a JSON array, each with its own bytes as they stand in the text, and returns how many were
+/// accepted. Text that is not such an array is refused as a whole. The batch ends at its first refused event; a short
+/// count is a prefix of the array, and `net_last_error` says what ended it.
+///
+/// Threads: any. Ownership: the bytes are copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_UTF8`,
+/// `NET_ERR_INVALID_JSON`, `NET_ERR_INT_OVERFLOW` (more than INT_MAX elements), `NET_ERR_TOO_LARGE` (the first element is),
+/// `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing was accepted.
+///
+/// # Safety
+/// `json_array` is NULL or NUL-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn net_ingest_batch(handle: net_handle_t, json_array: *const c_char) -> c_int {
+    publish(handle, |thread, producer| {
+        present("json_array", json_array)?;
+        // SAFETY: not NULL, and NUL-terminated by the caller's contract.
+        let json = text("json_array", unsafe { guard::c_bytes(json_array) })?;
+        let elements: Vec<&RawValue> = serde_json::from_str(json)?;
+        c_int::try_from(elements.len()).map_err(|_| Failure::IntOverflow(elements.len()))?;
+        let payloads = elements.iter().map(|element| element.get().as_bytes());
+        let (accepted, refused) = producer.publish_batch(payloads, EventFlags::JSON);
+        counted(thread, producer, accepted, refused)
+    })
+}
+
+/// Publishes `count` events as `net_ingest_raw` does, and returns how many were accepted. Entries that are NULL, not
+/// UTF-8 or larger than `max_event_bytes` are passed over. The batch ends at the first event that finds no room: neither it
+/// nor any after it is accepted.
+///
+/// Threads: any. Ownership: the bytes are copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT`,
+/// `NET_ERR_INT_OVERFLOW` (`count` above INT_MAX), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing
+/// was accepted.
+///
+/// # Safety
+/// `jsons` and `lens` are NULL or have `count` entries; each entry is NULL or has as many readable bytes as its length
+/// says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn net_ingest_raw_batch(
+    handle: net_handle_t,
+    jsons: *const *const c_char,
+    lens: *const usize,
+    count: usize,
+) -> c_int {
+    // SAFETY: the caller's contract covers these arguments; failures are not asked for.
+    unsafe { net_ingest_raw_batch_ex(handle, jsons, lens, count, ptr::null_mut(), ptr::null_mut()) }
+}
+
+/// `net_ingest_raw_batch` that names the entries that were not accepted: `failed` gets their indices, ascending, and
+/// `failed_len` how many. That includes the event at which the batch ended and all after it. Both may be NULL.
+///
+/// Threads: any. Ownership: the bytes are copied. `failed` and `failed_len` are also written when the events were
+/// walked and none was accepted. Errors: as `net_ingest_raw_batch`.
+///
+/// # Safety
+/// As `net_ingest_raw_batch`; `failed` is NULL or has room for `count` indices, `failed_len` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn net_ingest_raw_batch_ex(
+    handle: net_handle_t,
+    jsons: *const *const c_char,
+    lens: *const usize,
+    count: usize,
+    failed: *mut usize,
+    failed_len: *mut usize,
+) -> c_int {
+    publish(handle, |thread, producer| {
+        present("jsons", jsons)?;
+        present("lens", lens)?;
+        absent_or_present("failed", failed)?;
+        absent_or_present("failed_len", failed_len)?;
+        c_int::try_from(count).map_err(|_| Failure::IntOverflow(count))?;
+        // SAFETY: not NULL, aligned, of a possible length, and with `count` entries by the caller's contract.
+        let (jsons, lens) =
+            unsafe { (slice::from_raw_parts(jsons, count), slice::from_raw_parts(lens, count)) };
+        let mut entries = Entries { jsons, lens, next: 0, failed, failed_count: 0 };
+        let mut accepted = 0;
+        let refused = loop {
+            let (more, refused) = producer.publish_batch(&mut entries, EventFlags::NONE);
+            accepted += more;
+            match refused {
+                // The entry handed out last is the one that was refused.
+                Some(PublishError::TooLarge { .. }) => entries.fail(entries.next - 1),
+                Some(_) => {
+                    (entries.next - 1..count).for_each(|index| entries.fail(index));
+                    break refused;
+                }
+                None => break None,
+            }
+        };
+        if !failed_len.is_null() {
+            // SAFETY: not NULL, aligned, and writable by the caller's contract.
+            unsafe { failed_len.write(entries.failed_count) };
+        }
+        counted(thread, producer, accepted, refused)
+    })
+}
+
+/// Runs `body` with this thread's producer for the bus. A bus that is shut down is the first thing to say.
+#[inline]
+fn publish(
+    handle: net_handle_t,
+    body: impl FnOnce(&Thread, &mut Producer) -> Result<c_int, Failure>,
+) -> c_int {
+    guard::code(handle, |thread| {
+        thread.with_producer(handle, |producer| match body(thread, producer) {
+            Err(_) if producer.is_closed() => Err(Failure::ShutDown),
+            answer => answer,
+        })
+    })
+}
+
+/// The answer of a batch: its count, unless nothing was accepted for a reason that is not want of room.
+fn counted(
+    thread: &Thread,
+    producer: &Producer,
+    accepted: usize,
+    refused: Option<PublishError>,
+) -> Result<c_int, Failure> {
+    if accepted == 0 && producer.is_closed() {
+        return Err(Failure::ShutDown);
+    }
+    match refused {
+        Some(error @ (PublishError::TooLarge { .. } | PublishError::ShuttingDown | PublishError::Failed))
+            if accepted == 0 =>
+        {
+            return Err(error.into());
+        }
+        Some(error) => {
+            thread.fail(&error.into());
+        }
+        None => {}
+    }
+    c_int::try_from(accepted).map_err(|_| Failure::IntOverflow(accepted))
+}
+
+/// The valid entries of a raw batch, in order; the others are named as they are passed.
+struct Entries<'a> {
+    jsons: &'a [*const c_char],
+    lens: &'a [usize],
+    next: usize,
+    /// NULL, or room for an index per entry.
+    failed: *mut usize,
+    failed_count: usize,
+}
+
+impl Entries<'_> {
+    fn fail(&mut self, index: usize) {
+        if !self.failed.is_null() {
+            // SAFETY: every index is named at most once, so that this stays below the count there is room for.
+            unsafe { self.failed.add(self.failed_count).write(index) };
+        }
+        self.failed_count += 1;
+    }
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        loop {
+            let index = self.next;
+            let (&json, &len) = (self.jsons.get(index)?, self.lens.get(index)?);
+            self.next += 1;
+            if !json.is_null() && length("lens", len).is_ok() {
+                // SAFETY: not NULL, of a possible length, and readable by the contract of the export.
+                let bytes = unsafe { guard::bytes(json, len) };
+                if text("jsons", bytes).is_ok() {
+                    return Some(bytes);
+                }
+            }
+            self.fail(index);
+        }
+    }
+}

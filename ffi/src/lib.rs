@@ -1,0 +1,40 @@
+//! The C ABI of the bus: what `net.h` declares, and nothing else.
+//!
+//! Invariants, with what breaks when they are given up:
+//!
+//! - **Every export runs behind the panic barrier** ([`guard`]). Without it a panic would unwind into C, which is
+//!   undefined.
+//! - **A handle is a number, never an address.** It is looked up, so that a stale or forged one touches no memory.
+//! - **Checks come in one order**: handle, pointers, lengths, UTF-8, JSON. Outputs are written only on success, counts
+//!   excepted. Callers branch on codes, and would otherwise see a different one from release to release.
+//! - **A published event takes no lock, no allocation and no shared write here.** Each thread keeps the producers it
+//!   has used ([`thread`]); only its first event to a bus looks at the table of handles.
+//! - **Memory that was lent to C is known here by its address** ([`lent`]), so that giving it back twice, or giving back
+//!   something else, is harmless.
+//! - **Nothing reaches the host**: no output, no signal handler, no at-exit work, no allocator of its own.
+
+// Modules in the order in which a call passes through them, then one per section of the header.
+mod abi;
+mod status;
+mod fork;
+mod slot;
+mod handle;
+mod thread;
+mod guard;
+mod lent;
+
+mod lifecycle;
+mod ingest;
+mod poll;
+mod stats;
+mod strings;
+mod dedup;
+
+pub use abi::*;
+pub use dedup::*;
+pub use ingest::*;
+pub use lifecycle::*;
+pub use poll::*;
+pub use stats::*;
+pub use status::{net_last_error, net_strerror};
+pub use strings::*;

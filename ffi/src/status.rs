@@ -1,0 +1,242 @@
+//! What can go wrong in a call: every failure with its code, and the text that `net_last_error` gives.
+
+use std::borrow::Cow;
+use std::ffi::{CStr, CString, c_char, c_int};
+
+use adapters::FactoryError;
+use engine::bus::{FlushError, PollError, StartError};
+use engine::config::ConfigError;
+use engine::consume::request::RequestError;
+use engine::producer::PublishError;
+
+use crate::abi::net_error_t;
+use crate::abi::net_error_t::*;
+use crate::thread;
+
+/// Text for a code. Any code; one that does not exist has a text too.
+///
+/// Threads: any, at any time. Ownership: the text is static. Errors: none.
+#[unsafe(no_mangle)]
+pub extern "C" fn net_strerror(code: c_int) -> *const c_char {
+    text_of(code).as_ptr()
+}
+
+/// Detail of the calling thread's last failure, an empty string if there was none.
+///
+/// Threads: any; each has its own. Ownership: the library's, unchanged until this thread's next failing call.
+/// Errors: none. A call that succeeds leaves it as it is.
+#[unsafe(no_mangle)]
+pub extern "C" fn net_last_error() -> *const c_char {
+    thread::with(thread::Thread::detail)
+}
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("`{0}` is NULL")]
+    NullPointer(&'static str),
+    #[error("`{0}` is not aligned for its type")]
+    Misaligned(&'static str),
+    #[error("`{0}` is larger than PTRDIFF_MAX")]
+    Length(&'static str),
+    #[error("`{0}` is not valid UTF-8")]
+    InvalidUtf8(&'static str),
+    #[error("`{name}` is out of range: {value}")]
+    OutOfRange { name: &'static str, value: i64 },
+    #[error("not JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("the request was refused: {0}")]
+    Request(RequestError),
+    #[error("the cursor is not valid UTF-8")]
+    CursorText,
+    #[error("the output needs {required} bytes and its buffer has {len}")]
+    BufferTooSmall { len: usize, required: usize },
+    #[error("{0} does not fit into an int")]
+    IntOverflow(usize),
+
+    #[error("this is not a handle")]
+    NotAHandle,
+    #[error("the handle is of another kind of object")]
+    OtherKind,
+    #[error("the bus is shut down")]
+    ShutDown,
+    #[error("the handle is refused, because an earlier call on it failed inside the library")]
+    Poisoned,
+    #[error("the library failed inside: {0}")]
+    Panicked(String),
+    #[error("this process is a fork of the one that started the bus")]
+    Forked,
+    #[error("the thread is inside another call on a bus; a signal handler cannot publish")]
+    Reentered,
+
+    #[error("{0}")]
+    Config(ConfigError),
+    #[error("{0}")]
+    Factory(FactoryError),
+    #[error("{0}")]
+    Start(StartError),
+    #[error("65,536 buses are open")]
+    HandlesExhausted,
+    #[error("the page that tells a fork could not be set up: {0}")]
+    ForkPage(std::io::Error),
+
+    #[error("{0}")]
+    Publish(#[from] PublishError),
+    #[error("{0}")]
+    Poll(#[from] PollError),
+    #[error("no shard answered")]
+    Unanswered,
+    #[error("{0}")]
+    Flush(#[from] FlushError),
+    #[error("{0} events were accepted and could not be stored before the deadline")]
+    NotStored(u64),
+    #[error("the system gave no random bytes: {0}")]
+    Random(getrandom::Error),
+}
+
+impl Failure {
+    /// The code of this failure.
+    pub(crate) fn code(&self) -> net_error_t {
+        match self {
+            Failure::NullPointer(_) => NET_ERR_NULL_POINTER,
+            Failure::InvalidUtf8(_) => NET_ERR_INVALID_UTF8,
+            Failure::Misaligned(_)
+            | Failure::Length(_)
+            | Failure::OutOfRange { .. }
+            | Failure::NotAHandle => NET_ERR_INVALID_ARGUMENT,
+            Failure::Json(_) | Failure::Request(_) => NET_ERR_INVALID_JSON,
+            Failure::CursorText | Failure::Unanswered => NET_ERR_POLL_FAILED,
+            Failure::BufferTooSmall { .. } => NET_ERR_BUFFER_TOO_SMALL,
+            Failure::IntOverflow(_) => NET_ERR_INT_OVERFLOW,
+            Failure::OtherKind => NET_ERR_MISMATCHED_HANDLES,
+            Failure::ShutDown => NET_ERR_SHUTTING_DOWN,
+            Failure::Poisoned | Failure::Panicked(_) => NET_ERR_PANIC,
+            Failure::Forked => NET_ERR_FORKED,
+            Failure::Reentered => NET_ERR_INGESTION_FAILED,
+            Failure::Config(_) | Failure::Factory(FactoryError::Config(_)) => NET_ERR_INVALID_CONFIG,
+            Failure::Factory(FactoryError::Unsupported(_)) => NET_ERR_UNSUPPORTED,
+            Failure::Start(error) => start_code(error),
+            Failure::HandlesExhausted | Failure::ForkPage(_) => NET_ERR_INIT_FAILED,
+            Failure::Publish(error) => publish_code(error),
+            Failure::Poll(error) => poll_code(error),
+            Failure::Flush(error) => flush_code(error),
+            Failure::NotStored(_) => NET_ERR_TIMEOUT,
+            Failure::Random(_) => NET_ERR_UNKNOWN,
+        }
+    }
+
+    /// The text for `net_last_error`. Refusals that a busy producer meets again and again cost no allocation.
+    pub(crate) fn detail(&self) -> Cow<'static, CStr> {
+        match self {
+            Failure::Publish(PublishError::Refused) => Cow::Borrowed(c"refused: the shard's lane is full"),
+            Failure::Publish(PublishError::Dropped) => Cow::Borrowed(c"dropped: the shard's lane is full"),
+            Failure::ShutDown | Failure::Publish(PublishError::ShuttingDown) => {
+                Cow::Borrowed(c"the bus is shut down")
+            }
+            other => {
+                let text = other.to_string().replace('\0', "\u{fffd}");
+                Cow::Owned(CString::new(text).expect("every NUL was replaced"))
+            }
+        }
+    }
+}
+
+fn start_code(error: &StartError) -> net_error_t {
+    match error {
+        StartError::Config(_) => NET_ERR_INVALID_CONFIG,
+        StartError::NoIoUring { .. } => NET_ERR_NO_IO_URING,
+        StartError::Adapter(_) => NET_ERR_ADAPTER,
+        StartError::NoMembarrier { .. } | StartError::Thread(_) => NET_ERR_INIT_FAILED,
+    }
+}
+
+fn publish_code(error: &PublishError) -> net_error_t {
+    match error {
+        PublishError::ShuttingDown => NET_ERR_SHUTTING_DOWN,
+        PublishError::TooLarge { .. } => NET_ERR_TOO_LARGE,
+        PublishError::Failed
+        | PublishError::Refused
+        | PublishError::Dropped
+        | PublishError::LanesExhausted => NET_ERR_INGESTION_FAILED,
+    }
+}
+
+fn poll_code(error: &PollError) -> net_error_t {
+    match error {
+        PollError::Cursor(_) | PollError::Unanswered | PollError::Failed => NET_ERR_POLL_FAILED,
+        PollError::UnknownShard(_) => NET_ERR_INVALID_ARGUMENT,
+        PollError::ShuttingDown => NET_ERR_SHUTTING_DOWN,
+    }
+}
+
+fn flush_code(error: &FlushError) -> net_error_t {
+    match error {
+        FlushError::Timeout => NET_ERR_TIMEOUT,
+        FlushError::Adapter { .. } => NET_ERR_ADAPTER,
+        FlushError::ShuttingDown => NET_ERR_SHUTTING_DOWN,
+        FlushError::Failed => NET_ERR_UNKNOWN,
+    }
+}
+
+fn text_of(code: c_int) -> &'static CStr {
+    TEXTS.iter().find(|(of, _)| *of as c_int == code).map_or(c"no such code", |(_, text)| text)
+}
+
+const TEXTS: [(net_error_t, &CStr); 22] = [
+    (NET_SUCCESS, c"success"),
+    (NET_ERR_NULL_POINTER, c"a pointer is NULL"),
+    (NET_ERR_INVALID_UTF8, c"not valid UTF-8"),
+    (NET_ERR_INVALID_JSON, c"not valid JSON, or not what is asked for"),
+    (NET_ERR_INIT_FAILED, c"the bus could not be started"),
+    (NET_ERR_INGESTION_FAILED, c"the event was not accepted"),
+    (NET_ERR_POLL_FAILED, c"the poll has no answer"),
+    (NET_ERR_BUFFER_TOO_SMALL, c"the output does not fit into its buffer"),
+    (NET_ERR_SHUTTING_DOWN, c"the bus is shut down"),
+    (NET_ERR_INT_OVERFLOW, c"a count does not fit into an int"),
+    (NET_ERR_MISMATCHED_HANDLES, c"the handle is of another kind"),
+    (NET_ERR_INTERIOR_NUL, c"text has a NUL in it"),
+    (NET_ERR_INVALID_ARGUMENT, c"an argument is out of range"),
+    (NET_ERR_TIMEOUT, c"it did not end in time"),
+    (NET_ERR_UNSUPPORTED, c"not part of this build"),
+    (NET_ERR_FORKED, c"this process is a fork of the one that started the bus"),
+    (NET_ERR_PANIC, c"the library failed inside"),
+    (NET_ERR_NO_IO_URING, c"io_uring cannot be used"),
+    (NET_ERR_INVALID_CONFIG, c"the configuration was refused"),
+    (NET_ERR_ADAPTER, c"the store refused"),
+    (NET_ERR_TOO_LARGE, c"the event is larger than max_event_bytes"),
+    (NET_ERR_UNKNOWN, c"something else went wrong"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_text_of_its_own() {
+        let mut seen: Vec<&CStr> = (-20..=0).chain([-99]).map(text_of).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), TEXTS.len());
+        assert!(!seen.contains(&c"no such code"));
+    }
+
+    #[test]
+    fn a_code_that_does_not_exist_has_a_text_too() {
+        for code in [1, -21, -98, -100, c_int::MAX, c_int::MIN] {
+            assert_eq!(text_of(code), c"no such code");
+        }
+    }
+
+    #[test]
+    fn a_detail_with_a_nul_in_it_stays_whole() {
+        let detail = Failure::Panicked("before\0after".to_owned()).detail();
+        assert_eq!(detail.to_str(), Ok("the library failed inside: before\u{fffd}after"));
+    }
+
+    #[test]
+    fn a_refused_producer_pays_no_allocation_for_its_detail() {
+        for error in [PublishError::Refused, PublishError::Dropped, PublishError::ShuttingDown] {
+            assert!(matches!(Failure::from(error).detail(), Cow::Borrowed(_)));
+        }
+    }
+}

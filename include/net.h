@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/**
+ * @file net.h
+ * libnet: an event bus inside the process.
+ *
+ * Generated from the library's source by `cargo xtask header`; do not edit.
+ *
+ * What holds for every function:
+ *
+ * - Threads. Any function may be called from any thread at any time, also while another thread shuts the bus down.
+ *   Not from a signal handler.
+ * - Codes. A negative int is a net_error_t, zero or more is success or a count. net_strerror() names a code,
+ *   net_last_error() has the detail of this thread's last failure. Nothing is ever printed.
+ * - Checks come in this order, before anything is read: handle, pointers, lengths, UTF-8, JSON.
+ *   Outputs are written only on success, counts excepted.
+ * - Every handle. NET_ERR_NULL_POINTER for NULL, NET_ERR_INVALID_ARGUMENT for what is no handle,
+ *   NET_ERR_MISMATCHED_HANDLES for one of another kind, NET_ERR_SHUTTING_DOWN for ever after a shutdown,
+ *   NET_ERR_FORKED in a forked child, NET_ERR_PANIC after the library failed inside (then it only takes a shutdown).
+ *   A handle is looked up and never dereferenced: a stale or forged one is refused and touches no memory.
+ * - Ownership. Inputs are copied before a call returns. What the library lends, it takes back with the function that is
+ *   named there; giving it back twice is harmless.
+ */
+
+#ifndef NET_H
+#define NET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * Version of this interface: the number in the SONAME. It changes only if an existing symbol or layout would change.
+ */
+#define NET_ABI_VERSION 100
+
+/**
+ * What the functions return: zero or a count, or one of these. A code is never renumbered.
+ */
+typedef enum net_error_t {
+    /**
+     * It worked.
+     */
+    NET_SUCCESS = 0,
+    /**
+     * A pointer that must not be NULL is. Final.
+     */
+    NET_ERR_NULL_POINTER = -1,
+    /**
+     * Text is not UTF-8. Final.
+     */
+    NET_ERR_INVALID_UTF8 = -2,
+    /**
+     * Text is not the JSON that is asked for. Final.
+     */
+    NET_ERR_INVALID_JSON = -3,
+    /**
+     * The bus could not be started. See `net_last_error`.
+     */
+    NET_ERR_INIT_FAILED = -4,
+    /**
+     * The event was not accepted: no room. Retry.
+     */
+    NET_ERR_INGESTION_FAILED = -5,
+    /**
+     * The poll has no answer: a cursor that is not this bus's (final), or no shard answered (retry).
+     */
+    NET_ERR_POLL_FAILED = -6,
+    /**
+     * The output does not fit. Retry with a larger buffer.
+     */
+    NET_ERR_BUFFER_TOO_SMALL = -7,
+    /**
+     * The bus is shut down, or about to be. Final.
+     */
+    NET_ERR_SHUTTING_DOWN = -8,
+    /**
+     * A count does not fit into an `int`. Final.
+     */
+    NET_ERR_INT_OVERFLOW = -9,
+    /**
+     * The handle is of another kind of object. Final.
+     */
+    NET_ERR_MISMATCHED_HANDLES = -10,
+    /**
+     * Text has a NUL in it. Final.
+     */
+    NET_ERR_INTERIOR_NUL = -11,
+    /**
+     * An argument is out of its range, or a handle was never given out. Final.
+     */
+    NET_ERR_INVALID_ARGUMENT = -12,
+    /**
+     * It did not end in time; its outcome is unknown or partial. Retry.
+     */
+    NET_ERR_TIMEOUT = -13,
+    /**
+     * Not part of this build. Final.
+     */
+    NET_ERR_UNSUPPORTED = -14,
+    /**
+     * The process is a fork of the one that started the bus. Final.
+     */
+    NET_ERR_FORKED = -15,
+    /**
+     * The library failed inside; the handle only takes a shutdown now. Final.
+     */
+    NET_ERR_PANIC = -16,
+    /**
+     * `io_uring` cannot be used. Operator: `net_last_error` has the cause and the cure.
+     */
+    NET_ERR_NO_IO_URING = -17,
+    /**
+     * The configuration was refused. Operator: `net_last_error` starts with the key's path.
+     */
+    NET_ERR_INVALID_CONFIG = -18,
+    /**
+     * The store refused. Operator: see `net_last_error`.
+     */
+    NET_ERR_ADAPTER = -19,
+    /**
+     * The event is larger than `max_event_bytes`. Final.
+     */
+    NET_ERR_TOO_LARGE = -20,
+    /**
+     * Something else. See `net_last_error`.
+     */
+    NET_ERR_UNKNOWN = -99,
+} net_error_t;
+
+/**
+ * A filter that remembers identities it has seen. Opaque.
+ */
+typedef struct net_redis_dedup_t net_redis_dedup_t;
+
+/**
+ * A bus. Opaque: a number that is looked up, never dereferenced, and never given out twice.
+ */
+typedef void *net_handle_t;
+
+/**
+ * What a producer is told about an accepted event.
+ */
+typedef struct net_receipt_t {
+    /**
+     * The shard that orders the event.
+     */
+    uint16_t shard_id;
+    /**
+     * Insertion time, nanoseconds since the Unix epoch, strictly increasing per thread.
+     */
+    uint64_t timestamp;
+} net_receipt_t;
+
+/**
+ * An event as it was stored. Read-only; the strings are not NUL-terminated and belong to the result.
+ */
+typedef struct net_event_t {
+    /**
+     * Identity within its shard; with the memory store a decimal sequence number.
+     */
+    const char *id;
+    /**
+     * Bytes of `id`.
+     */
+    size_t id_len;
+    /**
+     * The bytes as they were published.
+     */
+    const char *raw;
+    /**
+     * Bytes of `raw`.
+     */
+    size_t raw_len;
+    /**
+     * Insertion time, nanoseconds since the Unix epoch.
+     */
+    uint64_t insertion_ts;
+    /**
+     * The shard that ordered the event.
+     */
+    uint16_t shard_id;
+} net_event_t;
+
+/**
+ * The answer of `net_poll_ex`. One block of memory, given back with `net_free_poll_result`.
+ */
+typedef struct net_poll_result_t {
+    /**
+     * The events in order; NULL if there is none.
+     */
+    struct net_event_t *events;
+    /**
+     * Number of events.
+     */
+    size_t count;
+    /**
+     * Cursor to poll with next, NUL-terminated; NULL if nothing was ever examined and none was given.
+     */
+    char *next_id;
+    /**
+     * 1 if there may be more events to examine, 0 if not.
+     */
+    int has_more;
+} net_poll_result_t;
+
+/**
+ * The bus's counters.
+ */
+typedef struct net_stats_t {
+    /**
+     * Events accepted.
+     */
+    uint64_t events_ingested;
+    /**
+     * Events dropped, for whatever reason.
+     */
+    uint64_t events_dropped;
+    /**
+     * Batches handed to the store.
+     */
+    uint64_t batches_dispatched;
+} net_stats_t;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Text for a code. Any code; one that does not exist has a text too.
+ *
+ * Threads: any, at any time. Ownership: the text is static. Errors: none.
+ */
+const char *net_strerror(int code);
+
+/**
+ * Detail of the calling thread's last failure, an empty string if there was none.
+ *
+ * Threads: any; each has its own. Ownership: the library's, unchanged until this thread's next failing call.
+ * Errors: none. A call that succeeds leaves it as it is.
+ */
+const char *net_last_error(void);
+
+/**
+ * Starts a bus. `config_json` is a NUL-terminated JSON object; NULL or an empty string means all defaults.
+ *
+ * Threads: any. Ownership: the handle is valid until `net_shutdown`; afterwards it stays a number that every call
+ * refuses. Errors: NULL, with the detail in `net_last_error`; `net_init_ex` gives a code too.
+ *
+ * # Safety
+ * `config_json` is NULL or NUL-terminated.
+ */
+net_handle_t net_init(const char *config_json);
+
+/**
+ * Starts a bus like `net_init`, and says why it could not.
+ *
+ * Threads: any. Ownership: `*out` as in `net_init`; written on success only. Errors: `NET_ERR_NULL_POINTER`,
+ * `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_CONFIG` (the detail starts with the key's path), `NET_ERR_UNSUPPORTED` (a store
+ * that is not in this build), `NET_ERR_NO_IO_URING` (the detail has cause and cure), `NET_ERR_ADAPTER`,
+ * `NET_ERR_FORKED`, `NET_ERR_INIT_FAILED`.
+ *
+ * # Safety
+ * `config_json` is NULL or NUL-terminated; `out` is NULL or writable.
+ */
+int net_init_ex(const char *config_json,
+                net_handle_t *out);
+
+/**
+ * Waits until everything accepted before this call is stored, and synced where the store can.
+ *
+ * Threads: any; events published meanwhile neither delay nor satisfy it. Errors: `NET_ERR_TIMEOUT` after
+ * `flush_timeout_ms`, `NET_ERR_ADAPTER` when the store refused an event for good since the last flush,
+ * `NET_ERR_SHUTTING_DOWN`, and those of any handle.
+ */
+int net_flush(net_handle_t handle);
+
+/**
+ * Stores what was accepted and stops the bus, within `shutdown_timeout_ms` (5 s).
+ *
+ * Threads: any, also while others use the handle: their calls end with `NET_ERR_SHUTTING_DOWN`. Of several callers
+ * one gets the outcome and the others `NET_ERR_SHUTTING_DOWN`, and all return only when it is complete. Errors:
+ * `NET_ERR_TIMEOUT` when events were left that could not be stored (the bus is stopped nevertheless), and those of any
+ * handle.
+ */
+int net_shutdown(net_handle_t handle);
+
+/**
+ * `net_shutdown` with a deadline of its own, in milliseconds from 0, that says how many events were not stored.
+ *
+ * Threads, errors: as `net_shutdown`; a negative `timeout_ms` is `NET_ERR_INVALID_ARGUMENT` and shuts nothing down.
+ * `not_stored` may be NULL; it is written on success and on `NET_ERR_TIMEOUT`.
+ *
+ * # Safety
+ * `not_stored` is NULL or writable.
+ */
+int net_shutdown_within(net_handle_t handle,
+                        int timeout_ms,
+                        uint64_t *not_stored);
+
+/**
+ * Number of shards, 0 if the handle is not usable.
+ *
+ * Threads: any. Errors: 0, with the detail in `net_last_error`.
+ */
+uint16_t net_num_shards(net_handle_t handle);
+
+/**
+ * Version of the library, such as "0.1.0".
+ *
+ * Threads: any. Ownership: static. Errors: none.
+ */
+const char *net_version(void);
+
+/**
+ * Version of the interface: compare it with `NET_ABI_VERSION`.
+ *
+ * Threads: any. Errors: none.
+ */
+uint32_t net_abi_version(void);
+
+/**
+ * Publishes one event, which has to be one JSON document. Its bytes are kept as they are.
+ *
+ * Threads: any. Ownership: the bytes are copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (a length
+ * above PTRDIFF_MAX), `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_JSON`, `NET_ERR_TOO_LARGE`, `NET_ERR_INGESTION_FAILED` (no room: not
+ * accepted, try again), `NET_ERR_SHUTTING_DOWN`, and those of any handle.
+ *
+ * # Safety
+ * `json` is NULL or has `len` readable bytes.
+ */
+int net_ingest(net_handle_t handle,
+               const char *json,
+               size_t len);
+
+/**
+ * Publishes one event, which has to be UTF-8 and is not looked at otherwise.
+ *
+ * Threads: any. Ownership: the bytes are copied. Errors: as `net_ingest`, without `NET_ERR_INVALID_JSON`.
+ *
+ * # Safety
+ * `bytes` is NULL or has `len` readable bytes.
+ */
+int net_ingest_raw(net_handle_t handle, const char *bytes, size_t len);
+
+/**
+ * `net_ingest_raw` that says where the event went and when. `out` may be NULL.
+ *
+ * Threads: any. Ownership: the bytes are copied; `out` is written on success only. Errors: as `net_ingest_raw`.
+ *
+ * # Safety
+ * `bytes` is NULL or has `len` readable bytes; `out` is NULL or writable.
+ */
+int net_ingest_raw_ex(net_handle_t handle,
+                      const char *bytes,
+                      size_t len,
+                      struct net_receipt_t *out);
+
+/**
+ * `net_ingest_raw_ex` with a routing key: events of one thread with the same key keep their order. The key is any
+ * bytes and is not stored; NULL with a length of 0 means none, and the event's own bytes route it. `out` may be NULL.
+ *
+ * Threads: any. Ownership: the bytes are copied; `out` is written on success only. Errors: as `net_ingest_raw`.
+ *
+ * # Safety
+ * `key` is NULL or has `key_len` readable bytes; `bytes` is NULL or has `len`; `out` is NULL or writable.
+ */
+int net_ingest_keyed(net_handle_t handle,
+                     const void *key,
+                     size_t key_len,
+                     const char *bytes,
+                     size_t len,
+                     struct net_receipt_t *out);
+
+/**
+ * Publishes the elements of a JSON array, each with its own bytes as they stand in the text, and returns how many were
+ * accepted. Text that is not such an array is refused as a whole. The batch ends at its first refused event; a short
+ * count is a prefix of the array, and `net_last_error` says what ended it.
+ *
+ * Threads: any. Ownership: the bytes are copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_UTF8`,
+ * `NET_ERR_INVALID_JSON`, `NET_ERR_INT_OVERFLOW` (more than INT_MAX elements), `NET_ERR_TOO_LARGE` (the first element is),
+ * `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing was accepted.
+ *
+ * # Safety
+ * `json_array` is NULL or NUL-terminated.
+ */
+int net_ingest_batch(net_handle_t handle,
+                     const char *json_array);
+
+/**
+ * Publishes `count` events as `net_ingest_raw` does, and returns how many were accepted. Entries that are NULL, not
+ * UTF-8 or larger than `max_event_bytes` are passed over. The batch ends at the first event that finds no room: neither it
+ * nor any after it is accepted.
+ *
+ * Threads: any. Ownership: the bytes are copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT`,
+ * `NET_ERR_INT_OVERFLOW` (`count` above INT_MAX), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing
+ * was accepted.
+ *
+ * # Safety
+ * `jsons` and `lens` are NULL or have `count` entries; each entry is NULL or has as many readable bytes as its length
+ * says.
+ */
+int net_ingest_raw_batch(net_handle_t handle,
+                         const char *const *jsons,
+                         const size_t *lens,
+                         size_t count);
+
+/**
+ * `net_ingest_raw_batch` that names the entries that were not accepted: `failed` gets their indices, ascending, and
+ * `failed_len` how many. That includes the event at which the batch ended and all after it. Both may be NULL.
+ *
+ * Threads: any. Ownership: the bytes are copied. `failed` and `failed_len` are also written when the events were
+ * walked and none was accepted. Errors: as `net_ingest_raw_batch`.
+ *
+ * # Safety
+ * As `net_ingest_raw_batch`; `failed` is NULL or has room for `count` indices, `failed_len` is NULL or writable.
+ */
+int net_ingest_raw_batch_ex(net_handle_t handle,
+                            const char *const *jsons,
+                            const size_t *lens,
+                            size_t count,
+                            size_t *failed,
+                            size_t *failed_len);
+
+/**
+ * Reads up to `limit` events of all shards from `cursor` on; NULL reads from the oldest event that is still there.
+ * A poll examines a bounded number of events, and may return none although `has_more` is 1.
+ *
+ * Threads: any, at the same time too. Ownership: `*out` is written on success only and given back with
+ * `net_free_poll_result`. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_POLL_FAILED` (a cursor that is not one of this store, or
+ * not UTF-8; or no shard answered), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing was lost:
+ * the same cursor reads the same events again.
+ *
+ * # Safety
+ * `cursor` is NULL or NUL-terminated; `out` is NULL or writable.
+ */
+int net_poll_ex(net_handle_t handle,
+                size_t limit,
+                const char *cursor,
+                struct net_poll_result_t *out);
+
+/**
+ * Gives a poll result back and sets it to zero. NULL, a result that was given back before, and one that the caller
+ * changed do no harm.
+ *
+ * Threads: any. Ownership: the events and the cursor of the result end here. Errors: none.
+ *
+ * # Safety
+ * `result` is NULL or readable and writable.
+ */
+void net_free_poll_result(struct net_poll_result_t *result);
+
+/**
+ * Polls with a request in JSON and answers with JSON, NUL-terminated; returns its bytes without the NUL.
+ *
+ * The request is an object with `limit` (100), `cursor`, `ordering` ("none" or "insertion_ts"), `filter` and `shards`, each of
+ * which may be left out or null. The answer has `events`, `next_id`, `has_more`, `count` and `parse_errors`, and where it
+ * applies `skipped` and `failed_shards`. Events appear with their own bytes; those that are not JSON appear as strings and
+ * count in `parse_errors`, together with stored records that could not be read.
+ *
+ * Threads: any, at the same time too. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT`,
+ * `NET_ERR_BUFFER_TOO_SMALL` (below 256 bytes nothing is done; otherwise the buffer holds an answer without events, with the
+ * request's cursor as `next_id`, with `"buffer_too_small":true` and with the bytes it takes in `required`, or an empty
+ * string where not even that fits), `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_JSON` (an unknown key, a wrong type),
+ * `NET_ERR_POLL_FAILED`, `NET_ERR_INT_OVERFLOW`, `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing was
+ * lost.
+ *
+ * # Safety
+ * `request_json` is NULL or NUL-terminated; `out` is NULL or has `len` writable bytes.
+ */
+int net_poll(net_handle_t handle,
+             const char *request_json,
+             char *out,
+             size_t len);
+
+/**
+ * Writes the bus's statistics as one JSON object, NUL-terminated, and returns its bytes without the NUL.
+ *
+ * In the object and for each shard in it: events ingested = stored + dropped + pending, dropped split by reason. What
+ * was `refused` was never accepted. `num_shards` above `cpus_allowed` means that shards share CPUs and never spin.
+ *
+ * Threads: any. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT`, `NET_ERR_BUFFER_TOO_SMALL` (nothing is
+ * written; `net_last_error` says the bytes it takes), `NET_ERR_SHUTTING_DOWN`, and those of any handle.
+ *
+ * # Safety
+ * `out` is NULL or has `len` writable bytes.
+ */
+int net_stats(net_handle_t handle,
+              char *out,
+              size_t len);
+
+/**
+ * Writes the bus's three main counters.
+ *
+ * Threads: any. Ownership: `*out` is written on success only. Errors: `NET_ERR_NULL_POINTER`,
+ * `NET_ERR_SHUTTING_DOWN`, and those of any handle.
+ *
+ * # Safety
+ * `out` is NULL or writable.
+ */
+int net_stats_ex(net_handle_t handle, struct net_stats_t *out);
+
+/**
+ * Makes an X25519 key pair (RFC 7748): `{"public_key":hex64,"secret_key":hex64}`.
+ *
+ * Threads: any. Ownership: the caller's, until `net_free_string`. Errors: NULL when the system gives no random bytes.
+ */
+char *net_generate_keypair(void);
+
+/**
+ * Frees a string that this library gave to the caller. NULL, a string that was freed before, and any other address do
+ * no harm.
+ *
+ * Threads: any. Errors: none.
+ */
+void net_free_string(char *string);
+
+/**
+ * Makes a filter that remembers `capacity` identities; 0 means 4,096. Memory is taken as identities arrive.
+ *
+ * Threads: any, also the same filter from several. Ownership: the caller's, until `net_redis_dedup_free`. Errors: never
+ * NULL.
+ */
+struct net_redis_dedup_t *net_redis_dedup_new(size_t capacity);
+
+/**
+ * Frees a filter. NULL and a filter that was freed before do no harm.
+ *
+ * Threads: any; a call that uses the filter at this moment ends first. Errors: none.
+ */
+void net_redis_dedup_free(struct net_redis_dedup_t *filter);
+
+/**
+ * Whether `dedup_id` was seen: 1 if it was, 0 if not, and from now on it is. Either way it is the most recent.
+ *
+ * Threads: any. Ownership: the text is copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_UTF8`,
+ * `NET_ERR_INVALID_ARGUMENT` (not a filter, or one that was freed).
+ *
+ * # Safety
+ * `dedup_id` is NULL or NUL-terminated.
+ */
+int net_redis_dedup_is_duplicate(struct net_redis_dedup_t *filter,
+                                 const char *dedup_id);
+
+/**
+ * Number of identities remembered, 0 for what is not a filter.
+ *
+ * Threads: any. Errors: 0, with the detail in `net_last_error`.
+ */
+size_t net_redis_dedup_len(struct net_redis_dedup_t *filter);
+
+/**
+ * Number of identities it can remember, 0 for what is not a filter.
+ *
+ * Threads: any. Errors: 0, with the detail in `net_last_error`.
+ */
+size_t net_redis_dedup_capacity(struct net_redis_dedup_t *filter);
+
+/**
+ * 1 if it remembers nothing, 0 if it does; 1 for what is not a filter.
+ *
+ * Threads: any. Errors: 1, with the detail in `net_last_error`.
+ */
+int net_redis_dedup_is_empty(struct net_redis_dedup_t *filter);
+
+/**
+ * Forgets everything. NULL and a filter that was freed do no harm.
+ *
+ * Threads: any. Errors: none.
+ */
+void net_redis_dedup_clear(struct net_redis_dedup_t *filter);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* NET_H */
