@@ -364,6 +364,12 @@ impl Drop for Bus {
     }
 }
 
+/// Whether the calling thread is one that a bus has made.
+pub fn owns_current_thread() -> bool {
+    let current = std::thread::current();
+    current.name().is_some_and(|name| name.starts_with("net-shard-") || name == "net-bridge")
+}
+
 /// How a bus came to answer nothing any more.
 enum Ended {
     ShuttingDown,

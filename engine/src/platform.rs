@@ -10,10 +10,21 @@ use crate::sync::register_heavy_fence;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{cause}; {cure}")]
 pub struct PlatformError {
+    /// What a bus cannot do without.
+    pub missing: Missing,
     /// What is missing or forbidden, and by what.
     pub cause: String,
     /// What to change.
     pub cure: String,
+}
+
+/// What a bus cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// io_uring, or the memory it must lock.
+    IoUring,
+    /// The system call `membarrier`.
+    Membarrier,
 }
 
 /// Checks io_uring, the limit of locked memory (whose soft limit is raised to the hard one) and `membarrier`.
@@ -31,10 +42,11 @@ pub(crate) fn check() -> Result<(), PlatformError> {
     }
     os::probe_io_uring(PROBE_ENTRIES).map_err(|error| io_uring_error(&error, &Kernel::read()))?;
     register_heavy_fence().map_err(|failure| {
-        error(
+        let error = error(
             format!("the system call membarrier failed ({failure})"),
             "allow it in the seccomp profile; it needs Linux 4.14 with CONFIG_MEMBARRIER",
-        )
+        );
+        PlatformError { missing: Missing::Membarrier, ..error }
     })
 }
 
@@ -83,7 +95,7 @@ fn io_uring_error(failure: &io::Error, kernel: &Kernel) -> PlatformError {
 }
 
 fn error(cause: String, cure: &str) -> PlatformError {
-    PlatformError { cause, cure: cure.to_owned() }
+    PlatformError { missing: Missing::IoUring, cause, cure: cure.to_owned() }
 }
 
 /// glommio refuses to start below this.

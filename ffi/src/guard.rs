@@ -39,14 +39,14 @@ pub(crate) fn code(handle: net_handle_t, body: impl FnOnce(&Thread) -> Result<c_
     call(handle, body).unwrap_or_else(|code| code as c_int)
 }
 
-/// Keeps panics that the barrier catches off the host's standard error; every other panic goes to the hook that was
+/// Keeps panics that the barrier catches, and those of the bus's own threads, off the host's standard error; every other panic goes to the hook that was
 /// there before.
 pub(crate) fn install_hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if !thread::with(Thread::is_in_call) {
+            if !thread::with(Thread::is_in_call) && !engine::bus::owns_current_thread() {
                 previous(info);
             }
         }));

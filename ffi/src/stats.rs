@@ -2,7 +2,8 @@
 
 use std::ffi::{c_char, c_int};
 
-use engine::bus::{Dropped, ShardStats, Stats};
+use engine::bus::Stats;
+use engine::counters::{Dropped, ShardStats};
 use serde::Serialize;
 
 use crate::abi::{net_handle_t, net_stats_t};

@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString, c_char, c_int};
 
 use adapters::FactoryError;
 use engine::bus::{FlushError, PollError, StartError};
+use engine::platform::{Missing, PlatformError};
 use engine::config::ConfigError;
 use engine::consume::request::RequestError;
 use engine::producer::PublishError;
@@ -144,9 +145,9 @@ impl Failure {
 fn start_code(error: &StartError) -> net_error_t {
     match error {
         StartError::Config(_) => NET_ERR_INVALID_CONFIG,
-        StartError::NoIoUring { .. } => NET_ERR_NO_IO_URING,
-        StartError::Adapter(_) => NET_ERR_ADAPTER,
-        StartError::NoMembarrier { .. } | StartError::Thread(_) => NET_ERR_INIT_FAILED,
+        StartError::Platform(PlatformError { missing: Missing::IoUring, .. }) => NET_ERR_NO_IO_URING,
+        StartError::Platform(_) | StartError::Shard { .. } => NET_ERR_INIT_FAILED,
+        StartError::Store(_) => NET_ERR_ADAPTER,
     }
 }
 
@@ -154,16 +155,17 @@ fn publish_code(error: &PublishError) -> net_error_t {
     match error {
         PublishError::ShuttingDown => NET_ERR_SHUTTING_DOWN,
         PublishError::TooLarge { .. } => NET_ERR_TOO_LARGE,
-        PublishError::Failed
-        | PublishError::Refused
-        | PublishError::Dropped
-        | PublishError::LanesExhausted => NET_ERR_INGESTION_FAILED,
+        PublishError::Failed => NET_ERR_PANIC,
+        PublishError::Refused | PublishError::Dropped | PublishError::LanesExhausted => {
+            NET_ERR_INGESTION_FAILED
+        }
     }
 }
 
 fn poll_code(error: &PollError) -> net_error_t {
     match error {
-        PollError::Cursor(_) | PollError::Unanswered | PollError::Failed => NET_ERR_POLL_FAILED,
+        PollError::Cursor(_) | PollError::Unanswered => NET_ERR_POLL_FAILED,
+        PollError::Failed => NET_ERR_PANIC,
         PollError::UnknownShard(_) => NET_ERR_INVALID_ARGUMENT,
         PollError::ShuttingDown => NET_ERR_SHUTTING_DOWN,
     }
@@ -174,7 +176,7 @@ fn flush_code(error: &FlushError) -> net_error_t {
         FlushError::Timeout => NET_ERR_TIMEOUT,
         FlushError::Adapter { .. } => NET_ERR_ADAPTER,
         FlushError::ShuttingDown => NET_ERR_SHUTTING_DOWN,
-        FlushError::Failed => NET_ERR_UNKNOWN,
+        FlushError::Failed => NET_ERR_PANIC,
     }
 }
 
