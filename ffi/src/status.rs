@@ -5,9 +5,9 @@ use std::ffi::{CStr, CString, c_char, c_int};
 
 use adapters::FactoryError;
 use engine::bus::{FlushError, PollError, StartError};
-use engine::platform::{Missing, PlatformError};
 use engine::config::ConfigError;
 use engine::consume::request::RequestError;
+use engine::platform::{Missing, PlatformError};
 use engine::producer::PublishError;
 
 use crate::abi::net_error_t;
