@@ -155,3 +155,71 @@ fn shut_down(handle: net_handle_t, within: Option<Duration>) -> Result<u64, Fail
     let closing = handle::close(handle)?;
     closing.bus.shutdown(within).map_err(|_| Failure::ShutDown)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::net_error_t::{NET_ERR_PANIC, NET_ERR_SHUTTING_DOWN, NET_SUCCESS};
+    use crate::ingest::net_ingest_raw;
+    use std::sync::Barrier;
+    use std::thread;
+
+    /// A handle that travels between threads.
+    #[derive(Clone, Copy)]
+    struct Bus(net_handle_t);
+
+    // SAFETY: a handle is a number, and every function takes it from any thread.
+    unsafe impl Send for Bus {}
+    // SAFETY: as above.
+    unsafe impl Sync for Bus {}
+
+    impl Bus {
+        fn start() -> Bus {
+            // SAFETY: the text is NUL-terminated.
+            let handle = unsafe { net_init(c"{\"num_shards\":1}".as_ptr()) };
+            assert!(!handle.is_null());
+            Bus(handle)
+        }
+
+        fn ingest(&self) -> c_int {
+            // SAFETY: one byte is readable.
+            unsafe { net_ingest_raw(self.0, c"x".as_ptr(), 1) }
+        }
+    }
+
+    #[test]
+    fn after_a_panic_the_handle_is_refused_on_every_thread_and_can_be_shut_down() {
+        let (bus, other) = (Bus::start(), Bus::start());
+        let step = Barrier::new(2);
+        thread::scope(|scope| {
+            let beside = scope.spawn(|| {
+                assert_eq!(bus.ingest(), NET_SUCCESS as c_int);
+                step.wait();
+                step.wait();
+                assert_eq!(bus.ingest(), NET_ERR_PANIC as c_int, "its producer was made before the panic");
+                assert_eq!(other.ingest(), NET_SUCCESS as c_int);
+            });
+            step.wait();
+            assert_eq!(guard::code(bus.0, |_| panic!("on purpose")), NET_ERR_PANIC as c_int);
+            step.wait();
+            beside.join().expect("no panic");
+        });
+        assert_eq!(bus.ingest(), NET_ERR_PANIC as c_int);
+        assert_eq!(net_num_shards(bus.0), 0);
+        assert_eq!(net_shutdown(bus.0), NET_SUCCESS as c_int);
+        assert_eq!(bus.ingest(), NET_ERR_SHUTTING_DOWN as c_int);
+        assert_eq!(net_shutdown(other.0), NET_SUCCESS as c_int);
+    }
+
+    #[test]
+    fn a_handle_is_not_given_out_again() {
+        let first = Bus::start();
+        assert_eq!(net_shutdown(first.0), NET_SUCCESS as c_int);
+        for _ in 0..20 {
+            let next = Bus::start();
+            assert_ne!(next.0, first.0);
+            assert_eq!(first.ingest(), NET_ERR_SHUTTING_DOWN as c_int);
+            assert_eq!(net_shutdown(next.0), NET_SUCCESS as c_int);
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use std::ffi::{c_char, c_int};
 use std::ptr;
 
+use engine::bus::PollError;
 use engine::consume::PollResponse;
 use engine::consume::request::PollRequest;
 use engine::event::{Event, EventFlags};
@@ -128,7 +129,7 @@ fn answer(instance: &Instance, request: &PollRequest) -> Result<PollResponse, Fa
     let response = instance.bus.poll(request)?;
     let asked = request.shards.as_ref().map_or(usize::from(instance.bus.num_shards()), Vec::len);
     if asked > 0 && response.failed_shards.len() >= asked {
-        return Err(Failure::Unanswered);
+        return Err(PollError::Unanswered.into());
     }
     Ok(response)
 }

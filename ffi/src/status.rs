@@ -85,8 +85,6 @@ pub(crate) enum Failure {
     Publish(#[from] PublishError),
     #[error("{0}")]
     Poll(#[from] PollError),
-    #[error("no shard answered")]
-    Unanswered,
     #[error("{0}")]
     Flush(#[from] FlushError),
     #[error("{0} events were accepted and could not be stored before the deadline")]
@@ -106,7 +104,7 @@ impl Failure {
             | Failure::OutOfRange { .. }
             | Failure::NotAHandle => NET_ERR_INVALID_ARGUMENT,
             Failure::Json(_) | Failure::Request(_) => NET_ERR_INVALID_JSON,
-            Failure::CursorText | Failure::Unanswered => NET_ERR_POLL_FAILED,
+            Failure::CursorText => NET_ERR_POLL_FAILED,
             Failure::BufferTooSmall { .. } => NET_ERR_BUFFER_TOO_SMALL,
             Failure::IntOverflow(_) => NET_ERR_INT_OVERFLOW,
             Failure::OtherKind => NET_ERR_MISMATCHED_HANDLES,
