@@ -184,20 +184,20 @@ mod tests {
 
     #[test]
     fn an_output_is_written_whole_or_not_at_all() {
-        let mut out = [b'x' as c_char; 4];
+        let mut out = *b"xxxx";
         // SAFETY: the buffer has the length that is said.
-        let short = unsafe { put_text(out.as_mut_ptr(), 3, b"abc") };
+        let short = unsafe { put_text(out.as_mut_ptr().cast(), 3, b"abc") };
         assert!(matches!(short, Err(Failure::BufferTooSmall { len: 3, required: 4 })), "{short:?}");
-        assert_eq!(out, [b'x' as c_char; 4]);
+        assert_eq!(&out, b"xxxx");
         // SAFETY: as above.
-        assert_eq!(unsafe { put_text(out.as_mut_ptr(), 4, b"abc") }.ok(), Some(3));
-        assert_eq!(out, [b'a' as c_char, b'b' as c_char, b'c' as c_char, 0]);
+        assert_eq!(unsafe { put_text(out.as_mut_ptr().cast(), 4, b"abc") }.ok(), Some(3));
+        assert_eq!(&out, b"abc\0");
     }
 
     #[test]
     fn an_address_where_no_value_can_lie_is_refused() {
         let words = [0u64; 2];
-        let odd = words.as_ptr().cast::<u8>().wrapping_add(1).cast::<u64>();
+        let odd = words.as_ptr().wrapping_byte_add(1);
         assert!(matches!(present("out", odd), Err(Failure::Misaligned("out"))));
         assert!(matches!(absent_or_present("out", odd), Err(Failure::Misaligned("out"))));
         assert!(present("out", words.as_ptr()).is_ok());

@@ -30,8 +30,8 @@ pub unsafe extern "C" fn net_init(config_json: *const c_char) -> net_handle_t {
 /// Starts a bus like `net_init`, and says why it could not.
 ///
 /// Threads: any. Ownership: `*out` as in `net_init`; written on success only. Errors: `NET_ERR_NULL_POINTER`,
-/// `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_CONFIG` (the detail starts with the key's path), `NET_ERR_UNSUPPORTED` (a store
-/// that is not in this build), `NET_ERR_NO_IO_URING` (the detail has cause and cure), `NET_ERR_ADAPTER`,
+/// `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_CONFIG` (the detail starts with the key's path), `NET_ERR_UNSUPPORTED`
+/// (a store that is not in this build), `NET_ERR_NO_IO_URING` (the detail has cause and cure), `NET_ERR_ADAPTER`,
 /// `NET_ERR_FORKED`, `NET_ERR_INIT_FAILED`.
 ///
 /// # Safety
@@ -65,8 +65,8 @@ pub extern "C" fn net_flush(handle: net_handle_t) -> c_int {
 ///
 /// Threads: any, also while others use the handle: their calls end with `NET_ERR_SHUTTING_DOWN`. Of several callers
 /// one gets the outcome and the others `NET_ERR_SHUTTING_DOWN`, and all return only when it is complete. Errors:
-/// `NET_ERR_TIMEOUT` when events were left that could not be stored (the bus is stopped nevertheless), and those of any
-/// handle.
+/// `NET_ERR_TIMEOUT` when events were left that could not be stored (the bus is stopped nevertheless), and those of
+/// any handle.
 #[unsafe(no_mangle)]
 pub extern "C" fn net_shutdown(handle: net_handle_t) -> c_int {
     guard::code(handle, |_| match shut_down(handle, None)? {

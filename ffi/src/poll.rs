@@ -19,9 +19,9 @@ use crate::status::Failure;
 /// A poll examines a bounded number of events, and may return none although `has_more` is 1.
 ///
 /// Threads: any, at the same time too. Ownership: `*out` is written on success only and given back with
-/// `net_free_poll_result`. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_POLL_FAILED` (a cursor that is not one of this store, or
-/// not UTF-8; or no shard answered), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing was lost:
-/// the same cursor reads the same events again.
+/// `net_free_poll_result`. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_POLL_FAILED` (a cursor that is not one of this
+/// store, or not UTF-8; or no shard answered), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error
+/// nothing was lost: the same cursor reads the same events again.
 ///
 /// # Safety
 /// `cursor` is NULL or NUL-terminated; `out` is NULL or writable.
@@ -80,17 +80,18 @@ pub unsafe extern "C" fn net_free_poll_result(result: *mut net_poll_result_t) {
 
 /// Polls with a request in JSON and answers with JSON, NUL-terminated; returns its bytes without the NUL.
 ///
-/// The request is an object with `limit` (100), `cursor`, `ordering` ("none" or "insertion_ts"), `filter` and `shards`, each of
-/// which may be left out or null. The answer has `events`, `next_id`, `has_more`, `count` and `parse_errors`, and where it
-/// applies `skipped` and `failed_shards`. Events appear with their own bytes; those that are not JSON appear as strings and
-/// count in `parse_errors`, together with stored records that could not be read.
+/// The request is an object with `limit` (100), `cursor`, `ordering` (`"none"` or `"insertion_ts"`), `filter` and
+/// `shards`, each of which may be left out or null. The answer has `events`, `next_id`, `has_more`, `count` and
+/// `parse_errors`, and where it applies `skipped` and `failed_shards`. Events appear with their own bytes; those
+/// that are not JSON appear as strings and count in `parse_errors`, together with stored records that could not be
+/// read.
 ///
 /// Threads: any, at the same time too. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT`,
-/// `NET_ERR_BUFFER_TOO_SMALL` (below 256 bytes nothing is done; otherwise the buffer holds an answer without events, with the
-/// request's cursor as `next_id`, with `"buffer_too_small":true` and with the bytes it takes in `required`, or an empty
-/// string where not even that fits), `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_JSON` (an unknown key, a wrong type),
-/// `NET_ERR_POLL_FAILED`, `NET_ERR_INT_OVERFLOW`, `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing was
-/// lost.
+/// `NET_ERR_BUFFER_TOO_SMALL` (below 256 bytes nothing is done; otherwise the buffer holds an answer without
+/// events, with the request's cursor as `next_id`, with `"buffer_too_small":true` and with the bytes it takes in
+/// `required`, or an empty string where not even that fits), `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_JSON` (an
+/// unknown key, a wrong type), `NET_ERR_POLL_FAILED`, `NET_ERR_INT_OVERFLOW`, `NET_ERR_SHUTTING_DOWN`, and those of
+/// any handle. After an error nothing was lost.
 ///
 /// # Safety
 /// `request_json` is NULL or NUL-terminated; `out` is NULL or has `len` writable bytes.
