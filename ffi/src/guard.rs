@@ -139,6 +139,7 @@ fn panicked(thread: &Thread, handle: net_handle_t, panic: Box<dyn Any + Send>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::Command;
     use std::ptr;
 
     fn last_error() -> String {
@@ -154,6 +155,17 @@ mod tests {
         assert_eq!(answer, net_error_t::NET_ERR_PANIC as c_int);
         assert_eq!(last_error(), "the library failed inside: position 7");
         assert!(!thread::with(Thread::is_in_call));
+    }
+
+    #[test]
+    fn a_caught_panic_prints_nothing() {
+        let this = std::env::current_exe().expect("a test has a path");
+        let panics = "guard::tests::a_panic_becomes_a_code_and_leaves_its_message";
+        let run = Command::new(this).args(["--exact", panics, "--nocapture"]).output().expect("it runs");
+        assert!(run.status.success());
+        let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+        assert!(out.contains("1 passed"), "{out}");
+        assert!(!err.contains("panicked") && !out.contains("panicked"), "{err}{out}");
     }
 
     #[test]
