@@ -477,8 +477,8 @@ int net_poll(net_handle_t handle,
  * Writes the bus's statistics as one JSON object, NUL-terminated, and returns its bytes without the NUL.
  *
  * In the object and for each shard in it: events ingested = stored + dropped + pending, dropped split by reason.
- * What was `refused` was never accepted. `num_shards` above `cpus_allowed` means that shards share CPUs and never
- * spin.
+ * What was `refused` was never accepted. `cores_shared` says that there are more shards than CPUs, so that none spins;
+ * `stalls` counts shards that stood still and were woken; `lanes_bytes` is the memory of the threads' ways in.
  *
  * Threads: any. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT`, `NET_ERR_BUFFER_TOO_SMALL` (nothing is
  * written; `net_last_error` says the bytes it takes), `NET_ERR_SHUTTING_DOWN`, and those of any handle.

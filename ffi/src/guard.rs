@@ -39,8 +39,8 @@ pub(crate) fn code(handle: net_handle_t, body: impl FnOnce(&Thread) -> Result<c_
     call(handle, body).unwrap_or_else(|code| code as c_int)
 }
 
-/// Keeps panics that the barrier catches, and those of the bus's own threads, off the host's standard error; every other panic goes to the hook that was
-/// there before.
+/// Keeps panics that the barrier catches, and those of the bus's own threads, off the host's standard error; every
+/// other panic goes to the hook that was there before.
 pub(crate) fn install_hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {

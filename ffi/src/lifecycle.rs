@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use engine::bus::Bus;
 use engine::config::Config;
-use engine::cores;
 
 use crate::abi::{NET_ABI_VERSION, net_handle_t};
 use crate::fork;
 use crate::guard::{self, present};
-use crate::handle::{self, Instance};
+use crate::handle;
 use crate::status::Failure;
 
 /// Starts a bus. `config_json` is a NUL-terminated JSON object; NULL or an empty string means all defaults.
@@ -56,7 +55,7 @@ pub unsafe extern "C" fn net_init_ex(config_json: *const c_char, out: *mut net_h
 #[unsafe(no_mangle)]
 pub extern "C" fn net_flush(handle: net_handle_t) -> c_int {
     guard::code(handle, |_| {
-        handle::enter(handle)?.bus.flush()?;
+        handle::enter(handle)?.flush()?;
         Ok(0)
     })
 }
@@ -110,7 +109,7 @@ pub unsafe extern "C" fn net_shutdown_within(
 /// Threads: any. Errors: 0, with the detail in `net_last_error`.
 #[unsafe(no_mangle)]
 pub extern "C" fn net_num_shards(handle: net_handle_t) -> u16 {
-    guard::call(handle, |_| Ok(handle::enter(handle)?.bus.num_shards())).unwrap_or(0)
+    guard::call(handle, |_| Ok(handle::enter(handle)?.num_shards())).unwrap_or(0)
 }
 
 /// Version of the library, such as "0.1.0".
@@ -147,13 +146,13 @@ unsafe fn start(config_json: *const c_char) -> Result<net_handle_t, Failure> {
     fork::install().map_err(Failure::ForkPage)?;
     let stores = adapters::factory(section, &config).map_err(Failure::Factory)?;
     let bus = Bus::start(config, stores).map_err(Failure::Start)?;
-    handle::open(Instance { bus, cpus_allowed: cores::allowed_count() })
+    handle::open(bus)
 }
 
 /// How many events were not stored. Dropping what `close` gives waits for the calls inside and ends the bus.
 fn shut_down(handle: net_handle_t, within: Option<Duration>) -> Result<u64, Failure> {
     let closing = handle::close(handle)?;
-    closing.bus.shutdown(within).map_err(|_| Failure::ShutDown)
+    closing.shutdown(within).map_err(|_| Failure::ShutDown)
 }
 
 #[cfg(test)]

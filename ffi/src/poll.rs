@@ -3,7 +3,6 @@
 use std::ffi::{c_char, c_int};
 use std::ptr;
 
-use engine::bus::PollError;
 use engine::consume::PollResponse;
 use engine::consume::request::PollRequest;
 use engine::event::{Event, EventFlags};
@@ -11,7 +10,7 @@ use serde::de::IgnoredAny;
 
 use crate::abi::{net_handle_t, net_poll_result_t};
 use crate::guard::{self, length, present, text};
-use crate::handle::{self, Instance};
+use crate::handle;
 use crate::lent;
 use crate::status::Failure;
 
@@ -33,7 +32,7 @@ pub unsafe extern "C" fn net_poll_ex(
     out: *mut net_poll_result_t,
 ) -> c_int {
     guard::code(handle, |_| {
-        let instance = handle::enter(handle)?;
+        let bus = handle::enter(handle)?;
         present("out", out)?;
         let cursor = if cursor.is_null() {
             None
@@ -43,7 +42,7 @@ pub unsafe extern "C" fn net_poll_ex(
             Some(cursor.map_err(|_| Failure::CursorText)?.to_owned())
         };
         let request = PollRequest { limit, cursor, ..PollRequest::default() };
-        let result = lent::poll_result(&answer(&instance, &request)?);
+        let result = lent::poll_result(&bus.poll(&request)?);
         // SAFETY: not NULL, aligned, and writable by the caller's contract.
         unsafe { out.write(result) };
         Ok(0)
@@ -103,7 +102,7 @@ pub unsafe extern "C" fn net_poll(
     len: usize,
 ) -> c_int {
     guard::code(handle, |_| {
-        let instance = handle::enter(handle)?;
+        let bus = handle::enter(handle)?;
         present("request_json", request_json)?;
         present("out", out)?;
         length("len", len)?;
@@ -113,7 +112,7 @@ pub unsafe extern "C" fn net_poll(
         // SAFETY: not NULL, and NUL-terminated by the caller's contract.
         let request = text("request_json", unsafe { guard::c_bytes(request_json) })?;
         let request = PollRequest::parse(request).map_err(Failure::Request)?;
-        let json = to_json(&answer(&instance, &request)?)?;
+        let json = to_json(&bus.poll(&request)?)?;
         // SAFETY: `out` is not NULL and has `len` writable bytes by the caller's contract.
         let written = unsafe { guard::put_text(out, len, &json) };
         if let Err(Failure::BufferTooSmall { required, .. }) = written {
@@ -123,16 +122,6 @@ pub unsafe extern "C" fn net_poll(
         }
         written
     })
-}
-
-/// Asks the bus. Shards that did not answer are a failure when there are no others.
-fn answer(instance: &Instance, request: &PollRequest) -> Result<PollResponse, Failure> {
-    let response = instance.bus.poll(request)?;
-    let asked = request.shards.as_ref().map_or(usize::from(instance.bus.num_shards()), Vec::len);
-    if asked > 0 && response.failed_shards.len() >= asked {
-        return Err(PollError::Unanswered.into());
-    }
-    Ok(response)
 }
 
 fn to_json(response: &PollResponse) -> Result<Vec<u8>, serde_json::Error> {
