@@ -359,7 +359,8 @@ int net_ingest_raw_ex(net_handle_t handle,
  * bytes and is not stored; NULL with a length of 0 means none, and the event's own bytes route it. `out` may be
  * NULL.
  *
- * Threads: any. Ownership: the bytes are copied; `out` is written on success only. Errors: as `net_ingest_raw`.
+ * Threads: any; what a thread publishes from the destructors of its thread-local data has no order with what it
+ * published before. Ownership: the bytes are copied; `out` is written on success only. Errors: as `net_ingest_raw`.
  *
  * # Safety
  * `key` is NULL or has `key_len` readable bytes; `bytes` is NULL or has `len`; `out` is NULL or writable.
