@@ -53,8 +53,7 @@ impl Bus {
 
     /// Number of shards.
     pub(crate) fn shard_count(&self) -> u16 {
-        // SAFETY: the handle came from `net_init_ex`; so in every call below.
-        unsafe { net::net_num_shards(self.handle) }
+        net::net_num_shards(self.handle)
     }
 
     /// Publishes one event under a routing key.
@@ -93,8 +92,7 @@ impl Bus {
 
     /// Waits until everything accepted so far is stored.
     pub(crate) fn flush(&self) -> Result<(), BusError> {
-        // SAFETY: see `shard_count`.
-        checked("net_flush", unsafe { net::net_flush(self.handle) }).map(drop)
+        checked("net_flush", net::net_flush(self.handle)).map(drop)
     }
 
     /// Up to `limit` events after `cursor`; `None` starts at the oldest.
@@ -124,8 +122,7 @@ impl Bus {
 
     /// Stores what is left and stops the bus.
     pub(crate) fn shutdown(self) -> Result<(), BusError> {
-        // SAFETY: see `shard_count`; the handle is not used again.
-        checked("net_shutdown", unsafe { net::net_shutdown(self.handle) }).map(drop)
+        checked("net_shutdown", net::net_shutdown(self.handle)).map(drop)
     }
 }
 
@@ -243,10 +240,9 @@ fn checked(function: &'static str, code: c_int) -> Result<usize, BusError> {
 
 #[cold]
 fn failure(function: &'static str, code: c_int) -> BusError {
-    // SAFETY: both return static or thread-owned NUL-terminated strings, copied before the next call.
-    let [meaning, detail] = unsafe { [net::net_strerror(code), net::net_last_error()] }.map(|text| {
-        // SAFETY: as above.
-        if text.is_null() { String::new() } else { unsafe { CStr::from_ptr(text) }.to_string_lossy().into() }
+    let [meaning, detail] = [net::net_strerror(code), net::net_last_error()].map(|text| {
+        // SAFETY: both are static or this thread's own, NUL-terminated, and copied before the next call.
+        unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
     });
     BusError { function, code, meaning, detail }
 }
