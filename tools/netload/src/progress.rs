@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use crate::producer::Tally;
-use crate::report::{grouped, millions};
+use crate::report::{grouped, rate};
 
 /// Prints until every sender of `ended` is gone.
 pub(crate) fn print_until(ended: &Receiver<()>, tallies: &[Tally], read_back: &AtomicU64) {
@@ -22,10 +22,10 @@ pub(crate) fn print_until(ended: &Receiver<()>, tallies: &[Tally], read_back: &A
         let bytes: u64 = tallies.iter().map(Tally::bytes).sum();
         let seconds = elapsed.saturating_sub(before.0).as_secs_f64();
         let line = format!(
-            "{:6.0} s  {:>15} published  {:>7} M/s {:>7.0} MB/s  {:>15} read back",
+            "{:6.0} s  {:>15} published  {:>10} {:>6.0} MB/s  {:>15} read back",
             elapsed.as_secs_f64(),
             grouped(events),
-            millions((events - before.1) as f64 / seconds),
+            rate((events - before.1) as f64, seconds),
             (bytes - before.2) as f64 / seconds / 1e6,
             grouped(read_back.load(Ordering::Relaxed)),
         );

@@ -70,19 +70,25 @@ fn setting(plan: &Plan, outcome: &Outcome) {
 fn speed(plan: &Plan, outcome: &Outcome) {
     let seconds = outcome.active.as_secs_f64();
     println!(
-        "\npublished   {:>14} events in {:>9}  {:>7} M events/s  {:>7.0} MB/s",
+        "\npublished   {:>14} events in {:>9}  {:>10}  {:>7.0} MB/s",
         grouped(outcome.accepted),
         time(seconds),
-        millions(outcome.accepted as f64 / seconds),
+        rate(outcome.accepted as f64, seconds),
         outcome.bytes as f64 / seconds / 1e6,
     );
+    if plan.rate.is_none() {
+        println!(
+            "            ({:.0} % of that time inside the calls; the rest is netload's own: events, clock, histogram)",
+            outcome.share_in_calls * 100.0
+        );
+    }
     if plan.is_readable() {
         let seconds = outcome.read.polling.as_secs_f64();
         println!(
-            "read back   {:>14} events in {:>9}  {:>7} M events/s  net_poll_ex, up to {} a call",
+            "read back   {:>14} events in {:>9}  {:>10}  net_poll_ex, up to {} a call",
             grouped(outcome.read.events),
             time(seconds),
-            millions(outcome.read.events as f64 / seconds),
+            rate(outcome.read.events as f64, seconds),
             grouped(POLL_LIMIT as u64),
         );
     }
@@ -204,12 +210,12 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
-/// A rate in millions; a small one with more digits.
-pub(crate) fn millions(rate: f64) -> String {
-    match rate / 1e6 {
-        millions if !millions.is_finite() => "0.0".to_owned(),
-        millions if millions > 0.0 && millions < 0.1 => format!("{millions:.4}"),
-        millions => format!("{millions:.1}"),
+/// Events a second: in millions from a million on, else as a plain number.
+pub(crate) fn rate(events: f64, seconds: f64) -> String {
+    match events / seconds {
+        rate if !rate.is_finite() => "0/s".to_owned(),
+        rate if rate < 1e6 => format!("{}/s", grouped(rate.round() as u64)),
+        rate => format!("{:.1} M/s", rate / 1e6),
     }
 }
 
@@ -243,10 +249,9 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_never_shown_as_nothing() {
-        assert_eq!(millions(15_300_000.0), "15.3");
-        assert_eq!(millions(1_000.0), "0.0010");
-        assert_eq!(millions(0.0), "0.0");
-        assert_eq!(millions(f64::INFINITY), "0.0");
+    fn a_rate_is_shown_in_the_unit_that_tells_something() {
+        assert_eq!(rate(15_300_000.0, 1.0), "15.3 M/s");
+        assert_eq!(rate(1_500.0, 2.0), "750/s");
+        assert_eq!(rate(1.0, 0.0), "0/s");
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Outcome {
     pub(crate) refused: u64,
     /// The longest any producer published, its waits for the reader left out.
     pub(crate) active: Duration,
+    /// How much of the producers' time passed inside calls, 0 to 1; the rest is the producers' own work.
+    pub(crate) share_in_calls: f64,
     /// The longest any producer waited for the reader.
     pub(crate) held: Duration,
     pub(crate) invalid: Vec<(u64, String)>,
@@ -75,6 +77,7 @@ pub(crate) fn run(plan: &Plan) -> Result<Outcome, Refusal> {
         bytes: published.iter().map(|producer| producer.bytes).sum(),
         refused: published.iter().map(|producer| producer.refused).sum(),
         active: published.iter().map(|producer| producer.active).max().unwrap_or_default(),
+        share_in_calls: share_in_calls(&published),
         held: published.iter().map(|producer| producer.held).max().unwrap_or_default(),
         invalid: Vec::new(),
         findings: verifier.map(|verifier| verifier.findings(&accepted)),
@@ -179,6 +182,13 @@ fn publish_and_read(
         let read = reader.map(|reader| reader.join().expect("the reader does not panic"));
         (published, read.unwrap_or_default())
     })
+}
+
+fn share_in_calls(published: &[Published]) -> f64 {
+    let in_calls: f64 =
+        published.iter().map(|producer| producer.latency.mean() * producer.latency.len() as f64).sum();
+    let active: f64 = published.iter().map(|producer| producer.active.as_secs_f64() * 1e9).sum();
+    if active > 0.0 { in_calls / active } else { 0.0 }
 }
 
 /// The median time between two readings of the clock.
