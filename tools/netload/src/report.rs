@@ -1,5 +1,6 @@
 //! The report of a run: what was done, how fast, the bus's account, and the verdict.
 
+use std::fmt::Display;
 use std::fs;
 
 use crate::bus;
@@ -197,8 +198,8 @@ fn verdict(plan: &Plan, outcome: &Outcome, findings: &Findings) {
     }
 }
 
-/// A number with its thousands set apart.
-pub(crate) fn grouped(number: u64) -> String {
+/// A whole number with its thousands set apart.
+pub(crate) fn grouped(number: impl Display) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -214,7 +215,7 @@ pub(crate) fn grouped(number: u64) -> String {
 pub(crate) fn rate(events: f64, seconds: f64) -> String {
     match events / seconds {
         rate if !rate.is_finite() => "0/s".to_owned(),
-        rate if rate < 1e6 => format!("{}/s", grouped(rate.round() as u64)),
+        rate if rate < 1e6 => format!("{}/s", grouped(format_args!("{rate:.0}"))),
         rate => format!("{:.1} M/s", rate / 1e6),
     }
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask lint`: formatting, clippy, documentation, and the house rules no tool knows.
+//! `cargo xtask lint`: the house rules no tool knows, formatting, clippy and documentation.
 
 use std::path::PathBuf;
 
@@ -7,8 +7,8 @@ use crate::shell::{self, Failure, Shell};
 
 /// Runs the stages; any warning is a failure.
 pub(crate) fn run(shell: &Shell) -> Result<(), Failure> {
-    shell::stage("formatting", shell.cargo().args(["fmt", "--all", "--check"]))?;
     house_rules(shell)?;
+    shell::stage("formatting", shell.cargo().args(["fmt", "--all", "--check"]))?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
     shell::stage("clippy", shell.cargo().args(clippy))?;
     let mut documentation = shell.cargo();
