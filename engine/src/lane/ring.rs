@@ -76,12 +76,12 @@ impl Shared {
         (self.words.len() * RECORD_ALIGN) as u64
     }
 
-    /// Address of the byte at `position`.
+    /// Address of the word at `position`, a multiple of 8.
     #[inline]
-    fn at(&self, position: u64) -> *mut u8 {
+    fn at(&self, position: u64) -> *mut u64 {
         let index = (position & (self.capacity() - 1)) as usize / RECORD_ALIGN;
         // `UnsafeCell<u64>` has the layout of `u64`, and the cell's pointer may be used to write.
-        UnsafeCell::raw_get(self.words[index..].as_ptr()).cast::<u8>()
+        UnsafeCell::raw_get(self.words[index..].as_ptr())
     }
 
     /// Takes the block out of the boxed record at `position`.
@@ -91,7 +91,7 @@ impl Shared {
     unsafe fn unbox(&self, position: u64) -> Box<[u8]> {
         // SAFETY: the payload is the address and length that `push_boxed` took from `Box::into_raw`.
         let block = unsafe {
-            let [address, length] = self.at(position).add(HEADER_BYTES).cast::<[u64; 2]>().read();
+            let [address, length] = self.at(position).add(HEADER_WORDS).cast::<[u64; 2]>().read();
             Box::from_raw(ptr::slice_from_raw_parts_mut(address as *mut u8, length as usize))
         };
         self.budget.give(block.len() as u64);
@@ -194,7 +194,7 @@ impl LaneProducer {
         // writes there until `publish`. `payload` is a caller's slice and cannot lie in the ring's private memory.
         unsafe {
             at.cast::<[u8; HEADER_BYTES]>().write(header.to_bytes());
-            ptr::copy_nonoverlapping(payload.as_ptr(), at.add(HEADER_BYTES), payload.len());
+            ptr::copy_nonoverlapping(payload.as_ptr(), at.add(HEADER_WORDS).cast::<u8>(), payload.len());
         }
         self.tail += bytes;
         self.pushed += 1;
@@ -333,7 +333,7 @@ impl LaneConsumer {
             return None;
         }
         self.popped += lengths.len() as u64;
-        let run = ptr::slice_from_raw_parts(self.shared.at(start), (self.head - start) as usize);
+        let run = ptr::slice_from_raw_parts(self.shared.at(start).cast::<u8>(), (self.head - start) as usize);
         // SAFETY: as above for every byte of the run; it is contiguous because `end` is not past the wrap. The slice
         // borrows `self`, so nothing is released while it lives.
         Some(Run::Records(unsafe { &*run }))
@@ -437,5 +437,6 @@ pub struct LaneCounts {
 
 /// Smallest ring.
 pub(crate) const LANE_BYTES_MIN: usize = 4 << 10;
+const HEADER_WORDS: usize = HEADER_BYTES / RECORD_ALIGN;
 /// Payload of a boxed record: address and length.
 const BOXED_BYTES: usize = 16;
