@@ -26,12 +26,17 @@ pub struct Header {
 
 impl Header {
     #[inline]
+    pub(crate) fn to_words(self) -> [u64; HEADER_BYTES / 8] {
+        let ([a, b, c, d], [e, f, g, h]) = (self.payload_bytes.to_ne_bytes(), self.flags.to_ne_bytes());
+        [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), self.timestamp_ns, self.hash]
+    }
+
+    #[inline]
     pub(crate) fn to_bytes(self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
-        bytes[0..4].copy_from_slice(&self.payload_bytes.to_ne_bytes());
-        bytes[4..8].copy_from_slice(&self.flags.to_ne_bytes());
-        bytes[8..16].copy_from_slice(&self.timestamp_ns.to_ne_bytes());
-        bytes[16..24].copy_from_slice(&self.hash.to_ne_bytes());
+        for (at, word) in bytes.chunks_exact_mut(8).zip(self.to_words()) {
+            at.copy_from_slice(&word.to_ne_bytes());
+        }
         bytes
     }
 

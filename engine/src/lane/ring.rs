@@ -193,7 +193,12 @@ impl LaneProducer {
         // SAFETY: `reserve` left `bytes` contiguous bytes at `tail` that the consumer has released, and only this end
         // writes there until `publish`. `payload` is a caller's slice and cannot lie in the ring's private memory.
         unsafe {
-            at.cast::<[u8; HEADER_BYTES]>().write(header.to_bytes());
+            // Volatile keeps the three words from being put together on the stack and copied as one vector, which
+            // would wait for the store buffer on every event.
+            let [lengths, timestamp_ns, hash] = header.to_words();
+            at.write_volatile(lengths);
+            at.add(1).write_volatile(timestamp_ns);
+            at.add(2).write_volatile(hash);
             ptr::copy_nonoverlapping(payload.as_ptr(), at.add(HEADER_WORDS).cast::<u8>(), payload.len());
         }
         self.tail += bytes;
