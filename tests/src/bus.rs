@@ -5,6 +5,7 @@ use engine::bus::{Bus, Stats};
 use engine::config::Config;
 use engine::consume::request::PollRequest;
 use engine::event::ShardId;
+use engine::route::{routing_hash, shard_of};
 
 /// The configuration that `json` describes.
 pub fn config(json: &str) -> Config {
@@ -30,6 +31,12 @@ pub fn read_all(bus: &Bus, limit: usize) -> Vec<(ShardId, Vec<u8>)> {
         assert_ne!(response.next_cursor, request.cursor, "a poll with more to examine moves its cursor");
         request.cursor = response.next_cursor;
     }
+}
+
+/// A routing key that leads to `shard` of a bus of `shards` shards.
+pub fn key_of(shard: u16, shards: u16) -> [u8; 4] {
+    let mut keys = (0u32..).map(u32::to_le_bytes);
+    keys.find(|key| shard_of(routing_hash(Some(key), b""), shards) == ShardId(shard)).expect("every shard has keys")
 }
 
 /// Law 4: in every snapshot of every shard, ingested = stored + dropped + pending.

@@ -10,7 +10,7 @@ pub mod procfs;
 pub mod random;
 pub mod store;
 
-pub use bus::{assert_sums, config, read_all, start};
+pub use bus::{assert_sums, config, key_of, read_all, start};
 pub use random::Random;
 
 use std::time::{Duration, Instant};
