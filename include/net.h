@@ -254,8 +254,8 @@ net_handle_t net_init(const char *config_json);
  * Starts a bus like `net_init`, and says why it could not.
  *
  * Threads: any. Ownership: `*out` as in `net_init`; written on success only. Errors: `NET_ERR_NULL_POINTER`,
- * `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_CONFIG` (the detail starts with the key's path), `NET_ERR_UNSUPPORTED` (a store
- * that is not in this build), `NET_ERR_NO_IO_URING` (the detail has cause and cure), `NET_ERR_ADAPTER`,
+ * `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_CONFIG` (the detail starts with the key's path), `NET_ERR_UNSUPPORTED`
+ * (a store that is not in this build), `NET_ERR_NO_IO_URING` (the detail has cause and cure), `NET_ERR_ADAPTER`,
  * `NET_ERR_FORKED`, `NET_ERR_INIT_FAILED`.
  *
  * # Safety
@@ -278,8 +278,8 @@ int net_flush(net_handle_t handle);
  *
  * Threads: any, also while others use the handle: their calls end with `NET_ERR_SHUTTING_DOWN`. Of several callers
  * one gets the outcome and the others `NET_ERR_SHUTTING_DOWN`, and all return only when it is complete. Errors:
- * `NET_ERR_TIMEOUT` when events were left that could not be stored (the bus is stopped nevertheless), and those of any
- * handle.
+ * `NET_ERR_TIMEOUT` when events were left that could not be stored (the bus is stopped nevertheless), and those of
+ * any handle.
  */
 int net_shutdown(net_handle_t handle);
 
@@ -320,9 +320,9 @@ uint32_t net_abi_version(void);
 /**
  * Publishes one event, which has to be one JSON document. Its bytes are kept as they are.
  *
- * Threads: any. Ownership: the bytes are copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (a length
- * above PTRDIFF_MAX), `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_JSON`, `NET_ERR_TOO_LARGE`, `NET_ERR_INGESTION_FAILED` (no room: not
- * accepted, try again), `NET_ERR_SHUTTING_DOWN`, and those of any handle.
+ * Threads: any. Ownership: the bytes are copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (a
+ * length above `PTRDIFF_MAX`), `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_JSON`, `NET_ERR_TOO_LARGE`,
+ * `NET_ERR_INGESTION_FAILED` (no room: not accepted, try again), `NET_ERR_SHUTTING_DOWN`, and those of any handle.
  *
  * # Safety
  * `json` is NULL or has `len` readable bytes.
@@ -356,9 +356,11 @@ int net_ingest_raw_ex(net_handle_t handle,
 
 /**
  * `net_ingest_raw_ex` with a routing key: events of one thread with the same key keep their order. The key is any
- * bytes and is not stored; NULL with a length of 0 means none, and the event's own bytes route it. `out` may be NULL.
+ * bytes and is not stored; NULL with a length of 0 means none, and the event's own bytes route it. `out` may be
+ * NULL.
  *
- * Threads: any. Ownership: the bytes are copied; `out` is written on success only. Errors: as `net_ingest_raw`.
+ * Threads: any; what a thread publishes from the destructors of its thread-local data has no order with what it
+ * published before. Ownership: the bytes are copied; `out` is written on success only. Errors: as `net_ingest_raw`.
  *
  * # Safety
  * `key` is NULL or has `key_len` readable bytes; `bytes` is NULL or has `len`; `out` is NULL or writable.
@@ -371,13 +373,13 @@ int net_ingest_keyed(net_handle_t handle,
                      struct net_receipt_t *out);
 
 /**
- * Publishes the elements of a JSON array, each with its own bytes as they stand in the text, and returns how many were
- * accepted. Text that is not such an array is refused as a whole. The batch ends at its first refused event; a short
- * count is a prefix of the array, and `net_last_error` says what ended it.
+ * Publishes the elements of a JSON array, each with its own bytes as they stand in the text, and returns how many
+ * were accepted. Text that is not such an array is refused as a whole. The batch ends at its first refused event;
+ * a short count is a prefix of the array, and `net_last_error` says what ended it.
  *
  * Threads: any. Ownership: the bytes are copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_UTF8`,
- * `NET_ERR_INVALID_JSON`, `NET_ERR_INT_OVERFLOW` (more than INT_MAX elements), `NET_ERR_TOO_LARGE` (the first element is),
- * `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing was accepted.
+ * `NET_ERR_INVALID_JSON`, `NET_ERR_INT_OVERFLOW` (more than `INT_MAX` elements), `NET_ERR_TOO_LARGE` (the first
+ * element is), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing was accepted.
  *
  * # Safety
  * `json_array` is NULL or NUL-terminated.
@@ -386,17 +388,17 @@ int net_ingest_batch(net_handle_t handle,
                      const char *json_array);
 
 /**
- * Publishes `count` events as `net_ingest_raw` does, and returns how many were accepted. Entries that are NULL, not
- * UTF-8 or larger than `max_event_bytes` are passed over. The batch ends at the first event that finds no room: neither it
- * nor any after it is accepted.
+ * Publishes `count` events as `net_ingest_raw` does, and returns how many were accepted. Entries that are NULL,
+ * not UTF-8 or larger than `max_event_bytes` are passed over. The batch ends at the first event that finds no
+ * room: neither it nor any after it is accepted.
  *
  * Threads: any. Ownership: the bytes are copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT`,
- * `NET_ERR_INT_OVERFLOW` (`count` above INT_MAX), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing
- * was accepted.
+ * `NET_ERR_INT_OVERFLOW` (`count` above `INT_MAX`), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an
+ * error nothing was accepted.
  *
  * # Safety
- * `jsons` and `lens` are NULL or have `count` entries; each entry is NULL or has as many readable bytes as its length
- * says.
+ * `jsons` and `lens` are NULL or have `count` entries; each entry is NULL or has as many readable bytes as its
+ * length says.
  */
 int net_ingest_raw_batch(net_handle_t handle,
                          const char *const *jsons,
@@ -425,9 +427,9 @@ int net_ingest_raw_batch_ex(net_handle_t handle,
  * A poll examines a bounded number of events, and may return none although `has_more` is 1.
  *
  * Threads: any, at the same time too. Ownership: `*out` is written on success only and given back with
- * `net_free_poll_result`. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_POLL_FAILED` (a cursor that is not one of this store, or
- * not UTF-8; or no shard answered), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing was lost:
- * the same cursor reads the same events again.
+ * `net_free_poll_result`. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_POLL_FAILED` (a cursor that is not one of this
+ * store, or not UTF-8; or no shard answered), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error
+ * nothing was lost: the same cursor reads the same events again.
  *
  * # Safety
  * `cursor` is NULL or NUL-terminated; `out` is NULL or writable.
@@ -451,17 +453,18 @@ void net_free_poll_result(struct net_poll_result_t *result);
 /**
  * Polls with a request in JSON and answers with JSON, NUL-terminated; returns its bytes without the NUL.
  *
- * The request is an object with `limit` (100), `cursor`, `ordering` ("none" or "insertion_ts"), `filter` and `shards`, each of
- * which may be left out or null. The answer has `events`, `next_id`, `has_more`, `count` and `parse_errors`, and where it
- * applies `skipped` and `failed_shards`. Events appear with their own bytes; those that are not JSON appear as strings and
- * count in `parse_errors`, together with stored records that could not be read.
+ * The request is an object with `limit` (100), `cursor`, `ordering` (`"none"` or `"insertion_ts"`), `filter` and
+ * `shards`, each of which may be left out or null. The answer has `events`, `next_id`, `has_more`, `count` and
+ * `parse_errors`, and where it applies `skipped` and `failed_shards`. Events appear with their own bytes; those
+ * that are not JSON appear as strings and count in `parse_errors`, together with stored records that could not be
+ * read.
  *
  * Threads: any, at the same time too. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT`,
- * `NET_ERR_BUFFER_TOO_SMALL` (below 256 bytes nothing is done; otherwise the buffer holds an answer without events, with the
- * request's cursor as `next_id`, with `"buffer_too_small":true` and with the bytes it takes in `required`, or an empty
- * string where not even that fits), `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_JSON` (an unknown key, a wrong type),
- * `NET_ERR_POLL_FAILED`, `NET_ERR_INT_OVERFLOW`, `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing was
- * lost.
+ * `NET_ERR_BUFFER_TOO_SMALL` (below 256 bytes nothing is done; otherwise the buffer holds an answer without
+ * events, with the request's cursor as `next_id`, with `"buffer_too_small":true` and with the bytes it takes in
+ * `required`, or an empty string where not even that fits), `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_JSON` (an
+ * unknown key, a wrong type), `NET_ERR_POLL_FAILED`, `NET_ERR_INT_OVERFLOW`, `NET_ERR_SHUTTING_DOWN`, and those of
+ * any handle. After an error nothing was lost.
  *
  * # Safety
  * `request_json` is NULL or NUL-terminated; `out` is NULL or has `len` writable bytes.
@@ -474,8 +477,9 @@ int net_poll(net_handle_t handle,
 /**
  * Writes the bus's statistics as one JSON object, NUL-terminated, and returns its bytes without the NUL.
  *
- * In the object and for each shard in it: events ingested = stored + dropped + pending, dropped split by reason. What
- * was `refused` was never accepted. `num_shards` above `cpus_allowed` means that shards share CPUs and never spin.
+ * In the object and for each shard in it: events ingested = stored + dropped + pending, dropped split by reason.
+ * What was `refused` was never accepted. `cores_shared` says that there are more shards than CPUs, so that none spins;
+ * `stalls` counts shards that stood still and were woken; `lanes_bytes` is the memory of the threads' ways in.
  *
  * Threads: any. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT`, `NET_ERR_BUFFER_TOO_SMALL` (nothing is
  * written; `net_last_error` says the bytes it takes), `NET_ERR_SHUTTING_DOWN`, and those of any handle.
@@ -501,13 +505,14 @@ int net_stats_ex(net_handle_t handle, struct net_stats_t *out);
 /**
  * Makes an X25519 key pair (RFC 7748): `{"public_key":hex64,"secret_key":hex64}`.
  *
- * Threads: any. Ownership: the caller's, until `net_free_string`. Errors: NULL when the system gives no random bytes.
+ * Threads: any. Ownership: the caller's, until `net_free_string`. Errors: NULL when the system gives no random
+ * bytes.
  */
 char *net_generate_keypair(void);
 
 /**
- * Frees a string that this library gave to the caller. NULL, a string that was freed before, and any other address do
- * no harm.
+ * Frees a string that this library gave to the caller. NULL, a string that was freed before, and any other address
+ * do no harm.
  *
  * Threads: any. Errors: none.
  */
@@ -516,8 +521,8 @@ void net_free_string(char *string);
 /**
  * Makes a filter that remembers `capacity` identities; 0 means 4,096. Memory is taken as identities arrive.
  *
- * Threads: any, also the same filter from several. Ownership: the caller's, until `net_redis_dedup_free`. Errors: never
- * NULL.
+ * Threads: any, also the same filter from several. Ownership: the caller's, until `net_redis_dedup_free`. Errors:
+ * never NULL.
  */
 struct net_redis_dedup_t *net_redis_dedup_new(size_t capacity);
 

@@ -279,7 +279,7 @@ impl Bus {
             shards,
             stalls: self.shared.stalls.load(Ordering::Relaxed),
             lanes_bytes: self.shared.lane_budget.bytes(),
-            cores_shared: self.shared.cores_shared,
+            cores_shared: self.shared.cpu_sharing,
         }
     }
 

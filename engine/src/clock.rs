@@ -72,7 +72,7 @@ impl Clock {
         let claimed = self.anchor_due_ns.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed);
         if now.0 >= due && claimed.is_ok() {
             let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i64;
-            self.wall_offset_ns.store(wall - self.now().0 as i64, Ordering::Relaxed);
+            self.wall_offset_ns.store(wall - self.now().0.cast_signed(), Ordering::Relaxed);
         }
     }
 }

@@ -311,7 +311,7 @@ fn cores_from(document: Option<CoresDocument>) -> Result<Cores, ConfigError> {
     }
 }
 
-fn bounded<T: PartialOrd + std::fmt::Display>(
+fn bounded<T: Copy + PartialOrd + std::fmt::Display>(
     path: &str,
     value: T,
     min: T,

@@ -202,7 +202,7 @@ fn reactor_pass() -> impl Future<Output = ()> {
 }
 
 /// Longer than any bus runs without a pass over its reactor.
-const NEVER: Duration = Duration::from_secs(3_600);
+const NEVER: Duration = Duration::from_hours(1);
 /// How often the loop looks for completions while requests are outstanding. A pass takes about 5 µs.
 const PASS_PERIOD: Duration = Duration::from_micros(30);
 const PASS_TIMER: Duration = Duration::from_nanos(400);

@@ -13,25 +13,27 @@
 //! - `ingested = stored + dropped + pending` in every snapshot. Break it and operators are lied to.
 
 // Modules in the order in which data flows through them.
-pub mod adapter;
+pub mod config;
+pub mod event;
+pub mod clock;
+pub mod route;
+pub mod producer;
+/// Not part of the interface: public for the benches only.
+#[doc(hidden)]
+pub mod lane;
+mod doorbell;
+mod port;
 pub mod batch;
+mod shard;
+pub mod counters;
+pub mod adapter;
+pub mod consume;
+mod executor;
 mod bridge;
 pub mod bus;
-pub mod clock;
-pub mod config;
-pub mod consume;
-pub mod cores;
-pub mod counters;
-mod doorbell;
-pub mod event;
-mod executor;
-pub mod identity;
-mod lane;
-mod os;
-pub mod platform;
-mod port;
-pub mod producer;
-pub mod route;
-mod shard;
 mod shared;
+pub mod identity;
+pub mod cores;
+pub mod platform;
+mod os;
 mod sync;

@@ -8,7 +8,7 @@ pub(crate) fn membarrier(command: libc::c_int) -> libc::c_long {
     unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) }
 }
 
-/// Asks the kernel for an io_uring of `entries` and closes it again.
+/// Asks the kernel for an `io_uring` of `entries` and closes it again.
 pub(crate) fn probe_io_uring(entries: u32) -> io::Result<()> {
     let mut parameters = [0u8; IO_URING_PARAMS_BYTES];
     // SAFETY: `parameters` is as large as `struct io_uring_params`, zeroed as the call wants it, and outlives the call.
@@ -42,7 +42,7 @@ pub(crate) fn raise_memlock() -> io::Result<u64> {
 /// Number of the calling thread, as `/proc/self/task` knows it.
 pub(crate) fn thread_id() -> u64 {
     // SAFETY: `gettid` has no arguments and cannot fail.
-    unsafe { libc::syscall(libc::SYS_gettid) as u64 }
+    unsafe { libc::syscall(libc::SYS_gettid).cast_unsigned() }
 }
 
 /// Runs `spawn` with every signal blocked, so that the threads it makes inherit the mask, and restores the caller's.

@@ -21,13 +21,13 @@ pub struct PlatformError {
 /// What a bus cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// io_uring, or the memory it must lock.
+    /// `io_uring`, or the memory it must lock.
     IoUring,
     /// The system call `membarrier`.
     Membarrier,
 }
 
-/// Checks io_uring, the limit of locked memory (whose soft limit is raised to the hard one) and `membarrier`.
+/// Checks `io_uring`, the limit of locked memory (whose soft limit is raised to the hard one) and `membarrier`.
 pub(crate) fn check() -> Result<(), PlatformError> {
     match os::raise_memlock() {
         Ok(bytes) if bytes < MEMLOCK_BYTES_MIN => {

@@ -23,7 +23,7 @@ pub(crate) struct Shared {
     /// CPUs the process may use.
     pub(crate) cpus_allowed: usize,
     /// Whether several shards share a CPU.
-    pub(crate) cores_shared: bool,
+    pub(crate) cpu_sharing: bool,
     /// Shards found standing still, all together.
     pub(crate) stalls: AtomicU64,
     closing: CachePadded<AtomicBool>,
@@ -35,7 +35,7 @@ impl Shared {
     pub(crate) fn new(
         config: Config,
         cpus_allowed: usize,
-        cores_shared: bool,
+        cpu_sharing: bool,
     ) -> (Arc<Shared>, Vec<Receiver<Mail>>) {
         let (ports, inboxes): (Vec<_>, Vec<_>) = (0..config.num_shards.get()).map(|_| Port::new()).unzip();
         let shared = Shared {
@@ -45,7 +45,7 @@ impl Shared {
             ports: ports.into(),
             producers: AtomicUsize::new(0),
             cpus_allowed,
-            cores_shared,
+            cpu_sharing,
             stalls: AtomicU64::new(0),
             closing: CachePadded::default(),
             failed: AtomicBool::new(false),
@@ -91,7 +91,7 @@ impl Shared {
     /// Whether a shard may spin: no two share a CPU, and shards and producers together do not outnumber the CPUs.
     pub(crate) fn may_spin(&self) -> bool {
         let busy = usize::from(self.shards()) + self.producers.load(Ordering::Relaxed);
-        !self.cores_shared && busy <= self.cpus_allowed
+        !self.cpu_sharing && busy <= self.cpus_allowed
     }
 
     pub(crate) fn bridge(&self) -> &BridgeBell {

@@ -17,8 +17,8 @@ use crate::status::Failure;
 
 /// Makes a filter that remembers `capacity` identities; 0 means 4,096. Memory is taken as identities arrive.
 ///
-/// Threads: any, also the same filter from several. Ownership: the caller's, until `net_redis_dedup_free`. Errors: never
-/// NULL.
+/// Threads: any, also the same filter from several. Ownership: the caller's, until `net_redis_dedup_free`. Errors:
+/// never NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn net_redis_dedup_new(capacity: usize) -> *mut net_redis_dedup_t {
     guard::call(ptr::null_mut(), |_| {

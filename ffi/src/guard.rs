@@ -39,8 +39,8 @@ pub(crate) fn code(handle: net_handle_t, body: impl FnOnce(&Thread) -> Result<c_
     call(handle, body).unwrap_or_else(|code| code as c_int)
 }
 
-/// Keeps panics that the barrier catches, and those of the bus's own threads, off the host's standard error; every other panic goes to the hook that was
-/// there before.
+/// Keeps panics that the barrier catches, and those of the bus's own threads, off the host's standard error; every
+/// other panic goes to the hook that was there before.
 pub(crate) fn install_hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -139,6 +139,7 @@ fn panicked(thread: &Thread, handle: net_handle_t, panic: Box<dyn Any + Send>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::Command;
     use std::ptr;
 
     fn last_error() -> String {
@@ -154,6 +155,17 @@ mod tests {
         assert_eq!(answer, net_error_t::NET_ERR_PANIC as c_int);
         assert_eq!(last_error(), "the library failed inside: position 7");
         assert!(!thread::with(Thread::is_in_call));
+    }
+
+    #[test]
+    fn a_caught_panic_prints_nothing() {
+        let this = std::env::current_exe().expect("a test has a path");
+        let panics = "guard::tests::a_panic_becomes_a_code_and_leaves_its_message";
+        let run = Command::new(this).args(["--exact", panics, "--nocapture"]).output().expect("it runs");
+        assert!(run.status.success());
+        let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+        assert!(out.contains("1 passed"), "{out}");
+        assert!(!err.contains("panicked") && !out.contains("panicked"), "{err}{out}");
     }
 
     #[test]
@@ -184,20 +196,20 @@ mod tests {
 
     #[test]
     fn an_output_is_written_whole_or_not_at_all() {
-        let mut out = [b'x' as c_char; 4];
+        let mut out = *b"xxxx";
         // SAFETY: the buffer has the length that is said.
-        let short = unsafe { put_text(out.as_mut_ptr(), 3, b"abc") };
+        let short = unsafe { put_text(out.as_mut_ptr().cast(), 3, b"abc") };
         assert!(matches!(short, Err(Failure::BufferTooSmall { len: 3, required: 4 })), "{short:?}");
-        assert_eq!(out, [b'x' as c_char; 4]);
+        assert_eq!(&out, b"xxxx");
         // SAFETY: as above.
-        assert_eq!(unsafe { put_text(out.as_mut_ptr(), 4, b"abc") }.ok(), Some(3));
-        assert_eq!(out, [b'a' as c_char, b'b' as c_char, b'c' as c_char, 0]);
+        assert_eq!(unsafe { put_text(out.as_mut_ptr().cast(), 4, b"abc") }.ok(), Some(3));
+        assert_eq!(&out, b"abc\0");
     }
 
     #[test]
     fn an_address_where_no_value_can_lie_is_refused() {
         let words = [0u64; 2];
-        let odd = words.as_ptr().cast::<u8>().wrapping_add(1).cast::<u64>();
+        let odd = words.as_ptr().wrapping_byte_add(1);
         assert!(matches!(present("out", odd), Err(Failure::Misaligned("out"))));
         assert!(matches!(absent_or_present("out", odd), Err(Failure::Misaligned("out"))));
         assert!(present("out", words.as_ptr()).is_ok());

@@ -10,12 +10,6 @@ use crate::fork;
 use crate::slot::{Closing, Entered, Key, Refusal, Table};
 use crate::status::Failure;
 
-/// A started bus, and what its statistics say about the machine.
-pub(crate) struct Instance {
-    pub(crate) bus: Bus,
-    pub(crate) cpus_allowed: usize,
-}
-
 /// What a number stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -47,19 +41,19 @@ impl Kind {
 }
 
 /// Gives a bus its handle.
-pub(crate) fn open(instance: Instance) -> Result<net_handle_t, Failure> {
-    let key = BUSES.insert(instance).map_err(|_| Failure::HandlesExhausted)?;
+pub(crate) fn open(bus: Bus) -> Result<net_handle_t, Failure> {
+    let key = BUSES.insert(bus).map_err(|_| Failure::HandlesExhausted)?;
     let value = Kind::Bus.tag(u64::from(key.slot) << 32 | u64::from(key.generation));
     Ok(std::ptr::without_provenance_mut(value))
 }
 
 /// Enters the bus of a handle. It stays as long as the result is held.
-pub(crate) fn enter(handle: net_handle_t) -> Result<Entered<'static, Instance>, Failure> {
+pub(crate) fn enter(handle: net_handle_t) -> Result<Entered<'static, Bus>, Failure> {
     Ok(BUSES.enter(key_of(handle)?)?)
 }
 
 /// Closes the bus of a handle; see [`Table::close`].
-pub(crate) fn close(handle: net_handle_t) -> Result<Closing<'static, Instance>, Failure> {
+pub(crate) fn close(handle: net_handle_t) -> Result<Closing<'static, Bus>, Failure> {
     Ok(BUSES.close(key_of(handle)?)?)
 }
 
@@ -97,7 +91,7 @@ impl From<Refusal> for Failure {
 const MAGIC: u64 = 0x4e5;
 const PAYLOAD_MAX: u64 = (1 << 48) - 1;
 
-static BUSES: Table<Instance> = Table::new();
+static BUSES: Table<Bus> = Table::new();
 
 #[cfg(test)]
 mod tests {

@@ -20,9 +20,9 @@ use crate::thread::Thread;
 
 /// Publishes one event, which has to be one JSON document. Its bytes are kept as they are.
 ///
-/// Threads: any. Ownership: the bytes are copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (a length
-/// above PTRDIFF_MAX), `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_JSON`, `NET_ERR_TOO_LARGE`, `NET_ERR_INGESTION_FAILED` (no room: not
-/// accepted, try again), `NET_ERR_SHUTTING_DOWN`, and those of any handle.
+/// Threads: any. Ownership: the bytes are copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (a
+/// length above `PTRDIFF_MAX`), `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_JSON`, `NET_ERR_TOO_LARGE`,
+/// `NET_ERR_INGESTION_FAILED` (no room: not accepted, try again), `NET_ERR_SHUTTING_DOWN`, and those of any handle.
 ///
 /// # Safety
 /// `json` is NULL or has `len` readable bytes.
@@ -76,9 +76,11 @@ pub unsafe extern "C" fn net_ingest_raw_ex(
 }
 
 /// `net_ingest_raw_ex` with a routing key: events of one thread with the same key keep their order. The key is any
-/// bytes and is not stored; NULL with a length of 0 means none, and the event's own bytes route it. `out` may be NULL.
+/// bytes and is not stored; NULL with a length of 0 means none, and the event's own bytes route it. `out` may be
+/// NULL.
 ///
-/// Threads: any. Ownership: the bytes are copied; `out` is written on success only. Errors: as `net_ingest_raw`.
+/// Threads: any; what a thread publishes from the destructors of its thread-local data has no order with what it
+/// published before. Ownership: the bytes are copied; `out` is written on success only. Errors: as `net_ingest_raw`.
 ///
 /// # Safety
 /// `key` is NULL or has `key_len` readable bytes; `bytes` is NULL or has `len`; `out` is NULL or writable.
@@ -114,13 +116,13 @@ pub unsafe extern "C" fn net_ingest_keyed(
     })
 }
 
-/// Publishes the elements of a JSON array, each with its own bytes as they stand in the text, and returns how many were
-/// accepted. Text that is not such an array is refused as a whole. The batch ends at its first refused event; a short
-/// count is a prefix of the array, and `net_last_error` says what ended it.
+/// Publishes the elements of a JSON array, each with its own bytes as they stand in the text, and returns how many
+/// were accepted. Text that is not such an array is refused as a whole. The batch ends at its first refused event;
+/// a short count is a prefix of the array, and `net_last_error` says what ended it.
 ///
 /// Threads: any. Ownership: the bytes are copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_UTF8`,
-/// `NET_ERR_INVALID_JSON`, `NET_ERR_INT_OVERFLOW` (more than INT_MAX elements), `NET_ERR_TOO_LARGE` (the first element is),
-/// `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing was accepted.
+/// `NET_ERR_INVALID_JSON`, `NET_ERR_INT_OVERFLOW` (more than `INT_MAX` elements), `NET_ERR_TOO_LARGE` (the first
+/// element is), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing was accepted.
 ///
 /// # Safety
 /// `json_array` is NULL or NUL-terminated.
@@ -138,17 +140,17 @@ pub unsafe extern "C" fn net_ingest_batch(handle: net_handle_t, json_array: *con
     })
 }
 
-/// Publishes `count` events as `net_ingest_raw` does, and returns how many were accepted. Entries that are NULL, not
-/// UTF-8 or larger than `max_event_bytes` are passed over. The batch ends at the first event that finds no room: neither it
-/// nor any after it is accepted.
+/// Publishes `count` events as `net_ingest_raw` does, and returns how many were accepted. Entries that are NULL,
+/// not UTF-8 or larger than `max_event_bytes` are passed over. The batch ends at the first event that finds no
+/// room: neither it nor any after it is accepted.
 ///
 /// Threads: any. Ownership: the bytes are copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT`,
-/// `NET_ERR_INT_OVERFLOW` (`count` above INT_MAX), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing
-/// was accepted.
+/// `NET_ERR_INT_OVERFLOW` (`count` above `INT_MAX`), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an
+/// error nothing was accepted.
 ///
 /// # Safety
-/// `jsons` and `lens` are NULL or have `count` entries; each entry is NULL or has as many readable bytes as its length
-/// says.
+/// `jsons` and `lens` are NULL or have `count` entries; each entry is NULL or has as many readable bytes as its
+/// length says.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn net_ingest_raw_batch(
     handle: net_handle_t,

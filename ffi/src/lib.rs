@@ -2,8 +2,8 @@
 //!
 //! Invariants, with what breaks when they are given up:
 //!
-//! - **Every export runs behind the panic barrier** ([`guard`]). Without it a panic would unwind into C, which is
-//!   undefined.
+//! - **Every export runs behind the panic barrier** ([`guard`]), except four that only read a constant or a pointer.
+//!   Without it a panic would end the host.
 //! - **A handle is a number, never an address.** It is looked up, so that a stale or forged one touches no memory.
 //! - **Checks come in one order**: handle, pointers, lengths, UTF-8, JSON. Outputs are written only on success, counts
 //!   excepted. Callers branch on codes, and would otherwise see a different one from release to release.

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use engine::bus::Bus;
 use engine::config::Config;
-use engine::cores;
 
 use crate::abi::{NET_ABI_VERSION, net_handle_t};
 use crate::fork;
 use crate::guard::{self, present};
-use crate::handle::{self, Instance};
+use crate::handle;
 use crate::status::Failure;
 
 /// Starts a bus. `config_json` is a NUL-terminated JSON object; NULL or an empty string means all defaults.
@@ -30,8 +29,8 @@ pub unsafe extern "C" fn net_init(config_json: *const c_char) -> net_handle_t {
 /// Starts a bus like `net_init`, and says why it could not.
 ///
 /// Threads: any. Ownership: `*out` as in `net_init`; written on success only. Errors: `NET_ERR_NULL_POINTER`,
-/// `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_CONFIG` (the detail starts with the key's path), `NET_ERR_UNSUPPORTED` (a store
-/// that is not in this build), `NET_ERR_NO_IO_URING` (the detail has cause and cure), `NET_ERR_ADAPTER`,
+/// `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_CONFIG` (the detail starts with the key's path), `NET_ERR_UNSUPPORTED`
+/// (a store that is not in this build), `NET_ERR_NO_IO_URING` (the detail has cause and cure), `NET_ERR_ADAPTER`,
 /// `NET_ERR_FORKED`, `NET_ERR_INIT_FAILED`.
 ///
 /// # Safety
@@ -56,7 +55,7 @@ pub unsafe extern "C" fn net_init_ex(config_json: *const c_char, out: *mut net_h
 #[unsafe(no_mangle)]
 pub extern "C" fn net_flush(handle: net_handle_t) -> c_int {
     guard::code(handle, |_| {
-        handle::enter(handle)?.bus.flush()?;
+        handle::enter(handle)?.flush()?;
         Ok(0)
     })
 }
@@ -65,8 +64,8 @@ pub extern "C" fn net_flush(handle: net_handle_t) -> c_int {
 ///
 /// Threads: any, also while others use the handle: their calls end with `NET_ERR_SHUTTING_DOWN`. Of several callers
 /// one gets the outcome and the others `NET_ERR_SHUTTING_DOWN`, and all return only when it is complete. Errors:
-/// `NET_ERR_TIMEOUT` when events were left that could not be stored (the bus is stopped nevertheless), and those of any
-/// handle.
+/// `NET_ERR_TIMEOUT` when events were left that could not be stored (the bus is stopped nevertheless), and those of
+/// any handle.
 #[unsafe(no_mangle)]
 pub extern "C" fn net_shutdown(handle: net_handle_t) -> c_int {
     guard::code(handle, |_| match shut_down(handle, None)? {
@@ -110,7 +109,7 @@ pub unsafe extern "C" fn net_shutdown_within(
 /// Threads: any. Errors: 0, with the detail in `net_last_error`.
 #[unsafe(no_mangle)]
 pub extern "C" fn net_num_shards(handle: net_handle_t) -> u16 {
-    guard::call(handle, |_| Ok(handle::enter(handle)?.bus.num_shards())).unwrap_or(0)
+    guard::call(handle, |_| Ok(handle::enter(handle)?.num_shards())).unwrap_or(0)
 }
 
 /// Version of the library, such as "0.1.0".
@@ -147,11 +146,79 @@ unsafe fn start(config_json: *const c_char) -> Result<net_handle_t, Failure> {
     fork::install().map_err(Failure::ForkPage)?;
     let stores = adapters::factory(section, &config).map_err(Failure::Factory)?;
     let bus = Bus::start(config, stores).map_err(Failure::Start)?;
-    handle::open(Instance { bus, cpus_allowed: cores::allowed_count() })
+    handle::open(bus)
 }
 
 /// How many events were not stored. Dropping what `close` gives waits for the calls inside and ends the bus.
 fn shut_down(handle: net_handle_t, within: Option<Duration>) -> Result<u64, Failure> {
     let closing = handle::close(handle)?;
-    closing.bus.shutdown(within).map_err(|_| Failure::ShutDown)
+    closing.shutdown(within).map_err(|_| Failure::ShutDown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::net_error_t::{NET_ERR_PANIC, NET_ERR_SHUTTING_DOWN, NET_SUCCESS};
+    use crate::ingest::net_ingest_raw;
+    use std::sync::Barrier;
+    use std::thread;
+
+    /// A handle that travels between threads.
+    #[derive(Clone, Copy)]
+    struct Bus(net_handle_t);
+
+    // SAFETY: a handle is a number, and every function takes it from any thread.
+    unsafe impl Send for Bus {}
+    // SAFETY: as above.
+    unsafe impl Sync for Bus {}
+
+    impl Bus {
+        fn start() -> Bus {
+            // SAFETY: the text is NUL-terminated.
+            let handle = unsafe { net_init(c"{\"num_shards\":1}".as_ptr()) };
+            assert!(!handle.is_null());
+            Bus(handle)
+        }
+
+        fn ingest(&self) -> c_int {
+            // SAFETY: one byte is readable.
+            unsafe { net_ingest_raw(self.0, c"x".as_ptr(), 1) }
+        }
+    }
+
+    #[test]
+    fn after_a_panic_the_handle_is_refused_on_every_thread_and_can_be_shut_down() {
+        let (bus, other) = (Bus::start(), Bus::start());
+        let step = Barrier::new(2);
+        thread::scope(|scope| {
+            let beside = scope.spawn(|| {
+                assert_eq!(bus.ingest(), NET_SUCCESS as c_int);
+                step.wait();
+                step.wait();
+                assert_eq!(bus.ingest(), NET_ERR_PANIC as c_int, "its producer was made before the panic");
+                assert_eq!(other.ingest(), NET_SUCCESS as c_int);
+            });
+            step.wait();
+            assert_eq!(guard::code(bus.0, |_| panic!("on purpose")), NET_ERR_PANIC as c_int);
+            step.wait();
+            beside.join().expect("no panic");
+        });
+        assert_eq!(bus.ingest(), NET_ERR_PANIC as c_int);
+        assert_eq!(net_num_shards(bus.0), 0);
+        assert_eq!(net_shutdown(bus.0), NET_SUCCESS as c_int);
+        assert_eq!(bus.ingest(), NET_ERR_SHUTTING_DOWN as c_int);
+        assert_eq!(net_shutdown(other.0), NET_SUCCESS as c_int);
+    }
+
+    #[test]
+    fn a_handle_is_not_given_out_again() {
+        let first = Bus::start();
+        assert_eq!(net_shutdown(first.0), NET_SUCCESS as c_int);
+        for _ in 0..20 {
+            let next = Bus::start();
+            assert_ne!(next.0, first.0);
+            assert_eq!(first.ingest(), NET_ERR_SHUTTING_DOWN as c_int);
+            assert_eq!(net_shutdown(next.0), NET_SUCCESS as c_int);
+        }
+    }
 }

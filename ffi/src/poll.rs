@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 
 use crate::abi::{net_handle_t, net_poll_result_t};
 use crate::guard::{self, length, present, text};
-use crate::handle::{self, Instance};
+use crate::handle;
 use crate::lent;
 use crate::status::Failure;
 
@@ -18,9 +18,9 @@ use crate::status::Failure;
 /// A poll examines a bounded number of events, and may return none although `has_more` is 1.
 ///
 /// Threads: any, at the same time too. Ownership: `*out` is written on success only and given back with
-/// `net_free_poll_result`. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_POLL_FAILED` (a cursor that is not one of this store, or
-/// not UTF-8; or no shard answered), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing was lost:
-/// the same cursor reads the same events again.
+/// `net_free_poll_result`. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_POLL_FAILED` (a cursor that is not one of this
+/// store, or not UTF-8; or no shard answered), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error
+/// nothing was lost: the same cursor reads the same events again.
 ///
 /// # Safety
 /// `cursor` is NULL or NUL-terminated; `out` is NULL or writable.
@@ -32,7 +32,7 @@ pub unsafe extern "C" fn net_poll_ex(
     out: *mut net_poll_result_t,
 ) -> c_int {
     guard::code(handle, |_| {
-        let instance = handle::enter(handle)?;
+        let bus = handle::enter(handle)?;
         present("out", out)?;
         let cursor = if cursor.is_null() {
             None
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn net_poll_ex(
             Some(cursor.map_err(|_| Failure::CursorText)?.to_owned())
         };
         let request = PollRequest { limit, cursor, ..PollRequest::default() };
-        let result = lent::poll_result(&answer(&instance, &request)?);
+        let result = lent::poll_result(&bus.poll(&request)?);
         // SAFETY: not NULL, aligned, and writable by the caller's contract.
         unsafe { out.write(result) };
         Ok(0)
@@ -79,17 +79,18 @@ pub unsafe extern "C" fn net_free_poll_result(result: *mut net_poll_result_t) {
 
 /// Polls with a request in JSON and answers with JSON, NUL-terminated; returns its bytes without the NUL.
 ///
-/// The request is an object with `limit` (100), `cursor`, `ordering` ("none" or "insertion_ts"), `filter` and `shards`, each of
-/// which may be left out or null. The answer has `events`, `next_id`, `has_more`, `count` and `parse_errors`, and where it
-/// applies `skipped` and `failed_shards`. Events appear with their own bytes; those that are not JSON appear as strings and
-/// count in `parse_errors`, together with stored records that could not be read.
+/// The request is an object with `limit` (100), `cursor`, `ordering` (`"none"` or `"insertion_ts"`), `filter` and
+/// `shards`, each of which may be left out or null. The answer has `events`, `next_id`, `has_more`, `count` and
+/// `parse_errors`, and where it applies `skipped` and `failed_shards`. Events appear with their own bytes; those
+/// that are not JSON appear as strings and count in `parse_errors`, together with stored records that could not be
+/// read.
 ///
 /// Threads: any, at the same time too. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT`,
-/// `NET_ERR_BUFFER_TOO_SMALL` (below 256 bytes nothing is done; otherwise the buffer holds an answer without events, with the
-/// request's cursor as `next_id`, with `"buffer_too_small":true` and with the bytes it takes in `required`, or an empty
-/// string where not even that fits), `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_JSON` (an unknown key, a wrong type),
-/// `NET_ERR_POLL_FAILED`, `NET_ERR_INT_OVERFLOW`, `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing was
-/// lost.
+/// `NET_ERR_BUFFER_TOO_SMALL` (below 256 bytes nothing is done; otherwise the buffer holds an answer without
+/// events, with the request's cursor as `next_id`, with `"buffer_too_small":true` and with the bytes it takes in
+/// `required`, or an empty string where not even that fits), `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_JSON` (an
+/// unknown key, a wrong type), `NET_ERR_POLL_FAILED`, `NET_ERR_INT_OVERFLOW`, `NET_ERR_SHUTTING_DOWN`, and those of
+/// any handle. After an error nothing was lost.
 ///
 /// # Safety
 /// `request_json` is NULL or NUL-terminated; `out` is NULL or has `len` writable bytes.
@@ -101,7 +102,7 @@ pub unsafe extern "C" fn net_poll(
     len: usize,
 ) -> c_int {
     guard::code(handle, |_| {
-        let instance = handle::enter(handle)?;
+        let bus = handle::enter(handle)?;
         present("request_json", request_json)?;
         present("out", out)?;
         length("len", len)?;
@@ -111,7 +112,7 @@ pub unsafe extern "C" fn net_poll(
         // SAFETY: not NULL, and NUL-terminated by the caller's contract.
         let request = text("request_json", unsafe { guard::c_bytes(request_json) })?;
         let request = PollRequest::parse(request).map_err(Failure::Request)?;
-        let json = to_json(&answer(&instance, &request)?)?;
+        let json = to_json(&bus.poll(&request)?)?;
         // SAFETY: `out` is not NULL and has `len` writable bytes by the caller's contract.
         let written = unsafe { guard::put_text(out, len, &json) };
         if let Err(Failure::BufferTooSmall { required, .. }) = written {
@@ -121,16 +122,6 @@ pub unsafe extern "C" fn net_poll(
         }
         written
     })
-}
-
-/// Asks the bus. Shards that did not answer are a failure when there are no others.
-fn answer(instance: &Instance, request: &PollRequest) -> Result<PollResponse, Failure> {
-    let response = instance.bus.poll(request)?;
-    let asked = request.shards.as_ref().map_or(usize::from(instance.bus.num_shards()), Vec::len);
-    if asked > 0 && response.failed_shards.len() >= asked {
-        return Err(Failure::Unanswered);
-    }
-    Ok(response)
 }
 
 fn to_json(response: &PollResponse) -> Result<Vec<u8>, serde_json::Error> {

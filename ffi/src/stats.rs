@@ -13,8 +13,9 @@ use crate::status::Failure;
 
 /// Writes the bus's statistics as one JSON object, NUL-terminated, and returns its bytes without the NUL.
 ///
-/// In the object and for each shard in it: events ingested = stored + dropped + pending, dropped split by reason. What
-/// was `refused` was never accepted. `num_shards` above `cpus_allowed` means that shards share CPUs and never spin.
+/// In the object and for each shard in it: events ingested = stored + dropped + pending, dropped split by reason.
+/// What was `refused` was never accepted. `cores_shared` says that there are more shards than CPUs, so that none spins;
+/// `stalls` counts shards that stood still and were woken; `lanes_bytes` is the memory of the threads' ways in.
 ///
 /// Threads: any. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT`, `NET_ERR_BUFFER_TOO_SMALL` (nothing is
 /// written; `net_last_error` says the bytes it takes), `NET_ERR_SHUTTING_DOWN`, and those of any handle.
@@ -24,10 +25,10 @@ use crate::status::Failure;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn net_stats(handle: net_handle_t, out: *mut c_char, len: usize) -> c_int {
     guard::code(handle, |_| {
-        let instance = handle::enter(handle)?;
+        let bus = handle::enter(handle)?;
         present("out", out)?;
         length("len", len)?;
-        let document = Document::of(&instance.bus.stats(), instance.cpus_allowed);
+        let document = Document::of(&bus.stats());
         let json = serde_json::to_vec(&document)?;
         // SAFETY: not NULL, and `len` bytes are writable by the caller's contract.
         unsafe { guard::put_text(out, len, &json) }
@@ -44,9 +45,9 @@ pub unsafe extern "C" fn net_stats(handle: net_handle_t, out: *mut c_char, len: 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn net_stats_ex(handle: net_handle_t, out: *mut net_stats_t) -> c_int {
     guard::code(handle, |_| {
-        let instance = handle::enter(handle)?;
+        let bus = handle::enter(handle)?;
         present("out", out)?;
-        let total = instance.bus.stats().total();
+        let total = bus.stats().total();
         let stats = net_stats_t {
             events_ingested: total.ingested,
             events_dropped: sum(&total.dropped),
@@ -68,7 +69,9 @@ struct Document {
     shard_events_dropped: u64,
     shard_batches_dispatched: u64,
     num_shards: usize,
-    cpus_allowed: usize,
+    cores_shared: bool,
+    stalls: u64,
+    lanes_bytes: u64,
     #[serde(flatten)]
     total: Counters,
     shards: Vec<Shard>,
@@ -102,7 +105,7 @@ struct Reasons {
 }
 
 impl Document {
-    fn of(stats: &Stats, cpus_allowed: usize) -> Document {
+    fn of(stats: &Stats) -> Document {
         let total = stats.total();
         let dropped = sum(&total.dropped);
         let shards = stats.shards.iter().map(Counters::of).enumerate();
@@ -114,7 +117,9 @@ impl Document {
             shard_events_dropped: dropped,
             shard_batches_dispatched: total.batches,
             num_shards: stats.shards.len(),
-            cpus_allowed,
+            cores_shared: stats.cores_shared,
+            stalls: stats.stalls,
+            lanes_bytes: stats.lanes_bytes,
             total: Counters::of(&total),
             shards: shards.map(|(shard, counters)| Shard { shard, counters }).collect(),
         }

@@ -5,13 +5,12 @@ use std::ffi::{CStr, CString, c_char, c_int};
 
 use adapters::FactoryError;
 use engine::bus::{FlushError, PollError, StartError};
-use engine::platform::{Missing, PlatformError};
 use engine::config::ConfigError;
 use engine::consume::request::RequestError;
+use engine::platform::{Missing, PlatformError};
 use engine::producer::PublishError;
 
-use crate::abi::net_error_t;
-use crate::abi::net_error_t::*;
+use crate::abi::net_error_t as Code;
 use crate::thread;
 
 /// Text for a code. Any code; one that does not exist has a text too.
@@ -85,8 +84,6 @@ pub(crate) enum Failure {
     Publish(#[from] PublishError),
     #[error("{0}")]
     Poll(#[from] PollError),
-    #[error("no shard answered")]
-    Unanswered,
     #[error("{0}")]
     Flush(#[from] FlushError),
     #[error("{0} events were accepted and could not be stored before the deadline")]
@@ -97,32 +94,32 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// The code of this failure.
-    pub(crate) fn code(&self) -> net_error_t {
+    pub(crate) fn code(&self) -> Code {
         match self {
-            Failure::NullPointer(_) => NET_ERR_NULL_POINTER,
-            Failure::InvalidUtf8(_) => NET_ERR_INVALID_UTF8,
+            Failure::NullPointer(_) => Code::NET_ERR_NULL_POINTER,
+            Failure::InvalidUtf8(_) => Code::NET_ERR_INVALID_UTF8,
             Failure::Misaligned(_)
             | Failure::Length(_)
             | Failure::OutOfRange { .. }
-            | Failure::NotAHandle => NET_ERR_INVALID_ARGUMENT,
-            Failure::Json(_) | Failure::Request(_) => NET_ERR_INVALID_JSON,
-            Failure::CursorText | Failure::Unanswered => NET_ERR_POLL_FAILED,
-            Failure::BufferTooSmall { .. } => NET_ERR_BUFFER_TOO_SMALL,
-            Failure::IntOverflow(_) => NET_ERR_INT_OVERFLOW,
-            Failure::OtherKind => NET_ERR_MISMATCHED_HANDLES,
-            Failure::ShutDown => NET_ERR_SHUTTING_DOWN,
-            Failure::Poisoned | Failure::Panicked(_) => NET_ERR_PANIC,
-            Failure::Forked => NET_ERR_FORKED,
-            Failure::Reentered => NET_ERR_INGESTION_FAILED,
-            Failure::Config(_) | Failure::Factory(FactoryError::Config(_)) => NET_ERR_INVALID_CONFIG,
-            Failure::Factory(FactoryError::Unsupported(_)) => NET_ERR_UNSUPPORTED,
+            | Failure::NotAHandle => Code::NET_ERR_INVALID_ARGUMENT,
+            Failure::Json(_) | Failure::Request(_) => Code::NET_ERR_INVALID_JSON,
+            Failure::CursorText => Code::NET_ERR_POLL_FAILED,
+            Failure::BufferTooSmall { .. } => Code::NET_ERR_BUFFER_TOO_SMALL,
+            Failure::IntOverflow(_) => Code::NET_ERR_INT_OVERFLOW,
+            Failure::OtherKind => Code::NET_ERR_MISMATCHED_HANDLES,
+            Failure::ShutDown => Code::NET_ERR_SHUTTING_DOWN,
+            Failure::Poisoned | Failure::Panicked(_) => Code::NET_ERR_PANIC,
+            Failure::Forked => Code::NET_ERR_FORKED,
+            Failure::Reentered => Code::NET_ERR_INGESTION_FAILED,
+            Failure::Config(_) | Failure::Factory(FactoryError::Config(_)) => Code::NET_ERR_INVALID_CONFIG,
+            Failure::Factory(FactoryError::Unsupported(_)) => Code::NET_ERR_UNSUPPORTED,
             Failure::Start(error) => start_code(error),
-            Failure::HandlesExhausted | Failure::ForkPage(_) => NET_ERR_INIT_FAILED,
+            Failure::HandlesExhausted | Failure::ForkPage(_) => Code::NET_ERR_INIT_FAILED,
             Failure::Publish(error) => publish_code(error),
             Failure::Poll(error) => poll_code(error),
             Failure::Flush(error) => flush_code(error),
-            Failure::NotStored(_) => NET_ERR_TIMEOUT,
-            Failure::Random(_) => NET_ERR_UNKNOWN,
+            Failure::NotStored(_) => Code::NET_ERR_TIMEOUT,
+            Failure::Random(_) => Code::NET_ERR_UNKNOWN,
         }
     }
 
@@ -142,41 +139,41 @@ impl Failure {
     }
 }
 
-fn start_code(error: &StartError) -> net_error_t {
+fn start_code(error: &StartError) -> Code {
     match error {
-        StartError::Config(_) => NET_ERR_INVALID_CONFIG,
-        StartError::Platform(PlatformError { missing: Missing::IoUring, .. }) => NET_ERR_NO_IO_URING,
-        StartError::Platform(_) | StartError::Shard { .. } => NET_ERR_INIT_FAILED,
-        StartError::Store(_) => NET_ERR_ADAPTER,
+        StartError::Config(_) => Code::NET_ERR_INVALID_CONFIG,
+        StartError::Platform(PlatformError { missing: Missing::IoUring, .. }) => Code::NET_ERR_NO_IO_URING,
+        StartError::Platform(_) | StartError::Shard { .. } => Code::NET_ERR_INIT_FAILED,
+        StartError::Store(_) => Code::NET_ERR_ADAPTER,
     }
 }
 
-fn publish_code(error: &PublishError) -> net_error_t {
+fn publish_code(error: &PublishError) -> Code {
     match error {
-        PublishError::ShuttingDown => NET_ERR_SHUTTING_DOWN,
-        PublishError::TooLarge { .. } => NET_ERR_TOO_LARGE,
-        PublishError::Failed => NET_ERR_PANIC,
+        PublishError::ShuttingDown => Code::NET_ERR_SHUTTING_DOWN,
+        PublishError::TooLarge { .. } => Code::NET_ERR_TOO_LARGE,
+        PublishError::Failed => Code::NET_ERR_PANIC,
         PublishError::Refused | PublishError::Dropped | PublishError::LanesExhausted => {
-            NET_ERR_INGESTION_FAILED
+            Code::NET_ERR_INGESTION_FAILED
         }
     }
 }
 
-fn poll_code(error: &PollError) -> net_error_t {
+fn poll_code(error: &PollError) -> Code {
     match error {
-        PollError::Cursor(_) | PollError::Unanswered => NET_ERR_POLL_FAILED,
-        PollError::Failed => NET_ERR_PANIC,
-        PollError::UnknownShard(_) => NET_ERR_INVALID_ARGUMENT,
-        PollError::ShuttingDown => NET_ERR_SHUTTING_DOWN,
+        PollError::Cursor(_) | PollError::Unanswered => Code::NET_ERR_POLL_FAILED,
+        PollError::Failed => Code::NET_ERR_PANIC,
+        PollError::UnknownShard(_) => Code::NET_ERR_INVALID_ARGUMENT,
+        PollError::ShuttingDown => Code::NET_ERR_SHUTTING_DOWN,
     }
 }
 
-fn flush_code(error: &FlushError) -> net_error_t {
+fn flush_code(error: &FlushError) -> Code {
     match error {
-        FlushError::Timeout => NET_ERR_TIMEOUT,
-        FlushError::Adapter { .. } => NET_ERR_ADAPTER,
-        FlushError::ShuttingDown => NET_ERR_SHUTTING_DOWN,
-        FlushError::Failed => NET_ERR_PANIC,
+        FlushError::Timeout => Code::NET_ERR_TIMEOUT,
+        FlushError::Adapter { .. } => Code::NET_ERR_ADAPTER,
+        FlushError::ShuttingDown => Code::NET_ERR_SHUTTING_DOWN,
+        FlushError::Failed => Code::NET_ERR_PANIC,
     }
 }
 
@@ -184,29 +181,29 @@ fn text_of(code: c_int) -> &'static CStr {
     TEXTS.iter().find(|(of, _)| *of as c_int == code).map_or(c"no such code", |(_, text)| text)
 }
 
-const TEXTS: [(net_error_t, &CStr); 22] = [
-    (NET_SUCCESS, c"success"),
-    (NET_ERR_NULL_POINTER, c"a pointer is NULL"),
-    (NET_ERR_INVALID_UTF8, c"not valid UTF-8"),
-    (NET_ERR_INVALID_JSON, c"not valid JSON, or not what is asked for"),
-    (NET_ERR_INIT_FAILED, c"the bus could not be started"),
-    (NET_ERR_INGESTION_FAILED, c"the event was not accepted"),
-    (NET_ERR_POLL_FAILED, c"the poll has no answer"),
-    (NET_ERR_BUFFER_TOO_SMALL, c"the output does not fit into its buffer"),
-    (NET_ERR_SHUTTING_DOWN, c"the bus is shut down"),
-    (NET_ERR_INT_OVERFLOW, c"a count does not fit into an int"),
-    (NET_ERR_MISMATCHED_HANDLES, c"the handle is of another kind"),
-    (NET_ERR_INTERIOR_NUL, c"text has a NUL in it"),
-    (NET_ERR_INVALID_ARGUMENT, c"an argument is out of range"),
-    (NET_ERR_TIMEOUT, c"it did not end in time"),
-    (NET_ERR_UNSUPPORTED, c"not part of this build"),
-    (NET_ERR_FORKED, c"this process is a fork of the one that started the bus"),
-    (NET_ERR_PANIC, c"the library failed inside"),
-    (NET_ERR_NO_IO_URING, c"io_uring cannot be used"),
-    (NET_ERR_INVALID_CONFIG, c"the configuration was refused"),
-    (NET_ERR_ADAPTER, c"the store refused"),
-    (NET_ERR_TOO_LARGE, c"the event is larger than max_event_bytes"),
-    (NET_ERR_UNKNOWN, c"something else went wrong"),
+const TEXTS: [(Code, &CStr); 22] = [
+    (Code::NET_SUCCESS, c"success"),
+    (Code::NET_ERR_NULL_POINTER, c"a pointer is NULL"),
+    (Code::NET_ERR_INVALID_UTF8, c"not valid UTF-8"),
+    (Code::NET_ERR_INVALID_JSON, c"not valid JSON, or not what is asked for"),
+    (Code::NET_ERR_INIT_FAILED, c"the bus could not be started"),
+    (Code::NET_ERR_INGESTION_FAILED, c"the event was not accepted"),
+    (Code::NET_ERR_POLL_FAILED, c"the poll has no answer"),
+    (Code::NET_ERR_BUFFER_TOO_SMALL, c"the output does not fit into its buffer"),
+    (Code::NET_ERR_SHUTTING_DOWN, c"the bus is shut down"),
+    (Code::NET_ERR_INT_OVERFLOW, c"a count does not fit into an int"),
+    (Code::NET_ERR_MISMATCHED_HANDLES, c"the handle is of another kind"),
+    (Code::NET_ERR_INTERIOR_NUL, c"text has a NUL in it"),
+    (Code::NET_ERR_INVALID_ARGUMENT, c"an argument is out of range"),
+    (Code::NET_ERR_TIMEOUT, c"it did not end in time"),
+    (Code::NET_ERR_UNSUPPORTED, c"not part of this build"),
+    (Code::NET_ERR_FORKED, c"this process is a fork of the one that started the bus"),
+    (Code::NET_ERR_PANIC, c"the library failed inside"),
+    (Code::NET_ERR_NO_IO_URING, c"io_uring cannot be used"),
+    (Code::NET_ERR_INVALID_CONFIG, c"the configuration was refused"),
+    (Code::NET_ERR_ADAPTER, c"the store refused"),
+    (Code::NET_ERR_TOO_LARGE, c"the event is larger than max_event_bytes"),
+    (Code::NET_ERR_UNKNOWN, c"something else went wrong"),
 ];
 
 #[cfg(test)]

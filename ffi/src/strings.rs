@@ -12,7 +12,8 @@ use crate::status::Failure;
 
 /// Makes an X25519 key pair (RFC 7748): `{"public_key":hex64,"secret_key":hex64}`.
 ///
-/// Threads: any. Ownership: the caller's, until `net_free_string`. Errors: NULL when the system gives no random bytes.
+/// Threads: any. Ownership: the caller's, until `net_free_string`. Errors: NULL when the system gives no random
+/// bytes.
 #[unsafe(no_mangle)]
 pub extern "C" fn net_generate_keypair() -> *mut c_char {
     guard::call(ptr::null_mut(), |_| {
@@ -26,8 +27,8 @@ pub extern "C" fn net_generate_keypair() -> *mut c_char {
     .unwrap_or(ptr::null_mut())
 }
 
-/// Frees a string that this library gave to the caller. NULL, a string that was freed before, and any other address do
-/// no harm.
+/// Frees a string that this library gave to the caller. NULL, a string that was freed before, and any other address
+/// do no harm.
 ///
 /// Threads: any. Errors: none.
 #[unsafe(no_mangle)]

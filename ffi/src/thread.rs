@@ -85,7 +85,7 @@ impl Thread {
             producers.swap(0, at);
             return Ok(None);
         }
-        let producer = handle::enter(handle)?.bus.producer();
+        let producer = handle::enter(handle)?.producer();
         producers.retain(|(_, producer)| !producer.is_closed());
         // Touching it registers its destructor, and fails once that has run.
         if ENDING.try_with(|_| ()).is_err() {

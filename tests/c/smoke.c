@@ -4,9 +4,12 @@
 
 #include "net.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define CHECK(condition)                                                                       \
     do {                                                                                       \
@@ -175,11 +178,64 @@ static void the_rest_of_the_library_answers(void) {
     net_redis_dedup_free(filter);
 }
 
+static void a_forked_child_is_refused_and_the_parent_goes_on(void) {
+    net_handle_t bus = net_init(SMALL);
+    CHECK(net_ingest_raw(bus, "x", 1) == NET_SUCCESS);
+    pid_t child = fork();
+    if (child == 0) {
+        net_stats_t stats;
+        int refused = net_ingest_raw(bus, "x", 1) == NET_ERR_FORKED &&
+                      net_stats_ex(bus, &stats) == NET_ERR_FORKED &&
+                      net_shutdown(bus) == NET_ERR_FORKED && net_init(SMALL) == NULL;
+        _exit(refused ? 0 : 1);
+    }
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(net_ingest_raw(bus, "x", 1) == NET_SUCCESS);
+    CHECK(net_shutdown(bus) == NET_SUCCESS);
+}
+
+static pthread_key_t late;
+static net_handle_t late_bus;
+
+static void publish_late(void *unused) {
+    (void)unused;
+    CHECK(net_ingest_raw(late_bus, "late", 4) == NET_SUCCESS);
+    CHECK(net_ingest_raw(late_bus, "late", SIZE_MAX) == NET_ERR_INVALID_ARGUMENT);
+    CHECK(net_last_error()[0] != 0);
+}
+
+static void *publish_and_end(void *unused) {
+    CHECK(pthread_setspecific(late, &late_bus) == 0);
+    CHECK(net_ingest_raw(late_bus, "early", 5) == NET_SUCCESS);
+    CHECK(net_ingest_raw(late_bus, NULL, 5) == NET_ERR_NULL_POINTER);
+    return unused;
+}
+
+static void a_thread_that_is_ending_can_still_publish(void) {
+    late_bus = net_init(SMALL);
+    CHECK(pthread_key_create(&late, publish_late) == 0);
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, publish_and_end, NULL) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(net_flush(late_bus) == NET_SUCCESS);
+    net_poll_result_t result;
+    CHECK(net_poll_ex(late_bus, 10, NULL, &result) == NET_SUCCESS);
+    CHECK(result.count == 2);
+    /* In either order: an ending thread has another lane than before. */
+    int late_first = has_text(&result.events[0], "late");
+    CHECK(has_text(&result.events[late_first], "early") && has_text(&result.events[!late_first], "late"));
+    net_free_poll_result(&result);
+    CHECK(net_shutdown(late_bus) == NET_SUCCESS);
+}
+
 int main(void) {
     what_is_published_is_read_back();
     a_short_buffer_costs_nothing();
     a_batch_names_what_it_passes_over();
     what_is_wrong_has_a_code_and_a_detail();
     the_rest_of_the_library_answers();
+    a_forked_child_is_refused_and_the_parent_goes_on();
+    a_thread_that_is_ending_can_still_publish();
     return 0;
 }

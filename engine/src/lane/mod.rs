@@ -5,9 +5,8 @@ mod ring;
 #[cfg(test)]
 mod tests;
 
-#[cfg(test)]
-use ring::{Full, LaneCounts};
-pub(crate) use ring::{LaneBudget, LaneConsumer, LaneProducer, Run, lane};
+pub use record::Header;
+pub use ring::{Full, LaneBudget, LaneConsumer, LaneCounts, LaneProducer, Run, lane};
 
 /// A larger share of its lane than this many-th no event takes: beyond, it travels as a boxed block.
 pub(crate) const BOXED_FROM_LANE_SHARE: usize = 4;

@@ -17,11 +17,11 @@ pub(crate) const FLAG_BOXED: u32 = 1 << 31;
 
 /// A record without its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Header {
-    pub(crate) payload_bytes: u32,
-    pub(crate) flags: u32,
-    pub(crate) timestamp_ns: u64,
-    pub(crate) hash: u64,
+pub struct Header {
+    pub payload_bytes: u32,
+    pub flags: u32,
+    pub timestamp_ns: u64,
+    pub hash: u64,
 }
 
 impl Header {

@@ -13,7 +13,7 @@ use super::record::{FLAG_BOXED, FLAG_PAD, HEADER_BYTES, Header, RECORD_ALIGN, re
 use crate::sync::{AtomicBool, AtomicU64, CachePadded, Ordering, light_fence};
 
 /// Makes a lane of `capacity_bytes`, a power of two of at least 4 KiB, if `budget` still has them.
-pub(crate) fn lane(capacity_bytes: usize, budget: &Arc<LaneBudget>) -> Option<(LaneProducer, LaneConsumer)> {
+pub fn lane(capacity_bytes: usize, budget: &Arc<LaneBudget>) -> Option<(LaneProducer, LaneConsumer)> {
     assert!(capacity_bytes.is_power_of_two() && capacity_bytes >= LANE_BYTES_MIN);
     if !budget.take(capacity_bytes as u64) {
         return None;
@@ -76,12 +76,12 @@ impl Shared {
         (self.words.len() * RECORD_ALIGN) as u64
     }
 
-    /// Address of the byte at `position`.
+    /// Address of the word at `position`, a multiple of 8.
     #[inline]
-    fn at(&self, position: u64) -> *mut u8 {
+    fn at(&self, position: u64) -> *mut u64 {
         let index = (position & (self.capacity() - 1)) as usize / RECORD_ALIGN;
         // `UnsafeCell<u64>` has the layout of `u64`, and the cell's pointer may be used to write.
-        UnsafeCell::raw_get(self.words[index..].as_ptr()).cast::<u8>()
+        UnsafeCell::raw_get(self.words[index..].as_ptr())
     }
 
     /// Takes the block out of the boxed record at `position`.
@@ -91,7 +91,7 @@ impl Shared {
     unsafe fn unbox(&self, position: u64) -> Box<[u8]> {
         // SAFETY: the payload is the address and length that `push_boxed` took from `Box::into_raw`.
         let block = unsafe {
-            let [address, length] = self.at(position).add(HEADER_BYTES).cast::<[u64; 2]>().read();
+            let [address, length] = self.at(position).add(HEADER_WORDS).cast::<[u64; 2]>().read();
             Box::from_raw(ptr::slice_from_raw_parts_mut(address as *mut u8, length as usize))
         };
         self.budget.give(block.len() as u64);
@@ -123,13 +123,13 @@ impl Drop for Shared {
 
 /// Bytes that the lanes of a bus may take together, boxed blocks included.
 #[derive(Debug)]
-pub(crate) struct LaneBudget {
+pub struct LaneBudget {
     bytes_max: u64,
     bytes: AtomicU64,
 }
 
 impl LaneBudget {
-    pub(crate) fn new(bytes_max: u64) -> LaneBudget {
+    pub fn new(bytes_max: u64) -> LaneBudget {
         LaneBudget { bytes_max, bytes: AtomicU64::new(0) }
     }
 
@@ -147,17 +147,17 @@ impl LaneBudget {
     }
 
     /// Bytes taken now.
-    pub(crate) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 }
 
 /// No room in the lane now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Full;
+pub struct Full;
 
 /// The writing end. Dropping it says that the thread has gone; what was published stays readable.
-pub(crate) struct LaneProducer {
+pub struct LaneProducer {
     tail: u64,
     pushed: u64,
     boxed_bytes: u64,
@@ -169,7 +169,7 @@ impl LaneProducer {
     /// Opens a publication: until [`leave`](LaneProducer::leave) a closing shard waits for this lane. `false` when
     /// the lane is closed already; `leave` is due all the same.
     #[inline]
-    pub(crate) fn enter(&self) -> bool {
+    pub fn enter(&self) -> bool {
         self.shared.written.publishing.store(true, Ordering::Relaxed);
         // Pairs with the heavy fence in `LaneConsumer::close`'s caller: it sees `publishing`, or `closed` is seen here.
         light_fence();
@@ -178,14 +178,14 @@ impl LaneProducer {
 
     /// Ends a publication.
     #[inline]
-    pub(crate) fn leave(&self) {
+    pub fn leave(&self) {
         // Release: pairs with the acquire in `is_quiescent`, so that the closing shard sees the last tail.
         self.shared.written.publishing.store(false, Ordering::Release);
     }
 
     /// Writes one record behind the tail. It becomes readable with the next [`publish`](LaneProducer::publish).
     #[inline]
-    pub(crate) fn push(&mut self, header: Header, payload: &[u8]) -> Result<(), Full> {
+    pub fn push(&mut self, header: Header, payload: &[u8]) -> Result<(), Full> {
         debug_assert_eq!(header.payload_bytes as usize, payload.len());
         let bytes = record_bytes(payload.len()) as u64;
         self.reserve(bytes)?;
@@ -194,7 +194,7 @@ impl LaneProducer {
         // writes there until `publish`. `payload` is a caller's slice and cannot lie in the ring's private memory.
         unsafe {
             at.cast::<[u8; HEADER_BYTES]>().write(header.to_bytes());
-            ptr::copy_nonoverlapping(payload.as_ptr(), at.add(HEADER_BYTES), payload.len());
+            ptr::copy_nonoverlapping(payload.as_ptr(), at.add(HEADER_WORDS).cast::<u8>(), payload.len());
         }
         self.tail += bytes;
         self.pushed += 1;
@@ -203,7 +203,7 @@ impl LaneProducer {
 
     /// Sends an event that is too large for the ring as one block. The block is charged to the lane: there is room
     /// when no other block is on its way, or when all together fit the lane's bytes.
-    pub(crate) fn push_boxed(&mut self, header: Header, payload: &[u8]) -> Result<(), Full> {
+    pub fn push_boxed(&mut self, header: Header, payload: &[u8]) -> Result<(), Full> {
         let waiting = self.boxed_bytes - self.shared.read.boxed_bytes.load(Ordering::Relaxed);
         if waiting > 0 && waiting + payload.len() as u64 > self.shared.capacity() {
             return Err(Full);
@@ -225,20 +225,20 @@ impl LaneProducer {
 
     /// Makes everything pushed so far readable.
     #[inline]
-    pub(crate) fn publish(&mut self) {
+    pub fn publish(&mut self) {
         self.shared.written.pushed.store(self.pushed, Ordering::Relaxed);
         // Release: pairs with the acquire of `tail` in the consumer; the records and `pushed` come before it.
         self.shared.written.tail.store(self.tail, Ordering::Release);
     }
 
     /// Counts an event that was given up because there was no room.
-    pub(crate) fn count_dropped(&self) {
+    pub fn count_dropped(&self) {
         let dropped = &self.shared.written.dropped;
         dropped.store(dropped.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
     /// Counts an event that stays with the caller because there was no room.
-    pub(crate) fn count_refused(&self) {
+    pub fn count_refused(&self) {
         let refused = &self.shared.written.refused;
         refused.store(refused.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
@@ -276,7 +276,7 @@ impl Drop for LaneProducer {
 }
 
 /// One step of reading.
-pub(crate) enum Run<'a> {
+pub enum Run<'a> {
     /// Whole records, one behind the other.
     Records(&'a [u8]),
     /// One event that came as a block.
@@ -284,7 +284,7 @@ pub(crate) enum Run<'a> {
 }
 
 /// The reading end.
-pub(crate) struct LaneConsumer {
+pub struct LaneConsumer {
     head: u64,
     popped: u64,
     boxed_bytes: u64,
@@ -297,7 +297,7 @@ impl LaneConsumer {
     /// length of each into `lengths`. `None` when nothing is published. The records stay the consumer's until
     /// [`release`](LaneConsumer::release).
     #[inline]
-    pub(crate) fn next_run(
+    pub fn next_run(
         &mut self,
         events_max: usize,
         bytes_max: usize,
@@ -333,7 +333,7 @@ impl LaneConsumer {
             return None;
         }
         self.popped += lengths.len() as u64;
-        let run = ptr::slice_from_raw_parts(self.shared.at(start), (self.head - start) as usize);
+        let run = ptr::slice_from_raw_parts(self.shared.at(start).cast::<u8>(), (self.head - start) as usize);
         // SAFETY: as above for every byte of the run; it is contiguous because `end` is not past the wrap. The slice
         // borrows `self`, so nothing is released while it lives.
         Some(Run::Records(unsafe { &*run }))
@@ -341,30 +341,30 @@ impl LaneConsumer {
 
     /// Gives the memory of everything read so far back to the producer.
     #[inline]
-    pub(crate) fn release(&mut self) {
+    pub fn release(&mut self) {
         // Release: pairs with the acquire of `head` in `reserve`; the reads come before it.
         self.shared.read.head.store(self.head, Ordering::Release);
     }
 
     /// Position up to which the producer has published.
-    pub(crate) fn published(&self) -> u64 {
+    pub fn published(&self) -> u64 {
         self.shared.written.tail.load(Ordering::Acquire)
     }
 
     /// Position up to which events were read.
-    pub(crate) fn position(&self) -> u64 {
+    pub fn position(&self) -> u64 {
         self.head
     }
 
     /// Whether everything published was read.
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.published() == self.head
     }
 
     /// Events pushed, events read, events dropped at the lane, events refused at the lane. The first is read last of
     /// the producer's words, so that it covers every event the others speak of.
-    pub(crate) fn counts(&self) -> LaneCounts {
+    pub fn counts(&self) -> LaneCounts {
         let written = &self.shared.written;
         let dropped = written.dropped.load(Ordering::Acquire);
         let refused = written.refused.load(Ordering::Acquire);
@@ -374,23 +374,23 @@ impl LaneConsumer {
     }
 
     /// Bytes published and not yet read, without boxed blocks.
-    pub(crate) fn waiting_bytes(&self) -> u64 {
+    pub fn waiting_bytes(&self) -> u64 {
         self.published() - self.head
     }
 
     /// Refuses publications from now on. Those under way end; after a heavy fence
     /// [`is_quiescent`](LaneConsumer::is_quiescent) says when.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         self.shared.control.closed.store(true, Ordering::Relaxed);
     }
 
     /// Whether no publication is under way. Final once the lane was closed and a heavy fence passed.
-    pub(crate) fn is_quiescent(&self) -> bool {
+    pub fn is_quiescent(&self) -> bool {
         !self.shared.written.publishing.load(Ordering::Acquire)
     }
 
     /// Whether the writing end was dropped.
-    pub(crate) fn is_gone(&self) -> bool {
+    pub fn is_gone(&self) -> bool {
         self.shared.written.gone.load(Ordering::Acquire)
     }
 
@@ -428,14 +428,15 @@ impl Drop for LaneConsumer {
 
 /// What a lane has counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct LaneCounts {
-    pub(crate) pushed: u64,
-    pub(crate) popped: u64,
-    pub(crate) dropped: u64,
-    pub(crate) refused: u64,
+pub struct LaneCounts {
+    pub pushed: u64,
+    pub popped: u64,
+    pub dropped: u64,
+    pub refused: u64,
 }
 
 /// Smallest ring.
 pub(crate) const LANE_BYTES_MIN: usize = 4 << 10;
+const HEADER_WORDS: usize = HEADER_BYTES / RECORD_ALIGN;
 /// Payload of a boxed record: address and length.
 const BOXED_BYTES: usize = 16;

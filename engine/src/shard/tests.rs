@@ -291,7 +291,7 @@ fn one_refused_for_good_is_not_retried_and_is_counted() {
     stage.publish_drained(0..1);
     stage.refuse(refused_for_good());
     stage.settle();
-    stage.pass(Duration::from_secs(60));
+    stage.pass(Duration::from_mins(1));
     stage.settle();
     assert_eq!(stage.submitted(), [0]);
     assert_eq!(stage.stats().dropped.adapter, 1);

@@ -1,0 +1,64 @@
+//! The way in through the C ABI: until every event is stored in the memory store.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use libnet_benches::{Bus, batch_of, event, pin_to_first_core};
+
+const CONFIG: &str = r#"{"num_shards":1,"backpressure_mode":"FailProducer","push_wait_us":10000000}"#;
+
+/// Publishes `events` events from one thread, in batches, and waits until they are stored.
+fn publish(bus: Bus, payload: &[u8], events: u64, batch: usize) -> Duration {
+    pin_to_first_core();
+    let (pointers, lengths) = batch_of(payload, batch);
+    let start = Instant::now();
+    let mut left = events as usize;
+    while left > 0 {
+        left -= if batch == 1 {
+            usize::from(bus.ingest(payload))
+        } else {
+            let count = left.min(batch);
+            bus.ingest_batch(&pointers[..count], &lengths[..count])
+        };
+    }
+    bus.flush();
+    start.elapsed()
+}
+
+fn sizes(criterion: &mut Criterion) {
+    for (name, batch) in [("ingest/single", 1), ("ingest/batch of 64", 64)] {
+        let mut group = criterion.benchmark_group(name);
+        for bytes in [32, 100, 256, 1024] {
+            let (bus, payload) = (Bus::start(CONFIG), event(bytes));
+            group.throughput(Throughput::Elements(1));
+            group.bench_function(BenchmarkId::from_parameter(bytes), |bencher| {
+                bencher.iter_custom(|events| publish(bus, &payload, events, batch));
+            });
+            bus.stop();
+        }
+    }
+}
+
+fn producers(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("ingest/producers");
+    for producers in [1u64, 2, 4, 8] {
+        let (bus, payload) = (Bus::start(CONFIG), event(100));
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(BenchmarkId::from_parameter(producers), |bencher| {
+            bencher.iter_custom(|events| {
+                let start = Instant::now();
+                thread::scope(|scope| {
+                    for _ in 0..producers {
+                        scope.spawn(|| publish(bus, &payload, events.div_ceil(producers), 1));
+                    }
+                });
+                start.elapsed()
+            });
+        });
+        bus.stop();
+    }
+}
+
+criterion_group!(benches, sizes, producers);
+criterion_main!(benches);

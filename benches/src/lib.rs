@@ -1,0 +1,149 @@
+//! What the benches share: a bus behind the C ABI, threads on the cores that callers have, and the floor.
+
+use std::ffi::{CStr, CString, c_char};
+use std::hint::black_box;
+
+use net::{
+    net_flush, net_free_poll_result, net_handle_t, net_ingest_raw, net_ingest_raw_batch, net_init,
+    net_last_error, net_poll_ex, net_poll_result_t, net_shutdown,
+};
+
+/// A running bus, used as a C program would use it.
+#[derive(Clone, Copy, Debug)]
+pub struct Bus(net_handle_t);
+
+// SAFETY: a handle may be used from any thread.
+unsafe impl Send for Bus {}
+// SAFETY: as above.
+unsafe impl Sync for Bus {}
+
+impl Bus {
+    /// Starts a bus.
+    ///
+    /// # Panics
+    /// When it does not start; the message says why.
+    pub fn start(config: &str) -> Bus {
+        let config = CString::new(config).expect("no NUL in it");
+        // SAFETY: the document is NUL-terminated.
+        let handle = unsafe { net_init(config.as_ptr()) };
+        assert!(!handle.is_null(), "the bus did not start: {}", last_error());
+        Bus(handle)
+    }
+
+    /// Publishes one event; whether it was accepted.
+    #[inline]
+    pub fn ingest(self, event: &[u8]) -> bool {
+        // SAFETY: the slice has that many readable bytes.
+        unsafe { net_ingest_raw(self.0, event.as_ptr().cast(), event.len()) == 0 }
+    }
+
+    /// Publishes a batch; how many were accepted.
+    #[inline]
+    pub fn ingest_batch(self, events: &[*const c_char], lengths: &[usize]) -> usize {
+        assert_eq!(events.len(), lengths.len());
+        // SAFETY: both have that many entries, and the entries are made from slices that the caller keeps.
+        let accepted =
+            unsafe { net_ingest_raw_batch(self.0, events.as_ptr(), lengths.as_ptr(), events.len()) };
+        usize::try_from(accepted).unwrap_or(0)
+    }
+
+    /// Waits until everything is stored.
+    ///
+    /// # Panics
+    /// When the flush fails.
+    pub fn flush(self) {
+        assert_eq!(net_flush(self.0), 0, "{}", last_error());
+    }
+
+    /// Polls behind `cursor`; how many events came, and the next cursor.
+    ///
+    /// # Panics
+    /// When the poll fails.
+    pub fn poll(self, limit: usize, cursor: Option<&CStr>) -> (usize, Option<CString>) {
+        let mut result = net_poll_result_t {
+            events: std::ptr::null_mut(),
+            count: 0,
+            next_id: std::ptr::null_mut(),
+            has_more: 0,
+        };
+        // SAFETY: the cursor is NUL-terminated or NULL, `result` is writable, and freed once below.
+        unsafe {
+            let cursor = cursor.map_or(std::ptr::null(), CStr::as_ptr);
+            assert_eq!(net_poll_ex(self.0, limit, cursor, &raw mut result), 0, "{}", last_error());
+            let next = (!result.next_id.is_null()).then(|| CStr::from_ptr(result.next_id).to_owned());
+            let count = result.count;
+            black_box(result.events);
+            net_free_poll_result(&raw mut result);
+            (count, next)
+        }
+    }
+
+    /// Ends the bus.
+    pub fn stop(self) {
+        net_shutdown(self.0);
+    }
+}
+
+/// What the library says of this thread's last failure.
+fn last_error() -> String {
+    // SAFETY: the text is NUL-terminated and lives until this thread's next failing call.
+    unsafe { CStr::from_ptr(net_last_error()) }.to_string_lossy().into_owned()
+}
+
+/// The floor of the way in: the same bytes checked as UTF-8, hashed, stamped, and copied into a buffer that stays in the
+/// cache. No thread, no hand-over.
+pub struct Floor {
+    clock: quanta::Clock,
+    ring: Vec<u8>,
+    at: usize,
+}
+
+impl Floor {
+    /// A floor over a buffer of the size of a lane.
+    pub fn new() -> Floor {
+        Floor { clock: quanta::Clock::new(), ring: vec![0; LANE_BYTES], at: 0 }
+    }
+
+    /// One event.
+    #[inline]
+    pub fn ingest(&mut self, event: &[u8]) -> bool {
+        let valid = simdutf8::basic::from_utf8(event).is_ok();
+        let hash = xxhash_rust::xxh3::xxh3_64(event);
+        let stamp = self.clock.raw();
+        if self.at + event.len() + 24 > self.ring.len() {
+            self.at = 0;
+        }
+        let slot = &mut self.ring[self.at..self.at + 24 + event.len()];
+        slot[..8].copy_from_slice(&hash.to_ne_bytes());
+        slot[8..16].copy_from_slice(&stamp.to_ne_bytes());
+        slot[24..].copy_from_slice(event);
+        self.at += (24 + event.len()).next_multiple_of(8);
+        black_box(&self.ring);
+        valid
+    }
+}
+
+impl Default for Floor {
+    fn default() -> Floor {
+        Floor::new()
+    }
+}
+
+/// Pins the calling thread to the first allowed CPU, which the shards leave to callers.
+pub fn pin_to_first_core() {
+    if let Some(first) = core_affinity::get_core_ids().unwrap_or_default().first() {
+        core_affinity::set_for_current(*first);
+    }
+}
+
+/// An event of `bytes` printable bytes.
+pub fn event(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|at| b'a' + (at % 26) as u8).collect()
+}
+
+/// Pointers and lengths of `count` times the same event.
+pub fn batch_of(event: &[u8], count: usize) -> (Vec<*const c_char>, Vec<usize>) {
+    (vec![event.as_ptr().cast(); count], vec![event.len(); count])
+}
+
+const LANE_BYTES: usize = 256 << 10;

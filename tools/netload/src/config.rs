@@ -1,0 +1,225 @@
+//! What one run will do: the events, the pace, and the bus's configuration.
+//!
+//! Without `--config` the bus refuses rather than drops, and its store retains the whole run where 1 GiB allows it.
+//! With one, only `--shards` changes it. In both cases producers hold back before retention could remove what the
+//! reader has not seen.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::{fs, io, thread};
+
+use serde_json::{Map, Value, json};
+
+use crate::args::RunArguments;
+use crate::bus::BusError;
+use crate::gate::Allowance;
+use crate::input::Input;
+
+/// Everything a run needs to know before it starts.
+pub(crate) struct Plan {
+    pub(crate) producers: u16,
+    pub(crate) work: Work,
+    /// Events a second, all producers together; `None` is the closed loop.
+    pub(crate) rate: Option<NonZeroU64>,
+    /// The bus's configuration, as JSON.
+    pub(crate) config: String,
+    /// CPUs this process may use.
+    pub(crate) cpus: usize,
+    store: Store,
+}
+
+/// What is published.
+pub(crate) enum Work {
+    /// Made-up events.
+    Synthetic { size: usize, batch: usize, limit: Limit },
+    /// The lines of a file.
+    Lines(Input),
+}
+
+/// When a synthetic run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// After this many events, all producers together.
+    Events(u64),
+    /// After this time.
+    Duration(Duration),
+}
+
+/// Why a run could not begin. The operator mends it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("`{}` cannot be read: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("--config: {0}")]
+    ConfigNotJson(serde_json::Error),
+    #[error("--config: not a JSON object")]
+    ConfigNotObject,
+    #[error("{0} holds no line to publish")]
+    EmptyInput(String),
+    #[error("{0}")]
+    Bus(#[from] BusError),
+}
+
+/// What the store will keep, as far as the configuration says.
+struct Store {
+    readable: bool,
+    retention_events: u64,
+    retention_bytes: u64,
+}
+
+impl Plan {
+    /// Reads the files the arguments name and settles every default.
+    pub(crate) fn new(arguments: &RunArguments) -> Result<Plan, Refusal> {
+        let cpus = thread::available_parallelism().map_or(1, usize::from);
+        let work = work(arguments)?;
+        let (config, store) = match &arguments.config {
+            Some(given) => configured(given, arguments)?,
+            None => made_up(&work, arguments, cpus),
+        };
+        Ok(Plan { producers: arguments.producers, work, rate: arguments.rate, config, cpus, store })
+    }
+
+    /// Whether what is stored can be read back.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.store.readable
+    }
+
+    /// Whether the reader waits until no producer publishes: always for lines, whose receipts it needs, and for
+    /// synthetic runs where it would take a CPU from a shard or a producer.
+    pub(crate) fn takes_turns(&self, shards: u16) -> bool {
+        let busy = usize::from(shards) + usize::from(self.producers);
+        matches!(self.work, Work::Lines(_)) || busy >= self.cpus
+    }
+
+    /// What each producer may publish before the reader has caught up, so that even with every producer on one shard
+    /// three quarters of what the store retains is never exceeded.
+    pub(crate) fn allowance(&self, shards: u16) -> Allowance {
+        let producers = u64::from(self.producers);
+        let share = |retained: u64| (retained / 4 * 3 / producers).max(1);
+        Allowance {
+            events: share(self.store.retention_events),
+            bytes: share(self.store.retention_bytes / u64::from(shards)),
+        }
+    }
+}
+
+/// What an event costs the store besides its own bytes, rounded up.
+pub(crate) const EVENT_OVERHEAD_BYTES: u64 = 64;
+
+fn work(arguments: &RunArguments) -> Result<Work, Refusal> {
+    if let Some(path) = &arguments.input {
+        let input = Input::read(path).map_err(|source| Refusal::File { path: path.clone(), source })?;
+        if input.lines().is_empty() {
+            return Err(Refusal::EmptyInput(path.display().to_string()));
+        }
+        return Ok(Work::Lines(input));
+    }
+    let limit = match (arguments.events, arguments.duration, arguments.rate) {
+        (Some(events), _, _) => Limit::Events(events.get()),
+        (None, Some(duration), _) => Limit::Duration(duration),
+        (None, None, Some(_)) => Limit::Duration(OPEN_LOOP_DURATION),
+        (None, None, None) => Limit::Events(EVENTS),
+    };
+    let (size, batch) = (arguments.size as usize, arguments.batch as usize);
+    Ok(Work::Synthetic { size, batch, limit })
+}
+
+/// The configuration that the user gave, with `--shards` in it, and what it says of the store.
+fn configured(given: &str, arguments: &RunArguments) -> Result<(String, Store), Refusal> {
+    let text = if given.trim_start().starts_with('{') {
+        given.to_owned()
+    } else {
+        fs::read_to_string(given).map_err(|source| Refusal::File { path: given.into(), source })?
+    };
+    let document: Value = serde_json::from_str(&text).map_err(Refusal::ConfigNotJson)?;
+    let Value::Object(mut document) = document else { return Err(Refusal::ConfigNotObject) };
+    if let Some(shards) = arguments.shards {
+        document.insert("num_shards".to_owned(), json!(shards));
+    }
+    let store = Store {
+        readable: document.get("noop").is_none_or(Value::is_null),
+        retention_events: memory_option(&document, "retention_events").unwrap_or(DEFAULT_RETENTION_EVENTS),
+        retention_bytes: memory_option(&document, "retention_bytes").unwrap_or(DEFAULT_RETENTION_BYTES),
+    };
+    Ok((Value::Object(document).to_string(), store))
+}
+
+fn memory_option(document: &Map<String, Value>, name: &str) -> Option<u64> {
+    document.get("memory")?.get(name)?.as_u64()
+}
+
+/// A configuration that fits the run: it refuses instead of dropping, and retains the whole run if that is affordable.
+fn made_up(work: &Work, arguments: &RunArguments, cpus: usize) -> (String, Store) {
+    let spare = u64::try_from(cpus.saturating_sub(1).max(1)).unwrap_or(1);
+    let shards = arguments.shards.map_or(spare, |shards| u64::from(shards.get()));
+    let (events, bytes) = match work {
+        Work::Lines(input) => (input.lines().len() as u64, input.byte_count()),
+        Work::Synthetic { size, limit: Limit::Events(events), .. } => (*events, events * *size as u64),
+        Work::Synthetic { .. } => (u64::MAX, u64::MAX),
+    };
+    let run_bytes = bytes.saturating_add(events.saturating_mul(EVENT_OVERHEAD_BYTES));
+    let affordable = run_bytes <= AFFORDABLE_BYTES || matches!(work, Work::Lines(_));
+    // Retention is shared out over the shards, and one shard may get everything; a quarter more keeps the gate open.
+    let retention_bytes = if affordable { run_bytes.max(1 << 20) / 2 * 3 * shards } else { AFFORDABLE_BYTES };
+    let retention_events = if affordable { (events * 3 / 2).max(1 << 16) } else { 1 << 26 };
+    let config = json!({
+        "num_shards": shards,
+        "backpressure_mode": "FailProducer",
+        "memory": { "retention_events": retention_events, "retention_bytes": retention_bytes },
+    });
+    (config.to_string(), Store { readable: true, retention_events, retention_bytes })
+}
+
+const EVENTS: u64 = 5_000_000;
+const OPEN_LOOP_DURATION: Duration = Duration::from_secs(5);
+const AFFORDABLE_BYTES: u64 = 1 << 30;
+/// The memory store's own defaults.
+const DEFAULT_RETENTION_EVENTS: u64 = 1 << 20;
+const DEFAULT_RETENTION_BYTES: u64 = 256 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Arguments, Command};
+    use clap::Parser;
+
+    fn plan(options: &[&str]) -> Result<Plan, Refusal> {
+        let words = ["netload", "run"].iter().chain(options);
+        let Command::Run(arguments) = Arguments::try_parse_from(words).expect("valid options").command;
+        Plan::new(&arguments)
+    }
+
+    #[test]
+    fn the_default_run_fits_into_what_the_store_retains() {
+        let plan = plan(&[]).expect("the defaults");
+        let Work::Synthetic { limit: Limit::Events(events), size, .. } = plan.work else {
+            panic!("synthetic")
+        };
+        let shards: Value = serde_json::from_str(&plan.config).expect("valid JSON");
+        let shards = shards["num_shards"].as_u64().expect("always said") as u16;
+        let allowance = plan.allowance(shards);
+        assert!(allowance.events >= events);
+        assert!(allowance.bytes >= events * (size as u64 + EVENT_OVERHEAD_BYTES));
+    }
+
+    #[test]
+    fn the_allowance_of_all_producers_stays_below_one_shards_retention() {
+        let plan = plan(&["--producers", "3", "--config", r#"{"memory":{"retention_events":1000}}"#]);
+        let allowance = plan.expect("valid").allowance(4);
+        assert!(allowance.events * 3 <= 1_000);
+        assert!(allowance.bytes * 3 <= DEFAULT_RETENTION_BYTES / 4);
+    }
+
+    #[test]
+    fn shards_on_the_command_line_win_over_the_configuration() {
+        let plan = plan(&["--shards", "2", "--config", r#"{"num_shards":5}"#]).expect("valid");
+        assert_eq!(plan.config, r#"{"num_shards":2}"#);
+    }
+
+    #[test]
+    fn a_configuration_that_is_no_object_is_refused_by_name() {
+        assert!(matches!(plan(&["--config", "{"]), Err(Refusal::ConfigNotJson(_))));
+        assert!(matches!(plan(&["--config", "no/such/file"]), Err(Refusal::File { .. })));
+    }
+}

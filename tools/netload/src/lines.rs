@@ -1,0 +1,179 @@
+//! Verifies the lines of a file by the receipts of their events.
+//!
+//! A line may occur twice, so its bytes do not say which it is. The receipt does: timestamps increase per producer, and
+//! all lines of a producer share a routing key and so a shard. The reader looks only while no producer publishes, so
+//! that every receipt is in place.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::bus::{Event, Receipt};
+use crate::input::Input;
+use crate::verify::{Findings, Verify};
+
+/// The receipts of one producer, in the order of its calls.
+#[derive(Default)]
+pub(crate) struct Receipts(Mutex<Vec<(Receipt, usize)>>);
+
+impl Receipts {
+    /// Hands over what a producer has gathered: receipts and the lines they are for.
+    pub(crate) fn append(&self, gathered: &mut Vec<(Receipt, usize)>) {
+        self.lock().append(gathered);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(Receipt, usize)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The verifier.
+pub(crate) struct Lines<'run> {
+    input: &'run Input,
+    producers: Vec<Follower<'run>>,
+    findings: Findings,
+}
+
+/// What came back of one producer's lines.
+struct Follower<'run> {
+    receipts: &'run Receipts,
+    seen: Vec<bool>,
+    /// Position of the receipt that is expected next.
+    next: usize,
+}
+
+impl<'run> Lines<'run> {
+    /// For the lines of `input`; `receipts` has one entry a producer.
+    pub(crate) fn new(input: &'run Input, receipts: &'run [Receipts]) -> Lines<'run> {
+        let producers =
+            receipts.iter().map(|receipts| Follower { receipts, seen: Vec::new(), next: 0 }).collect();
+        Lines { input, producers, findings: Findings::default() }
+    }
+
+    /// How an event arrived. Two producers can have the same line at the same nanosecond: the one that misses it has it.
+    fn arrival(&mut self, event: &Event<'_>) -> Option<Arrival> {
+        let mut again = None;
+        for follower in &mut self.producers {
+            match follower.take(self.input, event) {
+                Some(Arrival::Again) => again = Some(Arrival::Again),
+                Some(arrival) => return Some(arrival),
+                None => {}
+            }
+        }
+        again
+    }
+}
+
+impl Verify for Lines<'_> {
+    fn event(&mut self, event: &Event<'_>) {
+        match self.arrival(event) {
+            Some(Arrival::Next) => self.findings.returned += 1,
+            Some(Arrival::Late) => {
+                self.findings.returned += 1;
+                self.findings.out_of_order += 1;
+            }
+            Some(Arrival::Again) => self.findings.duplicated += 1,
+            None => self.findings.foreign += 1,
+        }
+    }
+
+    fn findings(&self, accepted: &[u64]) -> Findings {
+        let accepted: u64 = accepted.iter().sum();
+        Findings { lost: accepted.saturating_sub(self.findings.returned), ..self.findings }
+    }
+}
+
+enum Arrival {
+    /// In order; events before it may be missing.
+    Next,
+    /// After a later one of its producer.
+    Late,
+    Again,
+}
+
+impl Follower<'_> {
+    /// Whether the event is one of this producer's lines, and how it arrived.
+    fn take(&mut self, input: &Input, event: &Event<'_>) -> Option<Arrival> {
+        let receipts = self.receipts.lock();
+        let position = match receipts.get(self.next) {
+            Some((receipt, _)) if receipt.timestamp == event.receipt.timestamp => self.next,
+            _ => receipts
+                .binary_search_by_key(&event.receipt.timestamp, |(receipt, _)| receipt.timestamp)
+                .ok()?,
+        };
+        let (receipt, line) = receipts[position];
+        if receipt != event.receipt || input.event(line) != event.bytes {
+            return None;
+        }
+        self.seen.resize(receipts.len(), false);
+        if std::mem::replace(&mut self.seen[position], true) {
+            return Some(Arrival::Again);
+        }
+        let arrival = if position < self.next { Arrival::Late } else { Arrival::Next };
+        self.next = self.next.max(position + 1);
+        Some(arrival)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::tests::event;
+
+    /// Ten lines, the even ones equal, from two producers on one shard; `order` is how they come back.
+    fn verdict(order: &[usize]) -> Findings {
+        let text = "0\n1\n0\n3\n0\n5\n0\n7\n0\n9\n";
+        let input = Input::new("test".to_owned(), text.into());
+        let receipts = [Receipts::default(), Receipts::default()];
+        let receipt = |line: usize| Receipt { shard: 0, timestamp: 100 + line as u64 / 2 };
+        for line in 0..10 {
+            receipts[line % 2].append(&mut vec![(receipt(line), line)]);
+        }
+        let mut lines = Lines::new(&input, &receipts);
+        for &line in order {
+            lines.event(&event(input.event(line), 0, receipt(line).timestamp));
+        }
+        lines.findings(&[5, 5])
+    }
+
+    #[test]
+    fn every_line_once_and_in_order_per_producer_is_clean() {
+        assert!(verdict(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]).is_clean());
+        assert!(verdict(&[1, 3, 0, 5, 2, 7, 9, 4, 6, 8]).is_clean());
+    }
+
+    #[test]
+    fn a_lost_line_a_duplicate_and_a_late_one_are_each_found() {
+        let clean = Findings { returned: 10, ..Findings::default() };
+        let lost = Findings { returned: 9, lost: 1, ..clean };
+        assert_eq!(verdict(&[0, 1, 2, 3, 4, 5, 7, 8, 9]), lost);
+        assert_eq!(verdict(&[0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9]), Findings { duplicated: 1, ..clean });
+        assert_eq!(verdict(&[0, 1, 4, 3, 2, 5, 6, 7, 8, 9]), Findings { out_of_order: 1, ..clean });
+    }
+
+    #[test]
+    fn the_same_line_of_two_producers_at_the_same_nanosecond_is_no_duplicate() {
+        let input = Input::new("test".to_owned(), b"a\na\n".to_vec());
+        let receipts = [Receipts::default(), Receipts::default()];
+        for (line, receipts) in receipts.iter().enumerate() {
+            receipts.append(&mut vec![(Receipt { shard: 0, timestamp: 5 }, line)]);
+        }
+        let mut lines = Lines::new(&input, &receipts);
+        let same = event(b"a", 0, 5);
+        lines.event(&same);
+        lines.event(&same);
+        assert!(lines.findings(&[1, 1]).is_clean());
+        lines.event(&same);
+        assert_eq!(lines.findings(&[1, 1]), Findings { returned: 2, duplicated: 1, ..Findings::default() });
+    }
+
+    #[test]
+    fn a_changed_byte_a_wrong_shard_and_an_unknown_timestamp_are_foreign() {
+        let input = Input::new("test".to_owned(), b"a\n".to_vec());
+        let receipts = [Receipts::default()];
+        receipts[0].append(&mut vec![(Receipt { shard: 0, timestamp: 5 }, 0)]);
+        let mut lines = Lines::new(&input, &receipts);
+        for wrong in [event(b"b", 0, 5), event(b"a", 1, 5), event(b"a", 0, 6)] {
+            lines.event(&wrong);
+        }
+        assert_eq!(lines.findings(&[1]), Findings { lost: 1, foreign: 3, ..Findings::default() });
+    }
+}

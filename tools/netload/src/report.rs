@@ -1,0 +1,258 @@
+//! The report of a run: what was done, how fast, the bus's account, and the verdict.
+
+use std::fmt::Display;
+use std::fs;
+
+use crate::bus;
+use crate::config::{Limit, Plan, Work};
+use crate::reader::POLL_LIMIT;
+use crate::run::Outcome;
+use crate::stats::{ShardAccount, Statistics};
+use crate::verify::Findings;
+
+/// Prints the report to standard output, and what went wrong to standard error.
+pub(crate) fn print(plan: &Plan, outcome: &Outcome) {
+    setting(plan, outcome);
+    speed(plan, outcome);
+    latency(plan, outcome);
+    if let Some(statistics) = &outcome.statistics {
+        account(statistics);
+    }
+    println!();
+    input_remarks(plan, outcome);
+    match &outcome.findings {
+        None => println!("verified    nothing: the noop store keeps no events"),
+        Some(findings) => verdict(plan, outcome, findings),
+    }
+    if outcome.statistics.as_ref().is_some_and(|statistics| !statistics.is_balanced()) {
+        println!("NOT OK      the account does not add up");
+    }
+    if !outcome.invalid.is_empty() {
+        println!("NOT OK      {} not accepted", counted(outcome.invalid.len() as u64, "line"));
+    }
+    for failure in &outcome.failures {
+        eprintln!("netload: {failure}");
+    }
+}
+
+fn setting(plan: &Plan, outcome: &Outcome) {
+    println!("libnet {} on {}, {}", bus::version(), processor(), counted(plan.cpus as u64, "CPU"));
+    let load = match &plan.work {
+        Work::Lines(input) => {
+            format!("{} of {}", counted(input.lines().len() as u64, "line"), input.name())
+        }
+        Work::Synthetic { size, batch, limit } => {
+            let amount = match limit {
+                Limit::Events(events) => counted(*events, "event"),
+                Limit::Duration(duration) => {
+                    format!("for {}, events", humantime::format_duration(*duration))
+                }
+            };
+            let calls =
+                if *batch > 1 { format!(" in batches of {}", grouped(*batch as u64)) } else { String::new() };
+            format!("{amount} of {} bytes{calls}", grouped(*size as u64))
+        }
+    };
+    let (producers, shards) = (u64::from(plan.producers), u64::from(outcome.shards));
+    println!("load        {} → {}: {load}", counted(producers, "producer"), counted(shards, "shard"));
+    match plan.rate {
+        Some(rate) => println!(
+            "pace        open loop, {} events/s: latency counts from the moment an event was due",
+            grouped(rate.get())
+        ),
+        None => println!("pace        closed loop: each event follows as soon as the last was accepted"),
+    }
+    if plan.is_readable() {
+        let how = if outcome.takes_turns { "in turns with the producers" } else { "while they publish" };
+        println!("reader      one thread, {how}");
+    }
+}
+
+fn speed(plan: &Plan, outcome: &Outcome) {
+    let seconds = outcome.active.as_secs_f64();
+    println!(
+        "\npublished   {:>14} events in {:>9}  {:>10}  {:>7.0} MB/s",
+        grouped(outcome.accepted),
+        time(seconds),
+        rate(outcome.accepted as f64, seconds),
+        outcome.bytes as f64 / seconds / 1e6,
+    );
+    if plan.rate.is_none() {
+        println!(
+            "            ({:.0} % of that time inside the calls; the rest is netload's own: events, clock, histogram)",
+            outcome.share_in_calls * 100.0
+        );
+    }
+    if plan.is_readable() {
+        let seconds = outcome.read.polling.as_secs_f64();
+        println!(
+            "read back   {:>14} events in {:>9}  {:>10}  net_poll_ex, up to {} a call",
+            grouped(outcome.read.events),
+            time(seconds),
+            rate(outcome.read.events as f64, seconds),
+            grouped(POLL_LIMIT as u64),
+        );
+    }
+    if plan.is_readable() && !outcome.held.is_zero() {
+        println!(
+            "            (producers waited {} for the reader, so that retention removes nothing unread; not counted)",
+            time(outcome.held.as_secs_f64())
+        );
+    }
+    if outcome.refused > 0 {
+        println!("            ({}, published again)", counted(outcome.refused, "refused call"));
+    }
+}
+
+fn latency(plan: &Plan, outcome: &Outcome) {
+    let function = match plan.work {
+        Work::Synthetic { batch, .. } if batch > 1 => "net_ingest_raw_batch",
+        _ => "net_ingest_keyed",
+    };
+    println!("\n{function}: nanoseconds a call, the clock's own {} included", outcome.clock_ns);
+    let quantiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
+    let value = |quantile| outcome.latency.value_at_quantile(quantile);
+    let columns = quantiles.map(|(title, quantile)| (title, value(quantile)));
+    let columns = columns.into_iter().chain([("max", outcome.latency.max())]);
+    let (titles, values): (Vec<String>, Vec<String>) =
+        columns.map(|(title, value)| (format!("{title:>12}"), format!("{:>12}", grouped(value)))).unzip();
+    println!("{}\n{}", titles.concat(), values.concat());
+}
+
+fn account(statistics: &Statistics) {
+    println!(
+        "\naccount   {:>14}{:>15}{:>15}{:>15}{:>15}",
+        "ingested =", "stored +", "dropped +", "pending", "refused"
+    );
+    let line = |name: &str, account: &ShardAccount| {
+        println!(
+            "{name:<10}{:>14}{:>15}{:>15}{:>15}{:>15}{}",
+            grouped(account.ingested),
+            grouped(account.stored),
+            grouped(account.dropped_count()),
+            grouped(account.pending),
+            grouped(account.refused),
+            if account.is_balanced() { "" } else { "   DOES NOT ADD UP" },
+        );
+    };
+    for account in &statistics.shards {
+        line(&format!("shard {}", account.shard), account);
+    }
+    let total = statistics.total();
+    if statistics.shards.len() > 1 {
+        line("all", &total);
+    }
+    let reasons: Vec<String> = total
+        .dropped
+        .iter()
+        .filter(|(_, count)| **count > 0)
+        .map(|(reason, count)| format!("{reason} {}", grouped(*count)))
+        .collect();
+    if !reasons.is_empty() {
+        println!("dropped     {}", reasons.join(", "));
+    }
+}
+
+/// What became of lines that are no events.
+fn input_remarks(plan: &Plan, outcome: &Outcome) {
+    let Work::Lines(input) = &plan.work else { return };
+    if let Some(first) = input.empty().first() {
+        let count = counted(input.empty().len() as u64, "empty line");
+        println!("passed over {count}, the first is line {first}: an empty line is no event");
+    }
+    for (number, reason) in outcome.invalid.iter().take(INVALID_SHOWN_MAX) {
+        eprintln!("netload: line {number} of {} was not accepted: {reason}", input.name());
+    }
+    if outcome.invalid.len() > INVALID_SHOWN_MAX {
+        let more = (outcome.invalid.len() - INVALID_SHOWN_MAX) as u64;
+        eprintln!("netload: and {} more were not accepted", counted(more, "line"));
+    }
+}
+
+fn verdict(plan: &Plan, outcome: &Outcome, findings: &Findings) {
+    let order = match plan.work {
+        Work::Synthetic { batch, .. } if batch > 1 => "in order per producer and shard",
+        _ => "in order per producer and key",
+    };
+    let accepted = grouped(outcome.accepted);
+    if findings.is_clean() {
+        println!("verified    all {accepted} accepted events came back once, byte for byte, {order}");
+        return;
+    }
+    println!("NOT OK      of {accepted} accepted events {} came back", grouped(findings.returned));
+    for (count, what) in [
+        (findings.lost, "lost: accepted and not come back"),
+        (findings.duplicated, "duplicated: come back once more"),
+        (findings.out_of_order, "out of order: come back after a later event of the same producer"),
+        (findings.foreign, "foreign: no accepted event had these bytes, this shard and this timestamp"),
+    ] {
+        println!("{:>26}  {what}", grouped(count));
+    }
+    let dropped = outcome.statistics.as_ref().map_or(0, |statistics| statistics.total().dropped_count());
+    if findings.lost > 0 {
+        println!(
+            "            the bus says it dropped {}; ids missing between events, as retention leaves them: {}",
+            grouped(dropped),
+            grouped(outcome.read.id_gaps)
+        );
+    }
+}
+
+/// A whole number with its thousands set apart.
+pub(crate) fn grouped(number: impl Display) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Events a second: in millions from a million on, else as a plain number.
+pub(crate) fn rate(events: f64, seconds: f64) -> String {
+    match events / seconds {
+        rate if !rate.is_finite() => "0/s".to_owned(),
+        rate if rate < 1e6 => format!("{}/s", grouped(format_args!("{rate:.0}"))),
+        rate => format!("{:.1} M/s", rate / 1e6),
+    }
+}
+
+fn time(seconds: f64) -> String {
+    if seconds < 0.1 { format!("{:.3} ms", seconds * 1e3) } else { format!("{seconds:.3} s") }
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped(count))
+}
+
+/// The processor's name, as the kernel tells it.
+fn processor() -> String {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    name.map_or(std::env::consts::ARCH, |(_, name)| name.trim()).to_owned()
+}
+
+const INVALID_SHOWN_MAX: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_set_apart() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (12_345_678, "12,345,678")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn a_rate_is_shown_in_the_unit_that_tells_something() {
+        assert_eq!(rate(15_300_000.0, 1.0), "15.3 M/s");
+        assert_eq!(rate(1_500.0, 2.0), "750/s");
+        assert_eq!(rate(1.0, 0.0), "0/s");
+    }
+}

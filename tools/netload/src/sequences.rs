@@ -1,0 +1,184 @@
+//! Verifies made-up events by the numbers they carry.
+//!
+//! Order is checked per producer and shard: with a routing key that is all of a producer's events, without one it is
+//! what the bus promises.
+
+use std::collections::VecDeque;
+
+use crate::bus::Event;
+use crate::payload::Templates;
+use crate::verify::{Findings, Verify};
+
+/// The verifier.
+pub(crate) struct Sequences {
+    templates: Templates,
+    seen: Vec<Seen>,
+    /// The number that may come next at the earliest, per producer and shard.
+    next: Vec<u64>,
+    shards: usize,
+    findings: Findings,
+}
+
+impl Sequences {
+    /// For events of `size` bytes from `producers` producers, over `shards` shards.
+    pub(crate) fn new(producers: u16, shards: u16, size: usize) -> Sequences {
+        let (templates, shards) = (Templates::new(producers, size), usize::from(shards));
+        let seen = (0..producers).map(|_| Seen::default()).collect();
+        let next = vec![0; usize::from(producers) * shards];
+        Sequences { templates, seen, next, shards, findings: Findings::default() }
+    }
+}
+
+impl Verify for Sequences {
+    fn event(&mut self, event: &Event<'_>) {
+        let shard = usize::from(event.receipt.shard);
+        let Some((producer, number)) = self.templates.recognise(event.bytes).filter(|_| shard < self.shards)
+        else {
+            self.findings.foreign += 1;
+            return;
+        };
+        match self.seen[producer].insert(number) {
+            Arrival::New => self.findings.returned += 1,
+            Arrival::Again => {
+                self.findings.duplicated += 1;
+                return;
+            }
+            Arrival::Impossible => {
+                self.findings.foreign += 1;
+                return;
+            }
+        }
+        let next = &mut self.next[producer * self.shards + shard];
+        self.findings.out_of_order += u64::from(number < *next);
+        *next = (*next).max(number + 1);
+    }
+
+    fn findings(&self, accepted: &[u64]) -> Findings {
+        let mut findings = self.findings;
+        for (seen, accepted) in self.seen.iter().zip(accepted) {
+            let known = seen.count.min(*accepted);
+            findings.lost += accepted - known;
+            findings.foreign += seen.count - known;
+        }
+        findings
+    }
+}
+
+/// Which numbers of one producer have come. A window of bits; what lies before it is complete or given up as lost.
+#[derive(Default)]
+struct Seen {
+    words: VecDeque<u64>,
+    /// The first number of the window, divided by 64.
+    base: u64,
+    count: u64,
+}
+
+enum Arrival {
+    New,
+    Again,
+    /// So far ahead that no producer can have published it.
+    Impossible,
+}
+
+impl Seen {
+    fn insert(&mut self, number: u64) -> Arrival {
+        let (word, bit) = (number / 64, 1 << (number % 64));
+        let Some(offset) = word.checked_sub(self.base) else { return Arrival::Again };
+        if offset > WORDS_AHEAD_MAX {
+            return Arrival::Impossible;
+        }
+        let offset = offset as usize;
+        if offset >= self.words.len() {
+            self.words.resize(offset + 1, 0);
+        }
+        if self.words[offset] & bit != 0 {
+            return Arrival::Again;
+        }
+        self.words[offset] |= bit;
+        self.count += 1;
+        while self.words.front() == Some(&u64::MAX) || self.words.len() > WORDS_MAX {
+            self.words.pop_front();
+            self.base += 1;
+        }
+        Arrival::New
+    }
+}
+
+/// Longest window: 64 million events, 8 MiB a producer.
+const WORDS_MAX: usize = 1 << 20;
+/// Farthest an event may be ahead: 4 billion numbers.
+const WORDS_AHEAD_MAX: u64 = 1 << 26;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payload::Payloads;
+    use crate::verify::tests::event;
+
+    /// Feeds events of producer 1, by number and shard, and returns the verdict on `accepted` of them.
+    fn verdict(numbers: &[(u64, u16)], accepted: u64) -> Findings {
+        let payloads = Payloads::new(1, 40, 200);
+        let mut sequences = Sequences::new(2, 2, 40);
+        for &(number, shard) in numbers {
+            sequences.event(&event(payloads.event(number as usize), shard, 0));
+        }
+        sequences.findings(&[0, accepted])
+    }
+
+    fn in_order(range: std::ops::Range<u64>) -> Vec<(u64, u16)> {
+        range.map(|number| (number, 0)).collect()
+    }
+
+    #[test]
+    fn a_complete_run_in_order_is_clean() {
+        let findings = verdict(&in_order(0..200), 200);
+        assert_eq!(findings, Findings { returned: 200, ..Findings::default() });
+        assert!(findings.is_clean());
+    }
+
+    #[test]
+    fn a_lost_event_is_found_in_the_middle_and_at_the_end() {
+        let mut numbers = in_order(0..200);
+        numbers.remove(70);
+        assert_eq!(verdict(&numbers, 200), Findings { returned: 199, lost: 1, ..Findings::default() });
+        assert_eq!(
+            verdict(&in_order(0..190), 200),
+            Findings { returned: 190, lost: 10, ..Findings::default() }
+        );
+    }
+
+    #[test]
+    fn a_duplicate_is_found_at_once_and_long_after() {
+        for at in [6, 200] {
+            let mut numbers = in_order(0..200);
+            numbers.insert(at, (5, 0));
+            let expected = Findings { returned: 200, duplicated: 1, ..Findings::default() };
+            assert_eq!(verdict(&numbers, 200), expected);
+        }
+    }
+
+    #[test]
+    fn two_events_that_changed_places_are_out_of_order() {
+        let mut numbers = in_order(0..200);
+        numbers.swap(100, 101);
+        let expected = Findings { returned: 200, out_of_order: 1, ..Findings::default() };
+        assert_eq!(verdict(&numbers, 200), expected);
+        assert!(!expected.is_clean());
+    }
+
+    #[test]
+    fn between_shards_there_is_no_order() {
+        let numbers: Vec<(u64, u16)> =
+            (0..100).map(|half| (half * 2, 0)).chain((0..100).map(|half| (half * 2 + 1, 1))).collect();
+        assert!(verdict(&numbers, 200).is_clean());
+    }
+
+    #[test]
+    fn bytes_that_nobody_published_are_foreign() {
+        let mut sequences = Sequences::new(1, 1, 40);
+        sequences.event(&event(b"{}", 0, 0));
+        sequences.event(&event(Payloads::new(0, 40, 1).event(0), 7, 0));
+        assert_eq!(sequences.findings(&[0]), Findings { foreign: 2, ..Findings::default() });
+        assert_eq!(verdict(&in_order(0..3), 2), Findings { returned: 3, foreign: 1, ..Findings::default() });
+    }
+}

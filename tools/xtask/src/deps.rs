@@ -1,0 +1,59 @@
+//! The programs the tests use besides cargo: installed where that is possible, named where it is not.
+
+use std::env;
+use std::os::unix::fs::MetadataExt;
+
+use crate::shell::{self, Failure, Shell};
+
+/// Makes sure that every program is there. As root the missing ones are installed with apt-get; otherwise the packages
+/// are named and it fails.
+pub(crate) fn ensure(shell: &Shell) -> Result<(), Failure> {
+    let packages = missing_packages();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    if !runs_as_root() || !on_path("apt-get") {
+        return Err(Failure::Packages(packages.join(" ")));
+    }
+    shell::stage("apt-get update", shell.command("apt-get").args(["update", "--quiet"]))?;
+    let mut arguments = vec!["install", "--quiet", "--yes", "--no-install-recommends"];
+    arguments.extend(&packages);
+    let mut install = shell.command("apt-get");
+    install.env("DEBIAN_FRONTEND", "noninteractive").args(&arguments);
+    shell::stage("apt-get install", &mut install)?;
+    match missing_packages() {
+        still if still.is_empty() => Ok(()),
+        still => Err(Failure::Packages(still.join(" "))),
+    }
+}
+
+/// The Debian packages whose program is not on the search path.
+fn missing_packages() -> Vec<&'static str> {
+    let mut packages: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| !on_path(program))
+        .flat_map(|(_, packages)| *packages)
+        .copied()
+        .collect();
+    packages.dedup();
+    packages
+}
+
+fn on_path(program: &str) -> bool {
+    let Some(path) = env::var_os("PATH") else { return false };
+    env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn runs_as_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+/// Each program and what brings it, with the parts that a minimal installation leaves out.
+const PROGRAMS: [(&str, &[&str]); 6] = [
+    ("cc", &["gcc", "libc6-dev"]),
+    ("c++", &["g++"]),
+    ("nm", &["binutils"]),
+    ("python3", &["python3"]),
+    ("valgrind", &["valgrind", "libc6-dbg"]),
+    ("git", &["git"]),
+];

@@ -1,0 +1,90 @@
+//! Running other programs from the workspace root, one named stage at a time.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Instant;
+
+/// Starts programs in the root of the workspace.
+pub(crate) struct Shell {
+    root: PathBuf,
+    cargo: PathBuf,
+}
+
+/// Why a command ended. All are final: mend the cause and run it again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("not started by cargo: {0} is not set")]
+    NotUnderCargo(&'static str),
+    #[error("`{program}` does not start: {source}")]
+    Start { program: String, source: io::Error },
+    #[error("stage `{stage}` failed ({status})")]
+    Stage { stage: String, status: ExitStatus },
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("these system packages are missing: {0}")]
+    Packages(String),
+    #[error("{0} house rule violations")]
+    Rules(usize),
+    #[error("the header: {0}")]
+    Header(String),
+}
+
+impl Shell {
+    /// The shell of the workspace whose cargo started this program.
+    pub(crate) fn at_workspace_root() -> Result<Shell, Failure> {
+        let variable = |name| std::env::var_os(name).map(PathBuf::from).ok_or(Failure::NotUnderCargo(name));
+        let manifest = variable("CARGO_MANIFEST_DIR")?;
+        let root = manifest.join("../..");
+        let root = root.canonicalize().map_err(|source| Failure::File { path: root, source })?;
+        Ok(Shell { root, cargo: variable("CARGO")? })
+    }
+
+    /// A path of the workspace.
+    pub(crate) fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// A command that will run in the workspace root.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.root);
+        command
+    }
+
+    /// A command that will run cargo.
+    pub(crate) fn cargo(&self) -> Command {
+        self.command(&self.cargo)
+    }
+
+    /// The paths git tracks, and those it would if they were added, relative to the root.
+    pub(crate) fn tracked_files(&self) -> Result<Vec<PathBuf>, Failure> {
+        let mut command = self.command("git");
+        command.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+        let output = command.output().map_err(|source| start_failure(&command, source))?;
+        if !output.status.success() {
+            return Err(Failure::Stage { stage: "git ls-files".to_owned(), status: output.status });
+        }
+        let names = String::from_utf8_lossy(&output.stdout);
+        let mut paths: Vec<PathBuf> = names.split_terminator('\0').map(PathBuf::from).collect();
+        paths.retain(|path| self.path(path).is_file());
+        Ok(paths)
+    }
+}
+
+/// Prints a stage's line, runs `command`, and fails unless it ends with status 0.
+pub(crate) fn stage(stage: &str, command: &mut Command) -> Result<(), Failure> {
+    println!("── {stage}");
+    let start = Instant::now();
+    let status = command.status().map_err(|source| start_failure(command, source))?;
+    if !status.success() {
+        return Err(Failure::Stage { stage: stage.to_owned(), status });
+    }
+    println!("── {stage}: ok, {:.1} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn start_failure(command: &Command, source: io::Error) -> Failure {
+    Failure::Start { program: command.get_program().to_string_lossy().into_owned(), source }
+}
