@@ -36,7 +36,8 @@ pub fn read_all(bus: &Bus, limit: usize) -> Vec<(ShardId, Vec<u8>)> {
 /// A routing key that leads to `shard` of a bus of `shards` shards.
 pub fn key_of(shard: u16, shards: u16) -> [u8; 4] {
     let mut keys = (0u32..).map(u32::to_le_bytes);
-    keys.find(|key| shard_of(routing_hash(Some(key), b""), shards) == ShardId(shard)).expect("every shard has keys")
+    keys.find(|key| shard_of(routing_hash(Some(key), b""), shards) == ShardId(shard))
+        .expect("every shard has keys")
 }
 
 /// Law 4: in every snapshot of every shard, ingested = stored + dropped + pending.

@@ -50,7 +50,15 @@ fn threads_are_as_documented_and_fifty_buses_leave_nothing_behind() {
     lines.sort_unstable();
     // A shard's blocking helper carries its shard's name. SIGKILL and SIGSTOP cannot be blocked, and the C library
     // keeps 32 and 33 to itself.
-    let names = ["net-bridge", "net-shard-0", "net-shard-0", "net-shard-1", "net-shard-1", "net-shard-2", "net-shard-2"];
+    let names = [
+        "net-bridge",
+        "net-shard-0",
+        "net-shard-0",
+        "net-shard-1",
+        "net-shard-1",
+        "net-shard-2",
+        "net-shard-2",
+    ];
     let expected: Vec<String> = names.iter().map(|name| format!("{name} fffffffe7ffbfeff")).collect();
     assert_eq!(lines, expected);
 }

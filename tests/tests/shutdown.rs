@@ -31,7 +31,10 @@ fn a_second_shutdown_does_not_return_while_the_first_is_still_storing() {
                     scope.spawn(|| {
                         calling.fetch_add(1, Ordering::SeqCst);
                         let outcome = bus.shutdown(None);
-                        assert!(released.load(Ordering::SeqCst), "a shutdown returned before the event was stored");
+                        assert!(
+                            released.load(Ordering::SeqCst),
+                            "a shutdown returned before the event was stored"
+                        );
                         outcome
                     })
                 })
@@ -41,7 +44,8 @@ fn a_second_shutdown_does_not_return_while_the_first_is_still_storing() {
             (0..100).for_each(|_| thread::yield_now());
             released.store(true, Ordering::SeqCst);
             stores.set(0, Mode::Store);
-            let outcomes: Vec<_> = callers.into_iter().map(|caller| caller.join().expect("no panic")).collect();
+            let outcomes: Vec<_> =
+                callers.into_iter().map(|caller| caller.join().expect("no panic")).collect();
             assert_eq!(outcomes.iter().filter(|outcome| **outcome == Ok(0)).count(), 1, "{outcomes:?}");
             assert_eq!(outcomes.iter().filter(|outcome| **outcome == Err(AlreadyShutDown)).count(), 3);
         });
