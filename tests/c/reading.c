@@ -57,15 +57,15 @@ static void check_id(const net_event_t *event, void *context) {
 static void ids_compare_as_numbers_and_limits_do_not_overflow(void) {
     net_handle_t bus = net_init("{\"num_shards\":3}");
     CHECK(bus != NULL);
-    for (unsigned i = 0; i < 3500; i++) {
+    for (unsigned i = 0; i < 700; i++) {
         CHECK(net_ingest_keyed(bus, &i, sizeof i, "event", 5, NULL) == NET_SUCCESS);
     }
     CHECK(net_flush(bus) == NET_SUCCESS);
     const size_t limits[] = {1, 2, 7, 99, 1000, SIZE_MAX - 1, SIZE_MAX, SIZE_MAX / 2 + 1};
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
         unsigned long long last[3] = {0, 0, 0};
-        CHECK(read_to_the_end(bus, limits[i], check_id, last) == 3500);
-        CHECK(last[0] + last[1] + last[2] == 3500 && last[0] > 1000);
+        CHECK(read_to_the_end(bus, limits[i], check_id, last) == 700);
+        CHECK(last[0] + last[1] + last[2] == 700 && last[0] > 200);
     }
     char json[65536];
     CHECK(net_poll(bus, "{\"limit\":18446744073709551615,\"shards\":[1]}", json, sizeof json) > 0);

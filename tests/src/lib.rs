@@ -13,6 +13,7 @@ pub mod store;
 pub use bus::{assert_sums, config, key_of, read_all, start};
 pub use random::Random;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Waits until `condition` holds. A condition that does not come true is a hang, and fails with `what`.
@@ -24,5 +25,15 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Sets its word when it is dropped: threads that go on until then end also when the test that waits for them fails.
+#[derive(Debug)]
+pub struct SetOnDrop<'a>(pub &'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 /// Longer than anything here takes, however busy the machine is.
-pub const HANG: Duration = Duration::from_secs(60);
+pub const HANG: Duration = Duration::from_mins(1);

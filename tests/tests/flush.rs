@@ -8,7 +8,7 @@ use engine::bus::{Bus, FlushError};
 use engine::event::EventFlags;
 use engine::producer::PublishError;
 use harness::store::{Mode, Stores};
-use harness::{key_of, start, until};
+use harness::{SetOnDrop, key_of, start, until};
 
 /// Runs `act` while two threads publish as fast as they can.
 fn while_others_publish(bus: &Bus, act: impl FnOnce()) {
@@ -26,17 +26,9 @@ fn while_others_publish(bus: &Bus, act: impl FnOnce()) {
             });
         }
         // The others stop also when the claim fails.
-        let _stop = StopOnDrop(&stop);
+        let _stop = SetOnDrop(&stop);
         act();
     });
-}
-
-struct StopOnDrop<'a>(&'a AtomicBool);
-
-impl Drop for StopOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Properties 11, 12, 15, 16 and 18: what is accepted is stored or counted, whatever the store does.
 //!
-//! 11. DropOldest never evicts what was submitted.
+//! 11. `DropOldest` never evicts what was submitted.
 //! 12. Evicted, sampled, refused and failed events all show in the statistics, per reason, and the sums agree between
 //!     the bus and its shards.
-//! 15. Sample mode samples. FailProducer and DropNewest differ. A burst that outruns a busy shard waits a bounded time
+//! 15. Sample mode samples. `FailProducer` and `DropNewest` differ. A burst that outruns a busy shard waits a bounded time
 //!     and is not lost.
 //! 16. `insertion_ts` is in nanoseconds since the Unix epoch and comparable across shards.
 //! 18. A batch the adapter refuses for good is not retried for ever, and is counted; one refused for now is retried
@@ -18,7 +18,10 @@ use engine::counters::ShardStats;
 use engine::event::EventFlags;
 use engine::producer::{Producer, PublishError};
 use harness::store::{Mode, Stores};
-use harness::{Random, assert_sums, key_of, start, until};
+use harness::{Random, SetOnDrop, assert_sums, key_of, start, until};
+
+/// How far a reading of the system's clock may lie from a stamp.
+const TOLERANCE_NS: u64 = 1_000_000_000;
 
 /// What the producers of a bus were told.
 #[derive(Default)]
@@ -188,7 +191,6 @@ fn a_producer_waits_for_a_busy_shard_as_long_as_it_was_told_and_keeps_its_event(
 #[test]
 fn timestamps_are_unix_nanoseconds_that_increase_and_compare_across_shards_and_threads() {
     let unix_ns = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos() as u64;
-    const TOLERANCE_NS: u64 = 1_000_000_000;
     let bus = start(r#"{"num_shards":4}"#, Stores::new());
     let before = unix_ns();
     let mut producers = [bus.producer(), bus.producer()];
@@ -311,6 +313,7 @@ fn a_flood_delays_no_shutdown_and_no_statistics() {
                 let _ = producer.publish(None, b"flood", EventFlags::NONE);
             }
         });
+        let _stop = SetOnDrop(&stop);
         let mut last = 0;
         for _ in 0..20 {
             let stats = bus.stats();
@@ -319,6 +322,5 @@ fn a_flood_delays_no_shutdown_and_no_statistics() {
             last = stats.total().ingested;
         }
         assert_eq!(bus.shutdown(Some(harness::HANG)), Ok(0));
-        stop.store(true, Ordering::Relaxed);
     });
 }

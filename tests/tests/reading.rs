@@ -34,7 +34,10 @@ fn poll_to_the_end(bus: &Bus, request: &str) -> Vec<PollResponse> {
     loop {
         let response = bus.poll(&request).expect("the shards answer");
         assert!(response.len() <= request.limit);
-        assert!(!response.has_more || response.next_cursor != request.cursor, "a poll with more moves its cursor");
+        assert!(
+            !response.has_more || response.next_cursor != request.cursor,
+            "a poll with more moves its cursor"
+        );
         request.cursor.clone_from(&response.next_cursor);
         let more = response.has_more;
         responses.push(response);
@@ -104,7 +107,9 @@ fn a_reader_that_follows_while_others_publish_sees_every_event_once() {
             let mut producer = bus.producer();
             for n in 0..30_000u64 {
                 let payload = format!(r#"{{"n":{n}}}"#);
-                until("there is room", || producer.publish(None, payload.as_bytes(), EventFlags::NONE).is_ok());
+                until("there is room", || {
+                    producer.publish(None, payload.as_bytes(), EventFlags::NONE).is_ok()
+                });
             }
             assert_eq!(bus.flush(), Ok(()));
             ended.store(true, AtomicOrdering::Release);
@@ -135,7 +140,9 @@ fn runs_of_corrupt_records_are_passed_over_counted_and_stall_no_cursor() {
         for shard in [0, 1] {
             for n in 0..3_000u64 {
                 let payload = format!(r#"{{"n":{n}}}"#);
-                producer.publish(Some(&key_of(shard, 2)), payload.as_bytes(), EventFlags::NONE).expect("room");
+                producer
+                    .publish(Some(&key_of(shard, 2)), payload.as_bytes(), EventFlags::NONE)
+                    .expect("room");
             }
         }
         assert_eq!(bus.flush(), Ok(()));
@@ -147,7 +154,11 @@ fn runs_of_corrupt_records_are_passed_over_counted_and_stall_no_cursor() {
         let corrupt = 4 + 2_450 + 1 + 11 + 2_999;
         let responses = poll_to_the_end(&bus, &format!(r#"{{"limit":{limit}}}"#));
         let passed_over: u64 = responses.iter().map(|response| response.passed_over).sum();
-        assert_eq!((numbers(&responses).len(), passed_over), (6_000 - corrupt, corrupt as u64), "limit {limit}");
+        assert_eq!(
+            (numbers(&responses).len(), passed_over),
+            (6_000 - corrupt, corrupt as u64),
+            "limit {limit}"
+        );
     }
 }
 
