@@ -86,7 +86,9 @@ fn soak(idle: &str, seed: u64, time: Duration) {
             assert_eq!(stats.stalls, 0, "{idle}: a shard stood still");
             thread::sleep(Duration::from_millis(random.below(40)));
         }
-        publishers.into_iter().for_each(|publisher| publisher.join().expect("no panic"));
+        for publisher in publishers {
+            publisher.join().expect("no panic");
+        }
     });
     assert_eq!(bus.shutdown(None), Ok(0));
     let stats = bus.stats();
