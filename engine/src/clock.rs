@@ -29,7 +29,8 @@ impl Monotonic {
 #[derive(Debug)]
 pub struct Clock {
     counter: quanta::Clock,
-    origin: quanta::Instant,
+    /// Reading of the counter at the start.
+    origin: u64,
     wall_offset_ns: AtomicI64,
     anchor_due_ns: AtomicU64,
 }
@@ -40,7 +41,7 @@ impl Clock {
     pub fn new() -> Clock {
         let counter = quanta::Clock::new();
         let clock = Clock {
-            origin: counter.now(),
+            origin: counter.raw(),
             counter,
             wall_offset_ns: AtomicI64::new(0),
             anchor_due_ns: AtomicU64::new(0),
@@ -52,7 +53,7 @@ impl Clock {
     /// Now, for waits and deadlines.
     #[inline]
     pub fn now(&self) -> Monotonic {
-        Monotonic(self.counter.now().saturating_duration_since(self.origin).as_nanos() as u64)
+        Monotonic(self.counter.delta_as_nanos(self.origin, self.counter.raw()))
     }
 
     /// Now, in nanoseconds since the Unix epoch.

@@ -90,7 +90,25 @@ pub(crate) unsafe fn bytes<'a>(pointer: *const c_char, len: usize) -> &'a [u8] {
 /// Refuses bytes that are not UTF-8.
 #[inline]
 pub(crate) fn text<'a>(name: &'static str, bytes: &'a [u8]) -> Result<&'a str, Failure> {
+    if is_ascii(bytes) {
+        // SAFETY: ASCII is UTF-8.
+        return Ok(unsafe { std::str::from_utf8_unchecked(bytes) });
+    }
     simdutf8::basic::from_utf8(bytes).map_err(|_| Failure::InvalidUtf8(name))
+}
+
+/// Whether no byte has its highest bit set: most events are ASCII, and short. Blocks are folded without a branch, and
+/// the last one overlaps the one before instead of going on byte by byte.
+#[inline]
+fn is_ascii(bytes: &[u8]) -> bool {
+    const BLOCK: usize = 16;
+    let high_bits = |block: &[u8; BLOCK]| u128::from_ne_bytes(*block);
+    let Some(last) = bytes.last_chunk() else {
+        return bytes.iter().fold(0, |seen, byte| seen | byte) < 0x80;
+    };
+    let (blocks, _) = bytes.as_chunks();
+    let seen = blocks.iter().fold(high_bits(last), |seen, block| seen | high_bits(block));
+    seen & u128::from_ne_bytes([0x80; BLOCK]) == 0
 }
 
 /// The bytes of a NUL-terminated string, without the NUL.
@@ -204,6 +222,19 @@ mod tests {
         // SAFETY: as above.
         assert_eq!(unsafe { put_text(out.as_mut_ptr().cast(), 4, b"abc") }.ok(), Some(3));
         assert_eq!(&out, b"abc\0");
+    }
+
+    #[test]
+    fn a_high_bit_is_found_wherever_it_is() {
+        for length in 0..70 {
+            assert!(is_ascii(&vec![0x7f; length]));
+            for at in 0..length {
+                let mut bytes = vec![b'a'; length];
+                bytes[at] = 0x80;
+                assert!(!is_ascii(&bytes), "{at} of {length}");
+                assert!(text("bytes", &bytes).is_err());
+            }
+        }
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! The record: how one event lies in a lane and in a batch.
 //!
 //! A record starts on an 8-byte boundary and is a 24-byte header followed by the payload, padded to 8 bytes:
-//! `{payload_bytes: u32, flags: u32, timestamp_ns: u64, hash: u64}`, native byte order. It never leaves the process.
+//! three words in native byte order: flags in the high half and the payload's bytes in the low half, the insertion time,
+//! the hash. It never leaves the process.
 
 use crate::event::EventFlags;
 
 /// Bytes of a header.
 pub(crate) const HEADER_BYTES: usize = 24;
+pub(crate) const HEADER_WORDS: usize = HEADER_BYTES / RECORD_ALIGN;
 /// Every record starts and ends on a multiple of this.
 pub(crate) const RECORD_ALIGN: usize = 8;
 
@@ -26,32 +28,43 @@ pub struct Header {
 
 impl Header {
     #[inline]
-    pub(crate) fn to_bytes(self) -> [u8; HEADER_BYTES] {
-        let mut bytes = [0; HEADER_BYTES];
-        bytes[0..4].copy_from_slice(&self.payload_bytes.to_ne_bytes());
-        bytes[4..8].copy_from_slice(&self.flags.to_ne_bytes());
-        bytes[8..16].copy_from_slice(&self.timestamp_ns.to_ne_bytes());
-        bytes[16..24].copy_from_slice(&self.hash.to_ne_bytes());
-        bytes
+    pub(crate) fn to_words(self) -> [u64; HEADER_WORDS] {
+        [u64::from(self.flags) << 32 | u64::from(self.payload_bytes), self.timestamp_ns, self.hash]
     }
 
     #[inline]
-    pub(crate) fn from_bytes(bytes: &[u8; HEADER_BYTES]) -> Header {
-        let word = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
-        let half = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
-        Header { payload_bytes: half(0), flags: half(4), timestamp_ns: word(8), hash: word(16) }
+    pub(crate) fn from_words([first, timestamp_ns, hash]: [u64; HEADER_WORDS]) -> Header {
+        let (payload_bytes, flags) = split_first_word(first);
+        Header { payload_bytes, flags, timestamp_ns, hash }
+    }
+
+    #[inline]
+    pub(crate) fn to_bytes(self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        for (at, word) in bytes.chunks_exact_mut(RECORD_ALIGN).zip(self.to_words()) {
+            at.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
     }
 
     /// The header at the start of `record`.
     #[inline]
     pub(crate) fn of(record: &[u8]) -> Header {
-        Header::from_bytes(record[..HEADER_BYTES].try_into().expect("a record holds its header"))
+        let words: &[[u8; RECORD_ALIGN]; HEADER_WORDS] =
+            record[..HEADER_BYTES].as_chunks().0.try_into().expect("a record holds its header");
+        Header::from_words(words.map(u64::from_ne_bytes))
     }
 
     #[inline]
     pub(crate) fn event_flags(self) -> EventFlags {
         EventFlags(self.flags & !(FLAG_PAD | FLAG_BOXED))
     }
+}
+
+/// Payload bytes and flags of a record, from its first word.
+#[inline]
+pub(crate) const fn split_first_word(word: u64) -> (u32, u32) {
+    (word as u32, (word >> 32) as u32)
 }
 
 /// Bytes that a record with a payload of `payload_bytes` takes.

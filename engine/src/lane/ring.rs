@@ -9,7 +9,9 @@ use std::cell::UnsafeCell;
 use std::ptr;
 use std::sync::Arc;
 
-use super::record::{FLAG_BOXED, FLAG_PAD, HEADER_BYTES, Header, RECORD_ALIGN, record_bytes};
+use super::record::{
+    FLAG_BOXED, FLAG_PAD, HEADER_WORDS, Header, RECORD_ALIGN, record_bytes, split_first_word,
+};
 use crate::sync::{AtomicBool, AtomicU64, CachePadded, Ordering, light_fence};
 
 /// Makes a lane of `capacity_bytes`, a power of two of at least 4 KiB, if `budget` still has them.
@@ -106,7 +108,7 @@ impl Drop for Shared {
             (self.read.head.load(Ordering::Relaxed), self.written.tail.load(Ordering::Relaxed));
         while head < tail {
             // SAFETY: everything between `head` and `tail` is published records, and this is the only reference left.
-            let [payload_bytes, flags] = unsafe { self.at(head).cast::<[u32; 2]>().read() };
+            let (payload_bytes, flags) = split_first_word(unsafe { self.at(head).read() });
             if flags & FLAG_PAD != 0 {
                 head = (head | (self.capacity() - 1)) + 1;
                 continue;
@@ -193,7 +195,12 @@ impl LaneProducer {
         // SAFETY: `reserve` left `bytes` contiguous bytes at `tail` that the consumer has released, and only this end
         // writes there until `publish`. `payload` is a caller's slice and cannot lie in the ring's private memory.
         unsafe {
-            at.cast::<[u8; HEADER_BYTES]>().write(header.to_bytes());
+            // Volatile keeps the three words from being put together on the stack and copied as one vector, which
+            // would wait for the store buffer on every event.
+            let [lengths, timestamp_ns, hash] = header.to_words();
+            at.write_volatile(lengths);
+            at.add(1).write_volatile(timestamp_ns);
+            at.add(2).write_volatile(hash);
             ptr::copy_nonoverlapping(payload.as_ptr(), at.add(HEADER_WORDS).cast::<u8>(), payload.len());
         }
         self.tail += bytes;
@@ -258,7 +265,7 @@ impl LaneProducer {
         }
         if pad > 0 {
             // SAFETY: the check above covers the pad too, and a pad is at least one aligned word.
-            unsafe { self.shared.at(self.tail).cast::<[u32; 2]>().write([0, FLAG_PAD]) };
+            unsafe { self.shared.at(self.tail).write(u64::from(FLAG_PAD) << 32) };
             self.tail += pad;
         }
         Ok(())
@@ -311,7 +318,7 @@ impl LaneConsumer {
             let at = self.shared.at(self.head);
             // SAFETY: positions below `tail_seen` were published by the producer's release store, which the acquire
             // load in `look` has seen, and stay untouched until `release`. Every record and pad starts with a word.
-            let [payload_bytes, flags] = unsafe { at.cast::<[u32; 2]>().read() };
+            let (payload_bytes, flags) = split_first_word(unsafe { at.read() });
             if flags & (FLAG_PAD | FLAG_BOXED) != 0 {
                 if !lengths.is_empty() {
                     break;
@@ -404,8 +411,8 @@ impl LaneConsumer {
     fn take_boxed(&mut self) -> Run<'static> {
         // SAFETY: the record at `head` is published and boxed, and `head` moves past it here.
         let (header, block) = unsafe {
-            let bytes = self.shared.at(self.head).cast::<[u8; HEADER_BYTES]>().read();
-            (Header::from_bytes(&bytes), self.shared.unbox(self.head))
+            let words = self.shared.at(self.head).cast::<[u64; HEADER_WORDS]>().read();
+            (Header::from_words(words), self.shared.unbox(self.head))
         };
         self.head += record_bytes(BOXED_BYTES) as u64;
         self.popped += 1;
@@ -437,6 +444,5 @@ pub struct LaneCounts {
 
 /// Smallest ring.
 pub(crate) const LANE_BYTES_MIN: usize = 4 << 10;
-const HEADER_WORDS: usize = HEADER_BYTES / RECORD_ALIGN;
 /// Payload of a boxed record: address and length.
 const BOXED_BYTES: usize = 16;
