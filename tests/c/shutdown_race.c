@@ -1,80 +1,136 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* Threads publish, poll, flush and read statistics while two others shut the bus down: no crash, no hang, and after
-   the shutdown every call is refused. The first argument is the number of rounds. */
-#include "net.h"
+/* Eight threads publish, poll, flush and read statistics while another shuts the bus down, round after round in one
+   process. Every call ends with success or with "shutting down", and the sums agree whenever they can be seen. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "check.h"
 
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <sched.h>
+#include <stdatomic.h>
 
-#define CHECK(condition)                                                                       \
-    do {                                                                                       \
-        if (!(condition)) {                                                                    \
-            fprintf(stderr, "line %d: %s (last error: %s)\n", __LINE__, #condition, net_last_error()); \
-            exit(1);                                                                           \
-        }                                                                                      \
-    } while (0)
-
-enum { WORKERS = 8, CLOSERS = 2 };
+enum { WORKERS = 8, ROUNDS = 1000 };
 
 static net_handle_t bus;
-static pthread_barrier_t start;
+static pthread_barrier_t start, end;
+static atomic_ullong accepted, attempted;
 
-static int one_call(int which, int turn) {
+static int is_over(int code) {
+    CHECK(code >= 0 || code == NET_ERR_SHUTTING_DOWN || code == NET_ERR_INGESTION_FAILED);
+    return code == NET_ERR_SHUTTING_DOWN;
+}
+
+static void count(int code, unsigned long long events) {
+    if (code >= 0) {
+        atomic_fetch_add(&accepted, events);
+    }
+}
+
+static int publish(unsigned n) {
+    char json[32];
+    int len = snprintf(json, sizeof json, "{\"n\":%u}", n);
+    atomic_fetch_add(&attempted, 1);
+    int code = n % 2 ? net_ingest_raw(bus, json, (size_t)len) : net_ingest(bus, json, (size_t)len);
+    count(code, 1);
+    return code;
+}
+
+static int publish_keyed(unsigned n) {
+    net_receipt_t receipt;
+    atomic_fetch_add(&attempted, 1);
+    int code = net_ingest_keyed(bus, &n, sizeof n, "keyed", 5, &receipt);
+    count(code, 1);
+    return code;
+}
+
+static int publish_batch(unsigned n) {
+    const char *entries[] = {"a", "bb", "ccc"};
+    const size_t lens[] = {1, 2, 3};
+    atomic_fetch_add(&attempted, 3);
+    int code = n % 2 ? net_ingest_raw_batch(bus, entries, lens, 3) : net_ingest_batch(bus, "[1, 2, 3]");
+    count(code, (unsigned long long)code);
+    return code;
+}
+
+static int poll_events(unsigned n) {
     net_poll_result_t result;
-    net_stats_t stats;
-    int code;
-    switch ((which + (which > 3 ? turn : 0)) % 4) {
-    case 0:
-        return net_ingest_raw(bus, "event", 5);
-    case 1:
-        code = net_poll_ex(bus, 10, NULL, &result);
-        if (code == NET_SUCCESS) net_free_poll_result(&result);
-        return code;
-    case 2:
-        return net_stats_ex(bus, &stats);
-    default:
-        return net_flush(bus);
-    }
-}
-
-static void *work(void *number) {
-    int which = *(const int *)number;
-    pthread_barrier_wait(&start);
-    int code = NET_SUCCESS;
-    for (int turn = 0; code != NET_ERR_SHUTTING_DOWN; turn++) {
-        code = one_call(which, turn);
-        CHECK(code == NET_SUCCESS || code == NET_ERR_SHUTTING_DOWN);
-    }
-    for (int turn = 0; turn < 4; turn++) CHECK(one_call(which, turn) == NET_ERR_SHUTTING_DOWN);
-    return NULL;
-}
-
-static void *shut_down(void *won) {
-    pthread_barrier_wait(&start);
-    int code = net_shutdown(bus);
-    CHECK(code == NET_SUCCESS || code == NET_ERR_SHUTTING_DOWN);
-    *(int *)won = code == NET_SUCCESS;
-    return NULL;
-}
-
-int main(int argc, char **argv) {
-    int rounds = argc > 1 ? atoi(argv[1]) : 100;
-    for (int round = 0; round < rounds; round++) {
-        pthread_t threads[WORKERS + CLOSERS];
-        int numbers[WORKERS], won[CLOSERS];
-        CHECK(net_init_ex("{\"num_shards\":1}", &bus) == NET_SUCCESS);
-        pthread_barrier_init(&start, NULL, WORKERS + CLOSERS);
-        for (int i = 0; i < WORKERS; i++) {
-            numbers[i] = i;
-            CHECK(pthread_create(&threads[i], NULL, work, &numbers[i]) == 0);
+    int code = net_poll_ex(bus, n % 100 + 1, NULL, &result);
+    if (code == NET_SUCCESS) {
+        for (size_t i = 0; i < result.count; i++) {
+            CHECK(result.events[i].raw_len > 0 && result.events[i].raw[0] != 0);
         }
-        for (int i = 0; i < CLOSERS; i++)
-            CHECK(pthread_create(&threads[WORKERS + i], NULL, shut_down, &won[i]) == 0);
-        for (int i = 0; i < WORKERS + CLOSERS; i++) CHECK(pthread_join(threads[i], NULL) == 0);
-        CHECK(won[0] + won[1] == 1);
-        CHECK(one_call(0, 0) == NET_ERR_SHUTTING_DOWN);
-        pthread_barrier_destroy(&start);
+        net_free_poll_result(&result);
     }
+    return code;
+}
+
+static int poll_json(unsigned n) {
+    (void)n;
+    char json[8192];
+    return net_poll(bus, "{\"limit\":10,\"ordering\":\"insertion_ts\"}", json, sizeof json);
+}
+
+static int flush(unsigned n) {
+    (void)n;
+    return net_flush(bus);
+}
+
+static int read_statistics(unsigned n) {
+    (void)n;
+    unsigned long long before = atomic_load(&accepted);
+    char json[16384];
+    int code = net_stats(bus, json, sizeof json);
+    if (code > 0) {
+        unsigned long long ingested = number_of(json, "ingested");
+        CHECK(ingested ==
+              number_of(json, "stored") + number_of(json, "events_dropped") + number_of(json, "pending_events"));
+        CHECK(before <= ingested && ingested <= atomic_load(&attempted));
+    }
+    return code;
+}
+
+static void *work(void *argument) {
+    int (*const jobs[WORKERS])(unsigned) = {publish,     publish,   publish_keyed, publish_batch,
+                                            poll_events, poll_json, flush,         read_statistics};
+    int (*job)(unsigned) = jobs[*(int *)argument];
+    for (int round = 0; round < ROUNDS; round++) {
+        pthread_barrier_wait(&start);
+        for (unsigned n = 0; !is_over(job(n)); n++) {
+        }
+        pthread_barrier_wait(&end);
+    }
+    return NULL;
+}
+
+int main(void) {
+    pthread_t threads[WORKERS];
+    int numbers[WORKERS];
+    unsigned long long seed = 20260, total = 0;
+    CHECK(pthread_barrier_init(&start, NULL, WORKERS + 1) == 0);
+    CHECK(pthread_barrier_init(&end, NULL, WORKERS + 1) == 0);
+    for (int i = 0; i < WORKERS; i++) {
+        numbers[i] = i;
+        CHECK(pthread_create(&threads[i], NULL, work, &numbers[i]) == 0);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        unsigned long long events = (seed >> 33) % 2000;
+        atomic_store(&accepted, 0);
+        atomic_store(&attempted, 0);
+        CHECK(net_init_ex("{\"num_shards\":2,\"backpressure_mode\":\"FailProducer\"}", &bus) == NET_SUCCESS);
+        pthread_barrier_wait(&start);
+        while (atomic_load(&accepted) < events) {
+            sched_yield();
+        }
+        uint64_t not_stored = 1;
+        CHECK(net_shutdown_within(bus, 30000, &not_stored) == NET_SUCCESS && not_stored == 0);
+        pthread_barrier_wait(&end);
+        total += atomic_load(&accepted);
+        CHECK(net_shutdown(bus) == NET_ERR_SHUTTING_DOWN);
+    }
+    for (int i = 0; i < WORKERS; i++) {
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    }
+    printf("%d rounds, %llu events\n", ROUNDS, total);
     return 0;
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* A C program written against net.h alone: start, publish, read back, count, stop, and what is refused. */
+#define _POSIX_C_SOURCE 200809L
+
 #include "net.h"
 
 #include <pthread.h>

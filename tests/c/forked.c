@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 OR MIT */
+/* A forked child is refused by every function with its own code and ends in peace; the parent goes on. */
+#define _POSIX_C_SOURCE 200809L
+
+#include "check.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static net_handle_t bus;
+
+static void check_refused(void) {
+    char text[512];
+    net_poll_result_t result;
+    net_stats_t stats;
+    net_handle_t other = NULL;
+    const char *entry = "x";
+    const size_t len = 1;
+    CHECK(net_ingest(bus, "1", 1) == NET_ERR_FORKED);
+    CHECK(net_ingest_raw(bus, "1", 1) == NET_ERR_FORKED);
+    CHECK(net_ingest_raw_ex(bus, "1", 1, NULL) == NET_ERR_FORKED);
+    CHECK(net_ingest_keyed(bus, "k", 1, "1", 1, NULL) == NET_ERR_FORKED);
+    CHECK(net_ingest_batch(bus, "[1]") == NET_ERR_FORKED);
+    CHECK(net_ingest_raw_batch(bus, &entry, &len, 1) == NET_ERR_FORKED);
+    CHECK(net_poll(bus, "{}", text, sizeof text) == NET_ERR_FORKED);
+    CHECK(net_poll_ex(bus, 1, NULL, &result) == NET_ERR_FORKED);
+    CHECK(net_stats(bus, text, sizeof text) == NET_ERR_FORKED);
+    CHECK(net_stats_ex(bus, &stats) == NET_ERR_FORKED);
+    CHECK(net_flush(bus) == NET_ERR_FORKED);
+    CHECK(net_num_shards(bus) == 0);
+    CHECK(net_shutdown(bus) == NET_ERR_FORKED);
+    CHECK(net_shutdown_within(bus, 0, NULL) == NET_ERR_FORKED);
+    CHECK(net_init_ex("{\"num_shards\":1}", &other) == NET_ERR_FORKED && other == NULL);
+    CHECK(net_init(NULL) == NULL);
+    CHECK(strstr(net_last_error(), "fork") != NULL);
+}
+
+static void *publish(void *argument) {
+    for (int i = 0; i < 20000; i++) {
+        CHECK(net_ingest_raw(bus, "parent", 6) == NET_SUCCESS);
+    }
+    return argument;
+}
+
+static void *check_refused_too(void *argument) {
+    check_refused();
+    return argument;
+}
+
+int main(void) {
+    CHECK(net_init_ex("{\"num_shards\":2,\"backpressure_mode\":\"FailProducer\",\"push_wait_us\":30000000}", &bus) == 0);
+    CHECK(net_ingest_raw(bus, "before", 6) == NET_SUCCESS);
+    pthread_t publisher;
+    CHECK(pthread_create(&publisher, NULL, publish, NULL) == 0);
+    for (int round = 0; round < 20; round++) {
+        fflush(NULL);
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0) {
+            pthread_t thread;
+            check_refused();
+            CHECK(pthread_create(&thread, NULL, check_refused_too, NULL) == 0 && pthread_join(thread, NULL) == 0);
+            /* Runs what runs at the end of a process, thread-locals included. */
+            exit(42);
+        }
+        int status;
+        CHECK(waitpid(child, &status, 0) == child);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 42);
+        CHECK(net_ingest_raw(bus, "after", 5) == NET_SUCCESS);
+    }
+    CHECK(pthread_join(publisher, NULL) == 0);
+    CHECK(net_flush(bus) == NET_SUCCESS);
+    CHECK(read_to_the_end(bus, 1000, NULL, NULL) == 1 + 20 + 20000);
+    CHECK(net_shutdown(bus) == NET_SUCCESS);
+    return 0;
+}

@@ -1,0 +1,39 @@
+//! The harness of the property tests: C programs, stores that a test controls, and what the tests share.
+//!
+//! Nothing here sleeps to synchronise or bounds a time from above to judge correctness. What can only be observed is
+//! awaited with [`until`], whose limit exists so that a hang becomes a failure. Randomness comes from [`Random`], whose
+//! seed a failing test prints.
+
+pub mod bus;
+pub mod c;
+pub mod procfs;
+pub mod random;
+pub mod store;
+
+pub use bus::{assert_sums, config, key_of, read_all, start};
+pub use random::Random;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Waits until `condition` holds. A condition that does not come true is a hang, and fails with `what`.
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let give_up = Instant::now() + HANG;
+    while !condition() {
+        assert!(Instant::now() < give_up, "hung: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Sets its word when it is dropped: threads that go on until then end also when the test that waits for them fails.
+#[derive(Debug)]
+pub struct SetOnDrop<'a>(pub &'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Longer than anything here takes, however busy the machine is.
+pub const HANG: Duration = Duration::from_mins(1);

@@ -1,0 +1,119 @@
+//! Nothing per event: publishing allocates nothing on the caller's thread, and next to nothing anywhere.
+//!
+//! This process counts what its allocator is asked for. The library brings no allocator of its own, so what its threads
+//! ask for is counted too. The shard spins: one that sleeps is woken through its executor, whose queue of wakes takes
+//! memory once in some thirty wakes.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::ffi::c_char;
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use harness::c;
+use net::net_handle_t;
+
+struct Counting;
+
+thread_local! {
+    static ON_THIS_THREAD: Cell<u64> = const { Cell::new(0) };
+}
+static ON_ALL_THREADS: AtomicU64 = AtomicU64::new(0);
+
+impl Counting {
+    fn count() {
+        // Also called while thread-locals are destroyed; this one needs no destruction.
+        ON_THIS_THREAD.with(|count| count.set(count.get() + 1));
+        ON_ALL_THREADS.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+// SAFETY: every call is handed to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        Counting::count();
+        // SAFETY: the caller's contract is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        Counting::count();
+        // SAFETY: the caller's contract is the same.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        Counting::count();
+        // SAFETY: the caller's contract is the same.
+        unsafe { System.realloc(block, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's contract is the same.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// One call; how many events it published.
+type Publish = fn(net_handle_t) -> u64;
+
+const CALLS: u64 = 100_000;
+const EVENT: [u8; 100] = [b'e'; 100];
+const BATCH: usize = 16;
+
+fn publish_raw(bus: net_handle_t) -> u64 {
+    // SAFETY: the event has the length that is said.
+    assert_eq!(unsafe { net::net_ingest_raw(bus, EVENT.as_ptr().cast(), EVENT.len()) }, 0);
+    1
+}
+
+fn publish_keyed(bus: net_handle_t) -> u64 {
+    let key = b"a key".as_ptr().cast();
+    // SAFETY: key and event have the lengths that are said.
+    let code =
+        unsafe { net::net_ingest_keyed(bus, key, 5, EVENT.as_ptr().cast(), EVENT.len(), ptr::null_mut()) };
+    assert_eq!(code, 0);
+    1
+}
+
+fn publish_batch(bus: net_handle_t) -> u64 {
+    let (events, lens) = ([EVENT.as_ptr().cast::<c_char>(); BATCH], [EVENT.len(); BATCH]);
+    // SAFETY: the arrays have as many entries as is said, and each entry its length.
+    let code = unsafe { net::net_ingest_raw_batch(bus, events.as_ptr(), lens.as_ptr(), BATCH) };
+    assert_eq!(usize::try_from(code), Ok(BATCH));
+    BATCH as u64
+}
+
+fn start() -> net_handle_t {
+    let mut bus = ptr::null_mut();
+    let config = c"{\"num_shards\":1,\"idle\":\"spin\",\"push_wait_us\":60000000,\"memory\":{\"retention_events\":50000}}";
+    // SAFETY: the text is NUL-terminated and `bus` is writable.
+    assert_eq!(unsafe { net::net_init_ex(config.as_ptr(), &raw mut bus) }, 0);
+    bus
+}
+
+// One test, because another one's allocations would be counted too.
+#[test]
+fn publishing_allocates_nothing_on_its_thread_and_next_to_nothing_on_all() {
+    let kinds: [(&str, Publish); 3] = [
+        ("net_ingest_raw", publish_raw),
+        ("net_ingest_keyed", publish_keyed),
+        ("net_ingest_raw_batch", publish_batch),
+    ];
+    for (name, publish) in kinds {
+        let bus = start();
+        (0..10_000).for_each(|_| assert!(publish(bus) > 0));
+        assert_eq!(net::net_flush(bus), 0);
+        let (mine, all) = (ON_THIS_THREAD.get(), ON_ALL_THREADS.load(Ordering::Relaxed));
+        let events: u64 = (0..CALLS).map(|_| publish(bus)).sum();
+        assert_eq!(ON_THIS_THREAD.get() - mine, 0, "{name} allocated on the calling thread");
+        assert_eq!(net::net_flush(bus), 0);
+        let all = ON_ALL_THREADS.load(Ordering::Relaxed) - all;
+        assert!(all < events / 100, "{name}: {all} allocations for {events} events");
+        assert_eq!(net::net_shutdown(bus), 0);
+    }
+    c::run("no_allocation", &[]);
+}
