@@ -36,7 +36,8 @@ fn every_key_of_the_configuration_table_exists() {
     let section = readme.split("## Configuration").nth(1).expect("the section is there");
     let table = section.split("\n## ").next().expect("it has text");
     let names = table.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
-    let keys: Vec<&str> = names.flat_map(|names| names.split(", ")).map(|name| name.trim_matches('`')).collect();
+    let keys: Vec<&str> =
+        names.flat_map(|names| names.split(", ")).map(|name| name.trim_matches('`')).collect();
     assert!(keys.len() > 15, "{keys:?}");
     for key in keys {
         let document = format!("{{\"{key}\":null}}");
@@ -48,7 +49,11 @@ fn every_key_of_the_configuration_table_exists() {
 #[test]
 fn the_main_command_verifies_what_it_published() {
     let output = run_command(netload().args(["run", "--events", "50000"]));
-    assert!(output.stdout.contains("verified    all 50,000 accepted events came back once"), "{}", output.stdout);
+    assert!(
+        output.stdout.contains("verified    all 50,000 accepted events came back once"),
+        "{}",
+        output.stdout
+    );
 }
 
 #[test]
