@@ -116,6 +116,7 @@ async fn drive(mut shard: Shard, shared: &Shared, id: ShardId) {
         doorbell.count_beat();
         let round = shard.round(now);
         if round.finished {
+            doorbell.silence();
             return;
         }
         if shard.is_outstanding() && (round.submitted || now.since(passed_at) >= PASS_PERIOD) {
