@@ -59,10 +59,14 @@ impl Doorbell {
         self.parked.load(Ordering::Relaxed)
     }
 
-    /// First half of parking: from here on a ring wakes `waker`. The caller looks once more at its work, and either
-    /// sleeps or takes the mark back with [`unpark`](Doorbell::unpark).
-    pub(crate) fn park(&self, waker: &Waker) {
+    /// From here on a ring wakes `waker`, which is that of the shard's task for as long as the shard lives.
+    pub(crate) fn answer_with(&self, waker: &Waker) {
         *self.waker() = Some(waker.clone());
+    }
+
+    /// First half of parking. The caller looks once more at its work, and either sleeps or takes the mark back with
+    /// [`unpark`](Doorbell::unpark).
+    pub(crate) fn park(&self) {
         self.parked.store(true, Ordering::Relaxed);
         heavy_fence();
     }
