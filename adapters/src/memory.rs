@@ -208,8 +208,9 @@ impl Adapter for MemoryStore {
     }
 
     fn submit(&mut self, batch: Batch, _: Monotonic) {
+        let first = batch.first();
         let spent = self.append(batch);
-        self.news.push_back(Outcome::Stored { spent });
+        self.news.push_back(Outcome::Stored { first, spent });
     }
 
     fn outcome(&mut self, _: Monotonic) -> Option<Outcome> {

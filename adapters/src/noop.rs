@@ -47,7 +47,7 @@ impl Adapter for Noop {
     }
 
     fn submit(&mut self, batch: Batch, _: Monotonic) {
-        self.news.push_back(Outcome::Stored { spent: Some(batch) });
+        self.news.push_back(Outcome::Stored { first: batch.first(), spent: Some(batch) });
     }
 
     fn outcome(&mut self, _: Monotonic) -> Option<Outcome> {

@@ -55,7 +55,7 @@ pub trait Adapter {
         Sequence::FIRST
     }
 
-    /// Whether it takes a batch now. A shard has one batch in flight at most, so that a retry keeps the order.
+    /// Whether it takes a batch now. One that does not rings its [`Notify`] when it does again. A shard has one batch in flight at most, so that a retry keeps the order.
     fn ready(&self) -> bool;
 
     /// Takes a numbered batch. Its outcome follows, at once or later.
@@ -112,6 +112,8 @@ pub struct ReadBlock {
 pub enum Outcome {
     /// A batch is stored; its memory may come back for reuse.
     Stored {
+        /// Sequence of the batch's first event.
+        first: Sequence,
         /// The batch's memory for reuse, if the adapter did not keep it.
         spent: Option<Batch>,
     },

@@ -42,6 +42,11 @@ impl Batch {
         self.bytes.len()
     }
 
+    /// Events in its index, evicted ones included.
+    pub fn tail_events(&self) -> usize {
+        self.starts.len()
+    }
+
     /// Makes room for `bytes` of records and `events` events more.
     pub fn reserve(&mut self, bytes: usize, events: usize) {
         self.bytes.reserve(bytes);

@@ -23,7 +23,7 @@ use crate::event::ShardId;
 use crate::gather::gather;
 use crate::identity::Identity;
 use crate::platform;
-use crate::port::Mail;
+use crate::port::{Mail, Port};
 use crate::producer::Producer;
 use crate::shared::Shared;
 use crate::sync::Ordering;
@@ -38,7 +38,7 @@ pub struct Bus {
 
 /// Where the bus is between start and end.
 enum Life {
-    Running(Crew, Identity),
+    Running(Crew),
     Ending,
     Ended,
 }
@@ -139,8 +139,8 @@ impl Bus {
         let store = Store { tag: stores.tag(), incarnation: stores.incarnation() };
         let stores: Arc<dyn AdapterFactory> = Arc::from(stores);
         let (shared, inboxes) = Shared::new(config, placement.allowed, placement.shared);
-        let crew = Crew::start(&shared, inboxes, &placement.cores, &stores, identity.nonce)?;
-        Ok(Bus { shared, store, life: Mutex::new(Life::Running(crew, identity)), ended: Condvar::new() })
+        let crew = Crew::start(&shared, inboxes, &placement.cores, &stores, &Arc::new(identity))?;
+        Ok(Bus { shared, store, life: Mutex::new(Life::Running(crew)), ended: Condvar::new() })
     }
 
     /// A way in for one thread. Its lanes are made when it first publishes to a shard.
@@ -184,17 +184,23 @@ impl Bus {
         Ok(response)
     }
 
-    /// Waits until everything that was accepted before this call is stored, and synced where the store can. Events
-    /// published meanwhile neither satisfy nor delay it.
+    /// Waits until everything that was accepted before this call is stored, and synced where the store can, or was
+    /// dropped as `backpressure_mode` says. Events published meanwhile neither satisfy nor delay it.
     pub fn flush(&self) -> Result<(), FlushError> {
         self.check().map_err(|ended| ended.or(FlushError::ShuttingDown, FlushError::Failed))?;
+        let told = |port: &Port| port.refused_told.load(Ordering::Relaxed);
+        let told_before: Vec<u64> = self.shared.ports.iter().map(told).collect();
         let deadline = self.deadline(self.shared.config.flush_timeout);
         let flushed = self.ask_all(deadline, |answer| Mail::Flush { deadline, answer });
         if flushed.len() < self.shared.ports.len() {
             self.check().map_err(|ended| ended.or(FlushError::ShuttingDown, FlushError::Failed))?;
             return Err(FlushError::Timeout);
         }
-        let refused = flushed.iter().map(|(_, flushed)| flushed.refused).sum();
+        let mut refused = 0;
+        for (shard, flushed) in &flushed {
+            refused += flushed.refused - told_before[shard.index()];
+            self.shared.port(*shard).refused_told.fetch_max(flushed.refused, Ordering::Relaxed);
+        }
         let sync = flushed.into_iter().find_map(|(_, flushed)| flushed.synced.err());
         if refused > 0 || sync.is_some() {
             return Err(FlushError::Adapter { refused, sync });
@@ -222,10 +228,10 @@ impl Bus {
     /// Returns how many accepted events were not stored by then. One caller ends the bus; those that come meanwhile
     /// return when it has ended.
     pub fn shutdown(&self, within: Option<Duration>) -> Result<u64, AlreadyShutDown> {
-        let (crew, identity) = {
+        let crew = {
             let mut life = self.life();
             match std::mem::replace(&mut *life, Life::Ending) {
-                Life::Running(crew, identity) => (crew, identity),
+                Life::Running(crew) => crew,
                 Life::Ended => {
                     *life = Life::Ended;
                     return Err(AlreadyShutDown);
@@ -239,7 +245,6 @@ impl Bus {
         };
         let deadline = self.deadline(within.unwrap_or(self.shared.config.shutdown_timeout));
         let not_stored = crew.end(&self.shared, deadline);
-        drop(identity);
         *self.life() = Life::Ended;
         self.ended.notify_all();
         Ok(not_stored)
@@ -250,7 +255,7 @@ impl Bus {
         let (answer, answers) = bounded(fetches.len());
         let deadline = self.deadline(self.shared.config.adapter_timeout);
         let post = |&&(shard, request): &&(ShardId, ReadRequest)| {
-            self.shared.port(shard).post(Mail::Read { request, answer: answer.clone() }).is_ok()
+            self.shared.port(shard).post(Mail::Read { request, deadline, answer: answer.clone() }).is_ok()
         };
         let posted = fetches.iter().filter(post).count();
         drop(answer);

@@ -15,7 +15,7 @@ use crate::cores;
 /// Everything the bus itself can be told. [`Config::default`] is what an empty document means.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Number of shards. Default: one fewer than the allowed CPUs, at least 1.
+    /// Number of shards. Default: one fewer than the CPUs that the thread that starts the bus may use, at least 1.
     pub num_shards: NonZeroU16,
     /// Which CPUs the shards are pinned to. Default: [`Cores::Auto`].
     pub cores: Cores,
@@ -27,7 +27,8 @@ pub struct Config {
     pub max_event_bytes: usize,
     /// Size of a lane; a power of two, 4 KiB to 1 GiB. Default 256 KiB.
     pub lane_bytes: usize,
-    /// Bytes of all lanes of the bus, boxed events included. Default 1 GiB.
+    /// Bytes of all lanes of the bus, boxed events included; at least `lane_bytes` and `max_event_bytes` together. Default
+    /// 1 GiB.
     pub lanes_bytes_max: u64,
     /// What happens at the bound of a shard's buffer. Default [`Backpressure::DropOldest`].
     pub backpressure: Backpressure,
@@ -94,9 +95,10 @@ pub struct Sampling {
 /// When a batch is submitted: as soon as the adapter takes one, unless `min_size` asks to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchLimits {
-    /// Events to wait for. Default 1: never wait.
+    /// Events to wait for. Default 1: never wait. A batch whose records reach about 224 KiB waits for no more.
     pub min_size: usize,
-    /// Most events of a batch, 1 to 1,000,000. Default 10,000; at most half of `ring_buffer_capacity` takes effect.
+    /// Most events of a batch, 1 to 1,000,000. Default 10,000; at most half of `ring_buffer_capacity` takes effect, and a
+    /// batch also ends at about 224 KiB of records.
     pub max_size: usize,
     /// Longest wait for `min_size`. Default 1 ms.
     pub max_delay: Duration,
@@ -248,19 +250,20 @@ impl Document {
             1 << 30,
         )?;
         let spare = cpus.0.saturating_sub(1).clamp(1, usize::from(u16::MAX)) as u16;
+        let lane_bytes = power_of_two("lane_bytes", self.lane_bytes.unwrap_or(256 << 10), 4 << 10, 1 << 30)?;
+        let max_event_bytes =
+            bounded("max_event_bytes", self.max_event_bytes.unwrap_or(1 << 20), 1, 64 << 20)?;
+        let lanes_bytes_max = self.lanes_bytes_max.map_or(1 << 30, NonZeroU64::get);
+        // Below, one lane and one large event would not fit.
+        bounded("lanes_bytes_max", lanes_bytes_max, (lane_bytes + max_event_bytes) as u64, u64::MAX)?;
         Ok(Config {
             num_shards: self.num_shards.or(NonZeroU16::new(spare)).expect("clamped to at least 1"),
             cores: cores_from(self.cores)?,
             ring_buffer_capacity,
             buffer_bytes: self.buffer_bytes.map_or(64 << 20, NonZeroUsize::get),
-            max_event_bytes: bounded(
-                "max_event_bytes",
-                self.max_event_bytes.unwrap_or(1 << 20),
-                1,
-                64 << 20,
-            )?,
-            lane_bytes: power_of_two("lane_bytes", self.lane_bytes.unwrap_or(256 << 10), 4 << 10, 1 << 30)?,
-            lanes_bytes_max: self.lanes_bytes_max.map_or(1 << 30, NonZeroU64::get),
+            max_event_bytes,
+            lane_bytes,
+            lanes_bytes_max,
             backpressure: self.backpressure_mode.unwrap_or(Backpressure::DropOldest),
             batch: self.batch.unwrap_or_default().into_limits(ring_buffer_capacity)?,
             idle: self.idle.unwrap_or(Idle::Adaptive),

@@ -135,6 +135,7 @@ impl Board {
 
     /// The snapshot last published.
     pub(crate) fn read(&self) -> ShardStats {
+        let mut attempts = 0u32;
         loop {
             let before = self.sequence.load(Ordering::Acquire);
             let words = std::array::from_fn(|at| self.words[at].load(Ordering::Relaxed));
@@ -143,10 +144,18 @@ impl Board {
             if before.is_multiple_of(2) && self.sequence.load(Ordering::Relaxed) == before {
                 return ShardStats::from_words(words);
             }
-            std::hint::spin_loop();
+            attempts = attempts.saturating_add(1);
+            if attempts < SPINS_BEFORE_YIELD {
+                std::hint::spin_loop();
+            } else {
+                std::thread::yield_now();
+            }
         }
     }
 }
+
+/// Attempts before a reader lets the shard run, in case both are on one core.
+const SPINS_BEFORE_YIELD: u32 = 1_000;
 
 const WORDS: usize = 14;
 

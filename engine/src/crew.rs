@@ -13,6 +13,7 @@ use crate::config::ConfigError;
 use crate::event::ShardId;
 use crate::executor::{self, Seat, SpawnError};
 use crate::gather::gather;
+use crate::identity::Identity;
 use crate::platform::PlatformError;
 use crate::port::Mail;
 use crate::shared::{Shared, Shutdown};
@@ -54,14 +55,15 @@ impl Crew {
         inboxes: Vec<Receiver<Mail>>,
         cores: &[usize],
         stores: &Arc<dyn AdapterFactory>,
-        nonce: u64,
+        identity: &Arc<Identity>,
     ) -> Result<Crew, StartError> {
         let (started, answers) = bounded(inboxes.len());
         let mut crew = Crew { shards: Vec::with_capacity(inboxes.len()), bridge: None };
         let mut failed = None;
         for ((id, inbox), &core) in shared.shard_ids().zip(inboxes).zip(cores) {
-            let (stores, started) = (Arc::clone(stores), started.clone());
-            let seat = Seat { id, core, shared: Arc::clone(shared), inbox, stores, nonce, started };
+            let (stores, identity) = (Arc::clone(stores), Arc::clone(identity));
+            let (shared, started) = (Arc::clone(shared), started.clone());
+            let seat = Seat { id, core, shared, inbox, stores, identity, started };
             match executor::spawn(seat) {
                 Ok(thread) => crew.shards.push(thread),
                 Err(error) => {

@@ -28,10 +28,10 @@ impl Sequence {
     /// The first sequence of a shard that has stored nothing yet.
     pub const FIRST: Sequence = Sequence(1);
 
-    /// The sequence `count` events further on.
+    /// The sequence `count` events further on; saturates.
     #[must_use]
     pub fn advanced_by(self, count: u64) -> Sequence {
-        Sequence(self.0 + count)
+        Sequence(self.0.saturating_add(count))
     }
 }
 

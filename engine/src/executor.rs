@@ -2,7 +2,7 @@
 //! of this crate that names glommio.
 //!
 //! Two properties of the runtime shape it. A preempt timer that fires between polling for I/O and running tasks makes
-//! the executor park for ever with runnable tasks, so no timer here ever fires: preemption and latency are an hour.
+//! the executor park for ever with runnable tasks, so none ever fires: preemption and latency are an hour.
 //! And while a task stays runnable, requests are not submitted and completions are not seen unless a pass over the
 //! reactor is forced, so the loop forces one after it queued requests and every [`PASS_PERIOD`] while any are
 //! outstanding. A shard that is parked hears everything.
@@ -14,16 +14,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use glommio::timer::Timer;
 use glommio::{Latency, LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement, Shares};
 
 use crate::adapter::{AdapterError, AdapterFactory, Notify, ShardContext};
-use crate::clock::Monotonic;
+use crate::clock::{Clock, Monotonic};
 use crate::config::Idle;
 use crate::event::ShardId;
+use crate::identity::Identity;
 use crate::os;
 use crate::port::Mail;
 use crate::shard::Shard;
@@ -46,7 +47,8 @@ pub(crate) struct Seat {
     pub(crate) shared: Arc<Shared>,
     pub(crate) inbox: Receiver<Mail>,
     pub(crate) stores: Arc<dyn AdapterFactory>,
-    pub(crate) nonce: u64,
+    /// Kept, and its file locked, for as long as the thread may write under it.
+    pub(crate) identity: Arc<Identity>,
     /// Told once whether the shard runs.
     pub(crate) started: Sender<(ShardId, Result<(), SpawnError>)>,
 }
@@ -60,7 +62,10 @@ pub(crate) fn spawn(seat: Seat) -> io::Result<JoinHandle<()>> {
 fn run(seat: Seat) {
     let (shared, id) = (Arc::clone(&seat.shared), seat.id);
     let started = seat.started.clone();
-    if catch_unwind(AssertUnwindSafe(|| start(seat))).is_err() {
+    let panicked = catch_unwind(AssertUnwindSafe(|| start(seat))).is_err();
+    shared.port(id).doorbell.silence();
+    shared.port(id).thread.store(0, Ordering::Relaxed);
+    if panicked {
         shared.fail();
         shared.port(id).close_arrivals();
         drop(shared.port(id).take_arrivals());
@@ -93,7 +98,8 @@ fn executor(core: usize) -> Result<LocalExecutor, String> {
 }
 
 async fn open_and_drive(seat: Seat) {
-    let Seat { id, shared, inbox, stores, nonce, started, .. } = seat;
+    let Seat { id, shared, inbox, stores, identity, started, .. } = seat;
+    let nonce = identity.nonce;
     shared.port(id).thread.store(os::thread_id(), Ordering::Relaxed);
     let notify = Notify(Arc::clone(&shared.port(id).doorbell));
     match stores.open(ShardContext { shard: id, shards: shared.shards(), nonce, notify }) {
@@ -123,12 +129,15 @@ async fn drive(mut shard: Shard, shared: &Shared, id: ShardId) {
         doorbell.count_beat();
         let round = shard.round(now);
         if round.finished {
-            doorbell.silence();
+            let not_stored = shard.end();
+            let shutdown = shared.shutdown().expect("a shard finishes when it is told to");
+            // The channel has room for every shard; a caller that has gone needs no answer.
+            let _ = shutdown.answer.try_send((id, not_stored));
             return;
         }
         if shard.is_outstanding() && (round.submitted || now.since(passed_at) >= PASS_PERIOD) {
             glommio::executor().yield_task_queue_now().await;
-            reactor_pass().await;
+            reactor_pass(&shared.clock).await;
             passed_at = shared.clock.now();
         }
         if round.work > 0 {
@@ -169,7 +178,7 @@ async fn park(shard: &Shard, shared: &Shared, id: ShardId) {
     let doorbell = &shared.port(id).doorbell;
     let now = shared.clock.now();
     let mut timer = match shard.due() {
-        Some(due) if due <= now => return,
+        Some(due) if due <= now => return glommio::executor().yield_task_queue_now().await,
         due => due.map(|due| Timer::new(due.since(now))),
     };
     let mut asleep = false;
@@ -193,15 +202,15 @@ async fn park(shard: &Shard, shared: &Shared, id: ShardId) {
 
 /// Makes the executor go round once: submit, reap, fire timers, hear wakes. A timer that is due by the time the
 /// executor looks keeps it from sleeping.
-fn reactor_pass() -> impl Future<Output = ()> {
+fn reactor_pass(clock: &Clock) -> impl Future<Output = ()> {
     let mut timer = Timer::new(PASS_TIMER);
-    let due = Instant::now() + PASS_TIMER + Duration::from_nanos(50);
+    let due = clock.now().after(PASS_TIMER + PASS_SLACK);
     let mut first = true;
     poll_fn(move |context| {
         let ready = Pin::new(&mut timer).poll(context);
         if first && ready.is_pending() {
             first = false;
-            while Instant::now() < due {
+            while clock.now() < due {
                 std::hint::spin_loop();
             }
         }
@@ -214,6 +223,8 @@ const NEVER: Duration = Duration::from_hours(1);
 /// How often the loop looks for completions while requests are outstanding. A pass takes about 5 µs.
 const PASS_PERIOD: Duration = Duration::from_micros(30);
 const PASS_TIMER: Duration = Duration::from_nanos(400);
+/// So that the executor's clock is past the timer too.
+const PASS_SLACK: Duration = Duration::from_nanos(50);
 /// Registered with the kernel for each executor; the default of 10 MiB exceeds common memlock limits.
 const IO_MEMORY_BYTES: usize = 1 << 20;
 /// Fewer events than this in two rounds running are a trickle.

@@ -1,7 +1,7 @@
 //! The producer identity: the number under which a backend knows this bus's events.
 //!
 //! Identity, shard and sequence name an event for ever. It is random at each start unless a file keeps it; then the
-//! file is locked while the bus lives, so that two buses never write under the same name.
+//! file is locked while a thread of the bus lives, so that two buses never write under the same name.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
@@ -41,8 +41,9 @@ impl Identity {
             file.sync_all()?;
             nonce
         } else {
-            u64::from_str_radix(text.trim_end(), 16)
-                .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not a producer identity"))?
+            let digits = text.trim_end();
+            let nonce = u64::from_str_radix(digits, 16).ok().filter(|_| digits.len() == NONCE_DIGITS);
+            nonce.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a producer identity"))?
         };
         Ok(Identity { nonce, _locked: Some(file) })
     }
@@ -53,4 +54,5 @@ pub fn random_word() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
 
+const NONCE_DIGITS: usize = 16;
 const FILE_BYTES_MAX: u64 = 64;

@@ -9,7 +9,7 @@
 //!   lane's unsafe code is unsound.
 //! - Positions never wrap and sequences are never reused. Break it and barriers are passed early, cursors skip events.
 //! - One batch in flight per shard. Break it and a retry reorders events.
-//! - No timer of the executor ever fires while a task is runnable. Break it and shards sleep through their work.
+//! - No preempt timer of the executor ever fires. Break it and shards sleep through their work.
 //! - `ingested = stored + dropped + pending` in every snapshot. Break it and operators are lied to.
 
 // Modules in the order in which data flows through them.

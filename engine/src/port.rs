@@ -19,8 +19,10 @@ pub(crate) struct Port {
     pub(crate) board: Board,
     /// Set while the shard's buffer is full and it has stopped draining.
     pub(crate) congested: CachePadded<AtomicBool>,
-    /// The shard thread's number, 0 before it runs.
+    /// The shard thread's number, 0 before it runs and after it ended.
     pub(crate) thread: AtomicU64,
+    /// How many of the events refused for good a flush has told of.
+    pub(crate) refused_told: AtomicU64,
     mail: Sender<Mail>,
     arrivals: Mutex<Arrivals>,
 }
@@ -37,7 +39,12 @@ struct Arrivals {
 /// What a shard is asked for. Each answer is sent once, to a channel that has room for it.
 pub(crate) enum Mail {
     /// Stored events.
-    Read { request: ReadRequest, answer: Sender<(ShardId, Result<ReadBlock, AdapterError>)> },
+    Read {
+        request: ReadRequest,
+        /// When the caller has gone.
+        deadline: Monotonic,
+        answer: Sender<(ShardId, Result<ReadBlock, AdapterError>)>,
+    },
     /// A barrier: answered when everything published to the shard's lanes by now is stored, and synced.
     Flush { deadline: Monotonic, answer: Sender<(ShardId, Flushed)> },
     /// A snapshot that covers everything published by now.
@@ -47,7 +54,7 @@ pub(crate) enum Mail {
 /// How a shard's barrier ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Flushed {
-    /// Events refused for good since the last barrier.
+    /// Events refused for good since the shard's start.
     pub(crate) refused: u64,
     /// Whether the store synced what it had.
     pub(crate) synced: Result<(), AdapterError>,
@@ -66,6 +73,7 @@ impl Port {
             board: Board::default(),
             congested: CachePadded::default(),
             thread: AtomicU64::new(0),
+            refused_told: AtomicU64::new(0),
             mail,
             arrivals: Mutex::default(),
         };

@@ -96,7 +96,9 @@ impl Adapter for Echo {
 
     fn outcome(&mut self, _: Monotonic) -> Option<Outcome> {
         let stored = self.wire.borrow_mut().stored.take();
-        stored.map(|spent| Outcome::Stored { spent: Some(spent) }).or_else(|| self.news.pop_front())
+        stored
+            .map(|spent| Outcome::Stored { first: spent.first(), spent: Some(spent) })
+            .or_else(|| self.news.pop_front())
     }
 
     fn cancel(&mut self, _: Monotonic) -> Option<Batch> {

@@ -187,10 +187,17 @@ impl LaneProducer {
         self.shared.written.publishing.store(false, Ordering::Release);
     }
 
-    /// Writes one record behind the tail. It becomes readable with the next [`publish`](LaneProducer::publish).
+    /// Writes one record behind the tail. It becomes readable with the next [`publish`](LaneProducer::publish). The
+    /// length and the lane's own flags are not taken from `header`.
     #[inline]
     pub fn push(&mut self, header: Header, payload: &[u8]) -> Result<(), Full> {
-        debug_assert_eq!(header.payload_bytes as usize, payload.len());
+        let flags = header.flags & !(FLAG_PAD | FLAG_BOXED);
+        self.write(Header { payload_bytes: payload.len() as u32, flags, ..header }, payload)
+    }
+
+    /// [`push`](LaneProducer::push) of a header that says what the payload is.
+    #[inline]
+    fn write(&mut self, header: Header, payload: &[u8]) -> Result<(), Full> {
         let bytes = record_bytes(payload.len()) as u64;
         self.reserve(bytes)?;
         let at = self.shared.at(self.tail);
@@ -229,7 +236,7 @@ impl LaneProducer {
         parts[8..].copy_from_slice(&length.to_ne_bytes());
         let header = Header { payload_bytes: BOXED_BYTES as u32, flags: header.flags | FLAG_BOXED, ..header };
         self.boxed_bytes += length;
-        self.push(header, &parts)
+        self.write(header, &parts)
     }
 
     /// Makes everything pushed so far readable.

@@ -46,7 +46,15 @@ impl Barriers {
     }
 
     /// Moves every barrier as far as it goes, and forgets those whose deadline has passed: their callers have gone.
-    pub(crate) fn advance(&mut self, intake: &Intake, buffer: &Buffer, outbox: &mut Outbox, now: Monotonic) {
+    /// Whether one has started its sync.
+    pub(crate) fn advance(
+        &mut self,
+        intake: &Intake,
+        buffer: &Buffer,
+        outbox: &mut Outbox,
+        now: Monotonic,
+    ) -> bool {
+        let mut started = false;
         self.waiting.retain(|barrier| now < barrier.deadline);
         let settled = outbox.front().unwrap_or_else(|| buffer.front());
         for barrier in &mut self.waiting {
@@ -60,8 +68,10 @@ impl Barriers {
                 && settled >= position
             {
                 barrier.stage = Stage::Sync(outbox.sync(now));
+                started = true;
             }
         }
+        started
     }
 
     /// A sync has ended: answers the barrier that asked for it.

@@ -94,7 +94,7 @@ impl Buffer {
     /// Events that the batch being filled still takes; at least 1, because a full one makes place for the next.
     pub(crate) fn batch_room(&self) -> usize {
         match self.chunks.back() {
-            Some(chunk) if !self.is_sealed(chunk) => self.batch.max_size - chunk.batch.len(),
+            Some(chunk) if !self.is_sealed(chunk) => self.batch.max_size - chunk.batch.tail_events(),
             _ => self.batch.max_size,
         }
     }
@@ -181,6 +181,12 @@ impl Buffer {
         self.chunks.front().map_or(self.appended, |chunk| chunk.position)
     }
 
+    /// Memory behind the batches that wait.
+    #[cfg(test)]
+    pub(crate) fn capacity_bytes(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.batch.capacity_bytes()).sum()
+    }
+
     /// Keeps the memory of a batch for the next one.
     pub(crate) fn recycle(&mut self, mut batch: Batch) {
         if self.spare.len() < SPARE_BATCHES_MAX && batch.capacity_bytes() <= 2 * BATCH_BYTES {
@@ -190,7 +196,9 @@ impl Buffer {
     }
 
     fn is_sealed(&self, chunk: &Chunk) -> bool {
-        chunk.batch.len() >= self.batch.max_size || chunk.batch.record_bytes() >= BATCH_BYTES - RUN_BYTES_MAX
+        // What was evicted counts: its memory is still there.
+        chunk.batch.tail_events() >= self.batch.max_size
+            || chunk.batch.tail_bytes() >= BATCH_BYTES - RUN_BYTES_MAX
     }
 
     fn open_chunk(&mut self, now: Monotonic) -> &mut Chunk {

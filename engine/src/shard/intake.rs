@@ -89,12 +89,13 @@ impl Intake {
         let stops_when_full =
             matches!(self.backpressure, Backpressure::DropNewest | Backpressure::FailProducer);
         let mut limit = Amount { events: RUN_EVENTS_MAX.min(buffer.batch_room()), bytes: RUN_BYTES_MAX };
-        if stops_when_full {
+        let samples = matches!(self.backpressure, Backpressure::Sample(_));
+        if stops_when_full && buffer.is_full() {
+            self.congested = true;
+            return 0;
+        }
+        if stops_when_full || (samples && !buffer.is_full()) {
             let room = buffer.room();
-            if buffer.is_full() {
-                self.congested = true;
-                return 0;
-            }
             limit = Amount { events: limit.events.min(room.events), bytes: limit.bytes.min(room.bytes) };
         }
         let Some(run) = lane.next_run(limit.events, limit.bytes, &mut self.lengths) else { return 0 };
@@ -157,7 +158,6 @@ impl Intake {
             }
             !ended
         });
-        self.first = 0;
     }
 
     /// For each lane that holds something, the position published by now.

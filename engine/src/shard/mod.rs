@@ -55,7 +55,7 @@ struct Closing {
 pub(crate) struct Round {
     /// Events read, batches submitted, outcomes heard, requests answered. Zero means that the shard may rest.
     pub(crate) work: usize,
-    /// Whether a batch, a read or a sync went to the adapter.
+    /// Whether something may have gone to the adapter: a batch, a read, a sync.
     pub(crate) submitted: bool,
     /// The shard has stored or given up everything and is to be dropped.
     pub(crate) finished: bool,
@@ -94,13 +94,13 @@ impl Shard {
         let drained = self.drain(now);
         let submitted = self.submit(now);
         let news = self.acknowledge(now);
-        self.advance(now);
+        let synced = self.advance(now);
         let work = mail + drained + usize::from(submitted) + news;
         let finished = self.closing.is_some() && self.close(now);
         if now.since(self.published_at) >= SNAPSHOT_PERIOD {
             self.publish_snapshot(now);
         }
-        Round { work, submitted: submitted || mail > 0, finished }
+        Round { work, submitted: submitted || synced || mail > 0, finished }
     }
 
     /// The last look before sleeping: whether a round would find work. `true` is always safe.
@@ -110,14 +110,18 @@ impl Shard {
 
     /// When a round is due although nobody rings.
     pub(crate) fn due(&self) -> Option<Monotonic> {
-        let submission = if self.outbox.is_empty() { self.buffer.due() } else { None };
         let closing = self.closing.as_ref().map(|_| self.published_at.after(CLOSING_PERIOD));
-        [submission, self.outbox.due(), self.barriers.due(), closing].into_iter().flatten().min()
+        [self.outbox.due(&self.buffer), self.barriers.due(), closing].into_iter().flatten().min()
     }
 
     /// Whether the adapter waits for the kernel.
     pub(crate) fn is_outstanding(&self) -> bool {
         self.outbox.is_outstanding()
+    }
+
+    /// Ends a shard that is [`finished`](Round::finished), its adapter with it. Returns how many events it did not store.
+    pub(crate) fn end(self) -> u64 {
+        self.dropped_at_shutdown
     }
 
     /// Called before the shard sleeps, so that a snapshot read meanwhile is up to date.
@@ -143,24 +147,30 @@ impl Shard {
 
     #[cold]
     fn receive_mail(&mut self, now: Monotonic) -> usize {
-        self.intake.retire();
-        let arrivals = self.port().take_arrivals();
-        self.intake.adopt(arrivals);
+        self.outbox.expire_reads(now);
         let mut received = 1;
         while let Ok(mail) = self.inbox.try_recv() {
-            received += 1;
+            // A request speaks of every lane that was connected before it was posted.
+            self.adopt_arrivals();
             self.answer(mail, now);
+            received += 1;
+            if received > ROUND_REQUESTS_MAX {
+                // The rest waits for the next round, which this makes sure of.
+                self.mail_seen = self.mail_seen.wrapping_sub(1);
+                break;
+            }
         }
+        self.adopt_arrivals();
         received
     }
 
     fn answer(&mut self, mail: Mail, now: Monotonic) {
         let id = self.id;
         match mail {
-            Mail::Read { request, answer } => {
+            Mail::Read { request, deadline, answer } => {
                 // The channel has room for one answer of each shard; a caller that has gone needs none.
                 let answer = move |result| drop(answer.try_send((id, result)));
-                self.outbox.read(request, Box::new(answer), now);
+                self.outbox.read(request, deadline, Box::new(answer), now);
             }
             Mail::Flush { deadline, answer } => self.barriers.set(&self.intake, deadline, answer),
             Mail::Stats { answer } => {
@@ -184,6 +194,10 @@ impl Shard {
     /// Stage: hands the adapter what it takes.
     #[inline]
     fn submit(&mut self, now: Monotonic) -> bool {
+        if self.shared.shutdown().is_some_and(|shutdown| shutdown.deadline <= now) {
+            // What is left was reported, or is about to be, as not stored.
+            return false;
+        }
         let urgent = self.closing.is_some() || !self.barriers.is_empty();
         self.outbox.submit(&mut self.buffer, now, urgent)
     }
@@ -198,19 +212,16 @@ impl Shard {
             if self.closing.as_ref().is_some_and(|closing| closing.sync == Some(ticket)) {
                 self.closing.iter_mut().for_each(|closing| closing.synced = true);
             } else {
-                let refused = self.outbox.take_refused();
-                self.barriers.synced(ticket, &result, refused);
+                self.barriers.synced(ticket, &result, self.outbox.refused_count());
             }
         }
         news
     }
 
-    /// Stage: moves the barriers.
+    /// Stage: moves the barriers. Whether a sync was started.
     #[inline]
-    fn advance(&mut self, now: Monotonic) {
-        if !self.barriers.is_empty() {
-            self.barriers.advance(&self.intake, &self.buffer, &mut self.outbox, now);
-        }
+    fn advance(&mut self, now: Monotonic) -> bool {
+        !self.barriers.is_empty() && self.barriers.advance(&self.intake, &self.buffer, &mut self.outbox, now)
     }
 
     /// Refuses lanes and publications from now on, and sees all that began before.
@@ -218,8 +229,7 @@ impl Shard {
     fn start_closing(&mut self) {
         self.port().close_arrivals();
         self.intake.close();
-        let arrivals = self.port().take_arrivals();
-        self.intake.adopt(arrivals);
+        self.adopt_arrivals();
         heavy_fence();
         self.closing = Some(Closing::default());
     }
@@ -240,15 +250,19 @@ impl Shard {
                 return false;
             }
         }
-        let answer = shutdown.answer.clone();
         let in_flight = self.outbox.discard(&mut self.buffer, now);
         self.dropped_at_shutdown += in_flight + self.buffer.discard() + self.intake.discard();
         self.publish_snapshot(now);
-        let _ = answer.try_send((self.id, self.dropped_at_shutdown));
         true
     }
 
+    fn adopt_arrivals(&mut self) {
+        let arrivals = self.port().take_arrivals();
+        self.intake.adopt(arrivals);
+    }
+
     fn publish_snapshot(&mut self, now: Monotonic) {
+        self.intake.retire();
         self.published_at = now;
         let held = self.buffer.held();
         let mut stats = ShardStats {
@@ -264,6 +278,8 @@ impl Shard {
     }
 }
 
+/// Requests that one round answers at most.
+const ROUND_REQUESTS_MAX: usize = 16;
 /// How old a snapshot gets while the shard is awake.
 const SNAPSHOT_PERIOD: Duration = Duration::from_millis(1);
 /// How much longer than its deadline a shutdown waits for publications under way, so that they are counted.

@@ -19,11 +19,10 @@ pub(crate) struct Outbox {
     in_flight: Option<InFlight>,
     retry: Option<Retry>,
     next_ticket: u64,
-    reads: HashMap<u64, ReadAnswer>,
+    reads: HashMap<u64, (Monotonic, ReadAnswer)>,
     timeout: Duration,
     retries_max: Option<u32>,
     counts: Counts,
-    refused_since_barrier: u64,
 }
 
 /// Takes the answer to a read.
@@ -31,6 +30,7 @@ pub(crate) type ReadAnswer = Box<dyn FnOnce(Result<ReadBlock, AdapterError>)>;
 
 /// What the adapter is storing.
 struct InFlight {
+    first: Sequence,
     position: u64,
     amount: Amount,
     attempts: u32,
@@ -64,7 +64,6 @@ impl Outbox {
             timeout: config.adapter_timeout,
             retries_max: config.adapter_batch_retries,
             counts: Counts::default(),
-            refused_since_barrier: 0,
         }
     }
 
@@ -102,30 +101,43 @@ impl Outbox {
         while let Some(outcome) = self.adapter.outcome(now) {
             news += 1;
             match outcome {
-                Outcome::Stored { spent } => self.stored(buffer, spent),
+                Outcome::Stored { first, spent } => self.stored(buffer, first, spent),
                 Outcome::Refused { batch, error } => self.refused(buffer, batch, &error, now),
                 Outcome::Read { ticket, result } => {
-                    if let Some(answer) = self.reads.remove(&ticket) {
+                    if let Some((_, answer)) = self.reads.remove(&ticket) {
                         answer(result);
                     }
                 }
                 Outcome::Synced { ticket, result } => synced(ticket, result),
             }
         }
-        let timed_out = self.in_flight.as_ref().is_some_and(|flight| flight.times_out_at <= now);
-        if timed_out && let Some(batch) = self.adapter.cancel(now) {
-            let unknown = AdapterError::Transient("no answer in time".to_owned());
-            self.refused(buffer, batch, &unknown, now);
-            news += 1;
+        if let Some(flight) = self.in_flight.as_mut().filter(|flight| flight.times_out_at <= now) {
+            flight.times_out_at = now.after(self.timeout);
+            if let Some(batch) = self.adapter.cancel(now) {
+                let unknown = AdapterError::Transient("no answer in time".to_owned());
+                self.refused(buffer, batch, &unknown, now);
+                news += 1;
+            }
         }
         news
     }
 
     /// Starts a read.
-    pub(crate) fn read(&mut self, request: ReadRequest, answer: ReadAnswer, now: Monotonic) {
+    pub(crate) fn read(
+        &mut self,
+        request: ReadRequest,
+        deadline: Monotonic,
+        answer: ReadAnswer,
+        now: Monotonic,
+    ) {
         let ticket = self.ticket();
-        self.reads.insert(ticket, answer);
+        self.reads.insert(ticket, (deadline, answer));
         self.adapter.read(ticket, request, now);
+    }
+
+    /// Forgets the reads whose deadline has passed: their callers have gone.
+    pub(crate) fn expire_reads(&mut self, now: Monotonic) {
+        self.reads.retain(|_, (deadline, _)| now < *deadline);
     }
 
     /// Starts a sync; its ticket.
@@ -141,15 +153,14 @@ impl Outbox {
         in_flight.or(self.retry.as_ref().map(|retry| retry.chunk.position))
     }
 
-    /// Whether nothing is submitted.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.front().is_none()
-    }
-
-    /// When something is to be done although nobody rings.
-    pub(crate) fn due(&self) -> Option<Monotonic> {
-        let in_flight = self.in_flight.as_ref().map(|flight| flight.times_out_at);
-        in_flight.or(self.retry.as_ref().map(|retry| retry.due))
+    /// When something is to be done although nobody rings: an adapter that is not ready rings when it is.
+    pub(crate) fn due(&self, buffer: &Buffer) -> Option<Monotonic> {
+        match (&self.in_flight, &self.retry) {
+            (Some(flight), _) => Some(flight.times_out_at),
+            _ if !self.adapter.ready() => None,
+            (None, Some(retry)) => Some(retry.due),
+            (None, None) => buffer.due(),
+        }
     }
 
     /// Whether the adapter waits for the kernel.
@@ -157,9 +168,9 @@ impl Outbox {
         self.adapter.outstanding()
     }
 
-    /// Events refused for good since the last call.
-    pub(crate) fn take_refused(&mut self) -> u64 {
-        std::mem::take(&mut self.refused_since_barrier)
+    /// Events refused for good so far.
+    pub(crate) fn refused_count(&self) -> u64 {
+        self.counts.dropped
     }
 
     /// Drops what is submitted, its outcome unknown. Returns how many events.
@@ -184,6 +195,7 @@ impl Outbox {
 
     fn send(&mut self, chunk: Chunk, attempts: u32, now: Monotonic) {
         self.in_flight = Some(InFlight {
+            first: chunk.batch.first(),
             position: chunk.position,
             amount: Amount::of(&chunk.batch),
             attempts,
@@ -192,9 +204,14 @@ impl Outbox {
         self.adapter.submit(chunk.batch, now);
     }
 
-    fn stored(&mut self, buffer: &mut Buffer, spent: Option<Batch>) {
-        // News of a batch that was cancelled meanwhile speaks of nothing in flight.
-        let Some(flight) = self.in_flight.take() else { return };
+    /// Takes what is in flight if it starts at `first`. Late news of a batch that was cancelled speaks of another one, or
+    /// of none.
+    fn land(&mut self, first: Sequence) -> Option<InFlight> {
+        self.in_flight.take_if(|flight| flight.first == first)
+    }
+
+    fn stored(&mut self, buffer: &mut Buffer, first: Sequence, spent: Option<Batch>) {
+        let Some(flight) = self.land(first) else { return };
         self.counts.stored += flight.amount.events as u64;
         self.counts.batches += 1;
         buffer.settle(flight.amount);
@@ -204,7 +221,7 @@ impl Outbox {
     }
 
     fn refused(&mut self, buffer: &mut Buffer, batch: Batch, error: &AdapterError, now: Monotonic) {
-        let Some(flight) = self.in_flight.take() else { return };
+        let Some(flight) = self.land(batch.first()) else { return };
         let attempts = flight.attempts + 1;
         let worth_it = match error {
             AdapterError::Transient(_) => self.retries_max.is_none_or(|max| attempts <= max),
@@ -215,7 +232,6 @@ impl Outbox {
             self.retry = Some(Retry { chunk, attempts, due: now.after(backoff(attempts)) });
         } else {
             self.counts.dropped += flight.amount.events as u64;
-            self.refused_since_barrier += flight.amount.events as u64;
             buffer.settle(flight.amount);
             buffer.recycle(batch);
         }
