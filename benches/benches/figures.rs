@@ -9,19 +9,26 @@
 use std::time::Instant;
 
 use hdrhistogram::Histogram;
-use libnet_benches::{Bus, Floor, batch_of, event, pin_to_first_core};
+use libnet_benches::{Bus, Floor, batch_of, event, on_first_core};
 
 fn main() {
     // `cargo bench` says so; anything else runs the short form.
     let measured = std::env::args().any(|argument| argument == "--bench");
     let events = if measured { 4_000_000 } else { 10_000 };
-    pin_to_first_core();
     let payload = event(EVENT_BYTES);
-    let floor = median(|| floor(&payload, events));
-    let single = median(|| ingest(&payload, events, 1));
-    let batched = median(|| ingest(&payload, events, 64));
-    let polled = median(|| poll(&payload, events.min(1_000_000)));
-    let latency = latency(&payload, events);
+    let with_bus = |work: &(dyn Fn(Bus) -> f64 + Sync)| {
+        let bus = Bus::start(CONFIG);
+        let rate = on_first_core(|| work(bus));
+        bus.stop();
+        rate
+    };
+    let floor = median(|| on_first_core(|| floor(&payload, events)));
+    let single = median(|| with_bus(&|bus| ingest(bus, &payload, events, 1)));
+    let batched = median(|| with_bus(&|bus| ingest(bus, &payload, events, 64)));
+    let polled = median(|| with_bus(&|bus| poll(bus, &payload, events.min(1_000_000))));
+    let bus = Bus::start(CONFIG);
+    let latency = on_first_core(|| latency(bus, &payload, events));
+    bus.stop();
     let clock_ns = clock_cost_ns();
 
     println!("{EVENT_BYTES}-byte events, 1 shard, 1 producer, memory store\n");
@@ -64,8 +71,7 @@ fn floor(payload: &[u8], events: usize) -> f64 {
     rate(events, start)
 }
 
-fn ingest(payload: &[u8], events: usize, batch: usize) -> f64 {
-    let bus = Bus::start(CONFIG);
+fn ingest(bus: Bus, payload: &[u8], events: usize, batch: usize) -> f64 {
     let (pointers, lengths) = batch_of(payload, batch);
     warm_up(bus, payload);
     let start = Instant::now();
@@ -79,13 +85,10 @@ fn ingest(payload: &[u8], events: usize, batch: usize) -> f64 {
         };
     }
     bus.flush();
-    let rate = rate(events, start);
-    bus.stop();
-    rate
+    rate(events, start)
 }
 
-fn poll(payload: &[u8], events: usize) -> f64 {
-    let bus = Bus::start(CONFIG);
+fn poll(bus: Bus, payload: &[u8], events: usize) -> f64 {
     while (0..events).filter(|_| bus.ingest(payload)).count() < events {}
     bus.flush();
     let (mut cursor, mut read) = (None, 0);
@@ -95,13 +98,10 @@ fn poll(payload: &[u8], events: usize) -> f64 {
         assert!(count > 0, "the store holds {events} events");
         (cursor, read) = (next, read + count);
     }
-    let rate = rate(read, start);
-    bus.stop();
-    rate
+    rate(read, start)
 }
 
-fn latency(payload: &[u8], events: usize) -> Histogram<u64> {
-    let bus = Bus::start(CONFIG);
+fn latency(bus: Bus, payload: &[u8], events: usize) -> Histogram<u64> {
     warm_up(bus, payload);
     let clock = quanta::Clock::new();
     let mut histogram = Histogram::new(3).expect("three digits");
@@ -113,7 +113,6 @@ fn latency(payload: &[u8], events: usize) -> Histogram<u64> {
         // The histogram's own cost is not the call's.
         before = clock.raw();
     }
-    bus.stop();
     histogram
 }
 

@@ -4,13 +4,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use libnet_benches::{Bus, batch_of, event, pin_to_first_core};
+use libnet_benches::{Bus, batch_of, event, on_first_core};
 
 const CONFIG: &str = r#"{"num_shards":1,"backpressure_mode":"FailProducer","push_wait_us":10000000}"#;
 
 /// Publishes `events` events from one thread, in batches, and waits until they are stored.
 fn publish(bus: Bus, payload: &[u8], events: u64, batch: usize) -> Duration {
-    pin_to_first_core();
+    on_first_core(|| publish_here(bus, payload, events, batch))
+}
+
+fn publish_here(bus: Bus, payload: &[u8], events: u64, batch: usize) -> Duration {
     let (pointers, lengths) = batch_of(payload, batch);
     let start = Instant::now();
     let mut left = events as usize;
@@ -50,7 +53,7 @@ fn producers(criterion: &mut Criterion) {
                 let start = Instant::now();
                 thread::scope(|scope| {
                     for _ in 0..producers {
-                        scope.spawn(|| publish(bus, &payload, events.div_ceil(producers), 1));
+                        scope.spawn(|| publish_here(bus, &payload, events.div_ceil(producers), 1));
                     }
                 });
                 start.elapsed()

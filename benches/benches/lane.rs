@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use engine::lane::{Header, LaneBudget, LaneConsumer, LaneProducer, Run, lane};
-use libnet_benches::{event, pin_to_first_core};
+use libnet_benches::{event, on_first_core};
 
 fn ring() -> (LaneProducer, LaneConsumer) {
     lane(256 << 10, &Arc::new(LaneBudget::new(1 << 20))).expect("within the budget")
@@ -60,13 +60,14 @@ fn two_threads(criterion: &mut Criterion) {
                         (0..32).for_each(|_| std::hint::spin_loop());
                     }
                 });
-                pin_to_first_core();
                 let start = Instant::now();
-                for _ in 0..events {
-                    while !push(&mut producer, &payload) {
-                        std::hint::spin_loop();
+                on_first_core(|| {
+                    for _ in 0..events {
+                        while !push(&mut producer, &payload) {
+                            std::hint::spin_loop();
+                        }
                     }
-                }
+                });
                 reader.join().expect("the reader ends");
                 start.elapsed()
             });

@@ -129,11 +129,17 @@ impl Default for Floor {
     }
 }
 
-/// Pins the calling thread to the first allowed CPU, which the shards leave to callers.
-pub fn pin_to_first_core() {
-    if let Some(first) = core_affinity::get_core_ids().unwrap_or_default().first() {
-        core_affinity::set_for_current(*first);
-    }
+/// Runs `work` on a thread pinned to the first allowed CPU, which the shards leave to callers. The calling thread stays
+/// as it is: a bus started on a pinned thread would put its shards on the same CPU.
+pub fn on_first_core<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let first = core_affinity::get_core_ids().unwrap_or_default().first().copied();
+    std::thread::scope(|scope| {
+        let pinned = scope.spawn(move || {
+            first.map(core_affinity::set_for_current);
+            work()
+        });
+        pinned.join().expect("the work does not panic")
+    })
 }
 
 /// An event of `bytes` printable bytes.

@@ -427,7 +427,8 @@ fn close(shared: &Shared, threads: Vec<JoinHandle<()>>, deadline: Monotonic) -> 
             let _ = thread.join();
         } else {
             // A shard that hangs in its adapter keeps its thread; what it holds was not stored.
-            not_stored += shared.port(shard).board.read().pending_events;
+            let port = shared.port(shard);
+            not_stored += port.board.read().pending_events + port.uncounted();
         }
     }
     not_stored

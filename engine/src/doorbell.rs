@@ -4,7 +4,7 @@
 //! could be waiting for it, and only then sleeps. Whoever brings work stores it, passes a light fence and loads the
 //! mark: either the sleeper's last look finds the work, or the bringer finds the mark and rings.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use crate::sync::{AtomicBool, AtomicU64, CachePadded, Ordering, heavy_fence, light_fence};
@@ -59,10 +59,14 @@ impl Doorbell {
         self.parked.load(Ordering::Relaxed)
     }
 
-    /// First half of parking: from here on a ring wakes `waker`. The caller looks once more at its work, and either
-    /// sleeps or takes the mark back with [`unpark`](Doorbell::unpark).
-    pub(crate) fn park(&self, waker: &Waker) {
-        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
+    /// From here on a ring wakes `waker`, which is that of the shard's task for as long as the shard lives.
+    pub(crate) fn answer_with(&self, waker: &Waker) {
+        *self.waker() = Some(waker.clone());
+    }
+
+    /// First half of parking. The caller looks once more at its work, and either sleeps or takes the mark back with
+    /// [`unpark`](Doorbell::unpark).
+    pub(crate) fn park(&self) {
         self.parked.store(true, Ordering::Relaxed);
         heavy_fence();
     }
@@ -72,13 +76,22 @@ impl Doorbell {
         self.parked.store(false, Ordering::Relaxed);
     }
 
-    /// Wakes the shard whether it is parked or not.
+    /// Wakes the shard whether it is parked or not. The waker stays: a shard that its executor let down is woken again.
     #[cold]
     pub(crate) fn wake(&self) {
         self.parked.store(false, Ordering::Relaxed);
-        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let waker = self.waker().clone();
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// The shard ends: nobody wakes it any more, and its waker is dropped on its own thread.
+    pub(crate) fn silence(&self) {
+        *self.waker() = None;
+    }
+
+    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

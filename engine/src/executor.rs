@@ -108,6 +108,11 @@ async fn open_and_drive(seat: Seat) {
 /// The loop: rounds while there is work, then what the idle policy says.
 async fn drive(mut shard: Shard, shared: &Shared, id: ShardId) {
     let doorbell = &shared.port(id).doorbell;
+    poll_fn(|context| {
+        doorbell.answer_with(context.waker());
+        Poll::Ready(())
+    })
+    .await;
     let mut idle_since = None;
     let mut passed_at = Monotonic(0);
     let mut trickle = 0;
@@ -116,6 +121,7 @@ async fn drive(mut shard: Shard, shared: &Shared, id: ShardId) {
         doorbell.count_beat();
         let round = shard.round(now);
         if round.finished {
+            doorbell.silence();
             return;
         }
         if shard.is_outstanding() && (round.submitted || now.since(passed_at) >= PASS_PERIOD) {
@@ -169,7 +175,7 @@ async fn park(shard: &Shard, shared: &Shared, id: ShardId) {
         if asleep {
             return Poll::Ready(());
         }
-        doorbell.park(context.waker());
+        doorbell.park();
         if shard.has_work() {
             return Poll::Ready(());
         }

@@ -10,7 +10,7 @@ use crate::clock::Monotonic;
 use crate::counters::{Board, ShardStats};
 use crate::doorbell::Doorbell;
 use crate::event::ShardId;
-use crate::lane::LaneConsumer;
+use crate::lane::{LaneConsumer, LaneWitness};
 use crate::sync::{AtomicBool, AtomicU64, CachePadded, Ordering};
 
 /// The outside of one shard.
@@ -30,6 +30,8 @@ pub(crate) struct Port {
 struct Arrivals {
     closed: bool,
     lanes: Vec<LaneConsumer>,
+    /// Of all lanes that are still there, taken over or not.
+    witnesses: Vec<LaneWitness>,
 }
 
 /// What a shard is asked for. Each answer is sent once, to a channel that has room for it.
@@ -86,6 +88,8 @@ impl Port {
             if arrivals.closed {
                 return Err(Closed);
             }
+            arrivals.witnesses.retain(|witness| witness.uncounted().is_some());
+            arrivals.witnesses.push(lane.witness());
             arrivals.lanes.push(lane);
         }
         self.doorbell.post();
@@ -95,6 +99,11 @@ impl Port {
     /// The lanes that arrived since the last call.
     pub(crate) fn take_arrivals(&self) -> Vec<LaneConsumer> {
         std::mem::take(&mut self.arrivals().lanes)
+    }
+
+    /// Events that are in no snapshot yet: published to the shard's lanes since it last counted.
+    pub(crate) fn uncounted(&self) -> u64 {
+        self.arrivals().witnesses.iter().filter_map(LaneWitness::uncounted).sum()
     }
 
     /// Takes no more lanes from now on.

@@ -2,14 +2,14 @@
 //!
 //! Invariants, with what breaks when they are given up:
 //!
-//! - **Every export runs behind the panic barrier** ([`guard`]), except four that only read a constant or a pointer.
+//! - **Every export runs behind the panic barrier** (`guard`), except four that only read a constant or a pointer.
 //!   Without it a panic would end the host.
 //! - **A handle is a number, never an address.** It is looked up, so that a stale or forged one touches no memory.
 //! - **Checks come in one order**: handle, pointers, lengths, UTF-8, JSON. Outputs are written only on success, counts
 //!   excepted. Callers branch on codes, and would otherwise see a different one from release to release.
 //! - **A published event takes no lock, no allocation and no shared write here.** Each thread keeps the producers it
-//!   has used ([`thread`]); only its first event to a bus looks at the table of handles.
-//! - **Memory that was lent to C is known here by its address** ([`lent`]), so that giving it back twice, or giving back
+//!   has used (`thread`); only its first event to a bus looks at the table of handles.
+//! - **Memory that was lent to C is known here by its address** (`lent`), so that giving it back twice, or giving back
 //!   something else, is harmless.
 //! - **Nothing reaches the host**: no output, no signal handler, no at-exit work, no allocator of its own.
 

@@ -6,6 +6,7 @@
 
 pub mod bus;
 pub mod c;
+pub mod echo;
 pub mod procfs;
 pub mod random;
 pub mod store;

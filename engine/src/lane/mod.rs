@@ -6,7 +6,7 @@ mod ring;
 mod tests;
 
 pub use record::Header;
-pub use ring::{Full, LaneBudget, LaneConsumer, LaneCounts, LaneProducer, Run, lane};
+pub use ring::{Full, LaneBudget, LaneConsumer, LaneCounts, LaneProducer, LaneWitness, Run, lane};
 
 /// A larger share of its lane than this many-th no event takes: beyond, it travels as a boxed block.
 pub(crate) const BOXED_FROM_LANE_SHARE: usize = 4;

@@ -7,7 +7,7 @@
 
 use std::cell::UnsafeCell;
 use std::ptr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::record::{
     FLAG_BOXED, FLAG_PAD, HEADER_WORDS, Header, RECORD_ALIGN, record_bytes, split_first_word,
@@ -65,6 +65,8 @@ struct Written {
 struct Read {
     head: AtomicU64,
     boxed_bytes: AtomicU64,
+    /// What `pushed` was when the shard last counted.
+    counted: AtomicU64,
 }
 
 /// Written once, when the shard closes.
@@ -353,6 +355,11 @@ impl LaneConsumer {
         self.shared.read.head.store(self.head, Ordering::Release);
     }
 
+    /// Somebody who sees what the shard has not counted.
+    pub fn witness(&self) -> LaneWitness {
+        LaneWitness(Arc::downgrade(&self.shared))
+    }
+
     /// Position up to which the producer has published.
     pub fn published(&self) -> u64 {
         self.shared.written.tail.load(Ordering::Acquire)
@@ -377,7 +384,9 @@ impl LaneConsumer {
         let refused = written.refused.load(Ordering::Acquire);
         // The tail first: its acquire covers the `pushed` stored before it.
         written.tail.load(Ordering::Acquire);
-        LaneCounts { pushed: written.pushed.load(Ordering::Relaxed), popped: self.popped, dropped, refused }
+        let pushed = written.pushed.load(Ordering::Relaxed);
+        self.shared.read.counted.store(pushed, Ordering::Relaxed);
+        LaneCounts { pushed, popped: self.popped, dropped, refused }
     }
 
     /// Bytes published and not yet read, without boxed blocks.
@@ -430,6 +439,18 @@ impl Drop for LaneConsumer {
         self.close();
         // What was read is not freed again with the ring.
         self.release();
+    }
+}
+
+/// Sees how many events of a lane its shard has not counted, for when the shard hangs and cannot say it.
+pub struct LaneWitness(Weak<Shared>);
+
+impl LaneWitness {
+    /// Events published since the shard last counted; `None` when both ends of the lane are gone.
+    pub fn uncounted(&self) -> Option<u64> {
+        let shared = self.0.upgrade()?;
+        let counted = shared.read.counted.load(Ordering::Relaxed);
+        Some(shared.written.pushed.load(Ordering::Relaxed).saturating_sub(counted))
     }
 }
 

@@ -180,9 +180,14 @@ impl Intake {
         }
     }
 
+    /// Whether no publication is under way. Final after [`close`](Intake::close).
+    pub(crate) fn is_quiescent(&self) -> bool {
+        self.lanes.iter().all(|(_, lane)| lane.is_quiescent())
+    }
+
     /// Whether no publication is under way and everything was read. Final after [`close`](Intake::close).
     pub(crate) fn is_finished(&self) -> bool {
-        self.lanes.iter().all(|(_, lane)| lane.is_quiescent() && lane.is_empty())
+        self.is_quiescent() && self.lanes.iter().all(|(_, lane)| lane.is_empty())
     }
 
     /// Reads and drops everything published. Returns how many events.

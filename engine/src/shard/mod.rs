@@ -11,6 +11,7 @@ mod outbox;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
@@ -108,10 +109,7 @@ impl Shard {
     /// When a round is due although nobody rings.
     pub(crate) fn due(&self) -> Option<Monotonic> {
         let submission = if self.outbox.is_empty() { self.buffer.due() } else { None };
-        let closing = self
-            .closing
-            .as_ref()
-            .map(|closing| closing.deadline.min(self.published_at.after(CLOSING_PERIOD)));
+        let closing = self.closing.as_ref().map(|_| self.published_at.after(CLOSING_PERIOD));
         [submission, self.outbox.due(), self.barriers.due(), closing].into_iter().flatten().min()
     }
 
@@ -228,8 +226,12 @@ impl Shard {
         if stored && closing.sync.is_none() {
             closing.sync = Some(self.outbox.sync(now));
         }
-        if !(stored && closing.synced) && now < closing.deadline {
-            return false;
+        if !(stored && closing.synced) {
+            let gives_up = now >= closing.deadline
+                && (self.intake.is_quiescent() || now >= closing.deadline.after(PUBLICATION_GRACE));
+            if !gives_up {
+                return false;
+            }
         }
         let answer = closing.answer.clone();
         let in_flight = self.outbox.discard(&mut self.buffer, now);
@@ -256,6 +258,8 @@ impl Shard {
 }
 
 /// How old a snapshot gets while the shard is awake.
-const SNAPSHOT_PERIOD: std::time::Duration = std::time::Duration::from_millis(1);
+const SNAPSHOT_PERIOD: Duration = Duration::from_millis(1);
+/// How much longer than its deadline a shutdown waits for publications under way, so that they are counted.
+const PUBLICATION_GRACE: Duration = Duration::from_millis(100);
 /// How often a closing shard that sleeps looks for publications that have ended.
-const CLOSING_PERIOD: std::time::Duration = std::time::Duration::from_millis(1);
+const CLOSING_PERIOD: Duration = Duration::from_millis(1);

@@ -12,7 +12,9 @@ pub(crate) fn run(shell: &Shell) -> Result<(), Failure> {
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
     shell::stage("clippy", shell.cargo().args(clippy))?;
     let mut documentation = shell.cargo();
-    documentation.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings");
+    documentation
+        .args(["doc", "--workspace", "--no-deps", "--document-private-items"])
+        .env("RUSTDOCFLAGS", "--deny warnings");
     shell::stage("documentation", &mut documentation)
 }
 

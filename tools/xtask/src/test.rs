@@ -6,7 +6,10 @@ use crate::shell::{self, Failure, Shell};
 /// Runs the stages. `filter` goes to every test program.
 pub(crate) fn run(shell: &Shell, filter: &[String]) -> Result<(), Failure> {
     deps::ensure(shell)?;
-    shell::stage("build the library", shell.cargo().args(["build", "--release", "--package", "libnet"]))?;
+    shell::stage(
+        "build the library and netload",
+        shell.cargo().args(["build", "--release", "--package", "libnet", "--package", "netload"]),
+    )?;
     for (stage, arguments) in STAGES {
         let mut command = shell.cargo();
         command.arg("test").args(*arguments);

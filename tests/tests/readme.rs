@@ -1,0 +1,116 @@
+//! What the README shows is what happens: its C program prints what it says, its commands work as they stand, its keys
+//! exist, and `netload` verifies the lines of a real file.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use engine::config::Config;
+use engine::consume::request::PollRequest;
+use harness::c::{self, root, run_command};
+
+#[test]
+fn the_quickstart_prints_what_it_says() {
+    let readme = readme();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("first.c"), block(&readme, "c", 0)).expect("the folder is writable");
+    for shared in ["include", "target"] {
+        symlink(root().join(shared), folder.path().join(shared)).expect("the folder is empty");
+    }
+    let commands = readme.split("## C quickstart").nth(1).expect("the section is there");
+    let printed: String = block(commands, "sh", 0).lines().map(|line| shell(folder.path(), line)).collect();
+    assert_eq!(printed, block(commands, "text", 0));
+}
+
+#[test]
+fn the_poll_request_is_one() {
+    let request = PollRequest::parse(&block(&readme(), "json", 0)).expect("the request is valid");
+    assert_eq!(request.limit, 50);
+    assert!(request.filter.is_some());
+}
+
+#[test]
+fn every_key_of_the_configuration_table_exists() {
+    let readme = readme();
+    let section = readme.split("## Configuration").nth(1).expect("the section is there");
+    let table = section.split("\n## ").next().expect("it has text");
+    let names = table.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    let keys: Vec<&str> =
+        names.flat_map(|names| names.split(", ")).map(|name| name.trim_matches('`')).collect();
+    assert!(keys.len() > 15, "{keys:?}");
+    for key in keys {
+        let document = format!("{{\"{key}\":null}}");
+        let parsed = Config::parse(&document, &adapters::SECTIONS);
+        assert!(parsed.is_ok(), "{key}: {parsed:?}");
+    }
+}
+
+#[test]
+fn the_main_command_verifies_what_it_published() {
+    let output = run_command(netload().args(["run", "--events", "50000"]));
+    assert!(
+        output.stdout.contains("verified    all 50,000 accepted events came back once"),
+        "{}",
+        output.stdout
+    );
+}
+
+#[test]
+fn the_lines_of_a_real_file_come_back_once_and_in_order() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let listing = folder.path().join("listing.ndjson");
+    let lines = list_files(Path::new("/usr"), 12_000);
+    assert!(lines.len() >= 10_000, "the machine has {} files under /usr", lines.len());
+    fs::write(&listing, lines.join("\n") + "\n").expect("the folder is writable");
+    for shape in [["1", "1"], ["3", "2"]] {
+        let [producers, shards] = shape;
+        let mut command = netload();
+        command.args(["run", "--producers", producers, "--shards", shards, "--input"]).arg(&listing);
+        let output = run_command(&mut command);
+        assert!(output.stdout.contains("verified"), "{}", output.stdout);
+    }
+}
+
+/// One JSON object for each of the first `count` files below `folder`, in the order of their names.
+fn list_files(folder: &Path, count: usize) -> Vec<String> {
+    let (mut folders, mut lines) = (vec![folder.to_owned()], Vec::new());
+    while let Some(folder) = folders.pop().filter(|_| lines.len() < count) {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+        paths.sort();
+        for path in paths {
+            let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+            let file = serde_json::json!({"path": path.to_string_lossy(), "bytes": metadata.len()});
+            lines.push(file.to_string());
+            if metadata.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    lines
+}
+
+/// Runs one line of the README: cargo in the repository, anything else in `folder`.
+fn shell(folder: &Path, line: &str) -> String {
+    let folder = if line.starts_with("cargo ") { root() } else { folder };
+    run_command(Command::new("sh").args(["-ec", line]).current_dir(folder)).stdout
+}
+
+/// `netload` as the README runs it.
+fn netload() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root()).args(["run", "--quiet", "--release", "--bin", "netload", "--"]);
+    command
+}
+
+fn readme() -> String {
+    fs::read_to_string(c::root().join("README.md")).expect("the README is there")
+}
+
+/// The `index`-th fenced block of `language`.
+fn block(text: &str, language: &str, index: usize) -> String {
+    let fence = format!("```{language}\n");
+    let block = text.split(&fence).nth(index + 1).and_then(|rest| rest.split("```").next());
+    block.unwrap_or_else(|| panic!("there is no block {index} of {language}")).to_owned()
+}
