@@ -4,13 +4,11 @@
 //! and sleeps until they have answered. It never enters an executor.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Sender, bounded};
 
 use crate::adapter::{AdapterError, AdapterFactory, ReadBlock, ReadRequest};
-use crate::bridge;
 use crate::clock::Monotonic;
 use crate::config::{Config, ConfigError};
 use crate::consume::PollResponse;
@@ -19,11 +17,13 @@ use crate::consume::merge::{Merge, MergeError};
 use crate::consume::request::PollRequest;
 use crate::cores::Placement;
 use crate::counters::ShardStats;
+use crate::crew::Crew;
+pub use crate::crew::StartError;
 use crate::event::ShardId;
-use crate::executor::{self, Seat, SpawnError};
+use crate::gather::gather;
 use crate::identity::Identity;
-use crate::platform::{self, PlatformError};
-use crate::port::{Closed, Mail, Port};
+use crate::platform;
+use crate::port::Mail;
 use crate::producer::Producer;
 use crate::shared::Shared;
 use crate::sync::Ordering;
@@ -38,38 +38,9 @@ pub struct Bus {
 
 /// Where the bus is between start and end.
 enum Life {
-    Running(Threads),
+    Running(Crew, Identity),
     Ending,
     Ended,
-}
-
-/// What is to be joined.
-struct Threads {
-    shards: Vec<JoinHandle<()>>,
-    bridge: JoinHandle<()>,
-    _identity: Identity,
-}
-
-/// Why a bus did not start. Nothing of it is left behind.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The configuration cannot be carried out on this machine. For the operator.
-    #[error("{0}")]
-    Config(#[from] ConfigError),
-    /// The kernel lacks or forbids something. For the operator.
-    #[error("{0}")]
-    Platform(#[from] PlatformError),
-    /// A shard's store did not open.
-    #[error("{0}")]
-    Store(AdapterError),
-    /// A thread or an executor could not be made: a limit of the process. For the operator.
-    #[error("shard {shard} did not start: {reason}")]
-    Shard {
-        /// The shard.
-        shard: ShardId,
-        /// What the system said.
-        reason: String,
-    },
 }
 
 /// Why a poll has no answer. Nothing is lost: the cursor that was given still holds.
@@ -168,44 +139,8 @@ impl Bus {
         let store = Store { tag: stores.tag(), incarnation: stores.incarnation() };
         let stores: Arc<dyn AdapterFactory> = Arc::from(stores);
         let (shared, inboxes) = Shared::new(config, placement.allowed, placement.shared);
-        let (started, answers) = bounded(inboxes.len());
-        let mut shards = Vec::with_capacity(inboxes.len());
-        for ((id, inbox), core) in shared.shard_ids().zip(inboxes).zip(placement.cores) {
-            let seat = Seat {
-                id,
-                core,
-                shared: Arc::clone(&shared),
-                inbox,
-                stores: Arc::clone(&stores),
-                nonce: identity.nonce,
-                started: started.clone(),
-            };
-            match executor::spawn(seat) {
-                Ok(thread) => shards.push(thread),
-                Err(error) => {
-                    let reason = error.to_string();
-                    return Err(abandon(&shared, shards, StartError::Shard { shard: id, reason }));
-                }
-            }
-        }
-        for shard in shared.shard_ids() {
-            let error = match answers.recv() {
-                Ok(Ok(())) => continue,
-                Ok(Err(SpawnError::Adapter(error))) => StartError::Store(error),
-                Ok(Err(SpawnError::Executor(reason))) => StartError::Shard { shard, reason },
-                Err(_) => StartError::Shard { shard, reason: "the shard's thread ended".to_owned() },
-            };
-            return Err(abandon(&shared, shards, error));
-        }
-        let bridge = match bridge::spawn(Arc::clone(&shared)) {
-            Ok(bridge) => bridge,
-            Err(error) => {
-                let reason = error.to_string();
-                return Err(abandon(&shared, shards, StartError::Shard { shard: ShardId(0), reason }));
-            }
-        };
-        let life = Mutex::new(Life::Running(Threads { shards, bridge, _identity: identity }));
-        Ok(Bus { shared, store, life, ended: Condvar::new() })
+        let crew = Crew::start(&shared, inboxes, &placement.cores, &stores, identity.nonce)?;
+        Ok(Bus { shared, store, life: Mutex::new(Life::Running(crew, identity)), ended: Condvar::new() })
     }
 
     /// A way in for one thread. Its lanes are made when it first publishes to a shard.
@@ -287,10 +222,10 @@ impl Bus {
     /// Returns how many accepted events were not stored by then. One caller ends the bus; those that come meanwhile
     /// return when it has ended.
     pub fn shutdown(&self, within: Option<Duration>) -> Result<u64, AlreadyShutDown> {
-        let threads = {
+        let (crew, identity) = {
             let mut life = self.life();
             match std::mem::replace(&mut *life, Life::Ending) {
-                Life::Running(threads) => threads,
+                Life::Running(crew, identity) => (crew, identity),
                 Life::Ended => {
                     *life = Life::Ended;
                     return Err(AlreadyShutDown);
@@ -302,12 +237,9 @@ impl Bus {
                 }
             }
         };
-        self.shared.start_closing();
         let deadline = self.deadline(within.unwrap_or(self.shared.config.shutdown_timeout));
-        let not_stored = close(&self.shared, threads.shards, deadline);
-        self.shared.bridge().stop();
-        // The bridge's thread has nothing to report; a panic of its own changes nothing here.
-        let _ = threads.bridge.join();
+        let not_stored = crew.end(&self.shared, deadline);
+        drop(identity);
         *self.life() = Life::Ended;
         self.ended.notify_all();
         Ok(not_stored)
@@ -385,65 +317,5 @@ impl Ended {
     }
 }
 
-/// Takes `count` answers, or those that come before `deadline` or before no more can come.
-fn gather<T>(
-    shared: &Shared,
-    answers: &Receiver<(ShardId, T)>,
-    count: usize,
-    deadline: Monotonic,
-) -> Vec<(ShardId, T)> {
-    let mut gathered = Vec::with_capacity(count);
-    let spin_until = shared.clock.now().after(SPIN_FOR_ANSWER);
-    while gathered.len() < count {
-        if let Ok(answer) = answers.try_recv() {
-            gathered.push(answer);
-            continue;
-        }
-        let now = shared.clock.now();
-        if now < spin_until {
-            std::hint::spin_loop();
-            continue;
-        }
-        match answers.recv_deadline(Instant::now() + deadline.since(now)) {
-            Ok(answer) => gathered.push(answer),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-        }
-    }
-    gathered
-}
-
-/// Closes every shard and joins those that end in time. Returns how many accepted events were not stored.
-fn close(shared: &Shared, threads: Vec<JoinHandle<()>>, deadline: Monotonic) -> u64 {
-    let (answer, answers) = bounded(shared.ports.len());
-    let post = |port: &&Port| port.post(Mail::Close { deadline, answer: answer.clone() }) != Err(Closed);
-    let posted = shared.ports.iter().filter(post).count();
-    drop(answer);
-    let ended = gather(shared, &answers, posted, deadline.after(CLOSE_GRACE));
-    let mut not_stored = 0;
-    for (shard, thread) in shared.shard_ids().zip(threads) {
-        if let Some((_, left)) = ended.iter().find(|(answered, _)| *answered == shard) {
-            not_stored += left;
-            // The shard has answered, so its thread is past everything that could panic or wait.
-            let _ = thread.join();
-        } else {
-            // A shard that hangs in its adapter keeps its thread; what it holds was not stored.
-            let port = shared.port(shard);
-            not_stored += port.board.read().pending_events + port.uncounted();
-        }
-    }
-    not_stored
-}
-
-/// Ends the shards of a bus that did not start.
-fn abandon(shared: &Shared, threads: Vec<JoinHandle<()>>, error: StartError) -> StartError {
-    shared.start_closing();
-    close(shared, threads, shared.clock.now());
-    error
-}
-
-/// How long a caller looks for an answer before it sleeps.
-const SPIN_FOR_ANSWER: Duration = Duration::from_micros(5);
 /// How long statistics wait for a shard before they take its last snapshot.
 const STATS_WAIT: Duration = Duration::from_millis(100);
-/// How much longer than its deadline a shutdown waits for a shard to say what it gave up.
-const CLOSE_GRACE: Duration = Duration::from_millis(500);

@@ -48,7 +48,7 @@ pub(crate) struct Seat {
     pub(crate) stores: Arc<dyn AdapterFactory>,
     pub(crate) nonce: u64,
     /// Told once whether the shard runs.
-    pub(crate) started: Sender<Result<(), SpawnError>>,
+    pub(crate) started: Sender<(ShardId, Result<(), SpawnError>)>,
 }
 
 /// Starts the thread of one shard, named `net-shard-N`, pinned, with every signal blocked.
@@ -65,13 +65,14 @@ fn run(seat: Seat) {
         shared.port(id).close_arrivals();
         drop(shared.port(id).take_arrivals());
         // Only heard when the panic came before the shard ran.
-        let _ = started.try_send(Err(SpawnError::Executor("the shard's thread panicked".to_owned())));
+        let panicked = SpawnError::Executor("the shard's thread panicked".to_owned());
+        let _ = started.try_send((id, Err(panicked)));
     }
 }
 
 fn start(seat: Seat) {
     match executor(seat.core) {
-        Err(error) => drop(seat.started.try_send(Err(SpawnError::Executor(error)))),
+        Err(error) => drop(seat.started.try_send((seat.id, Err(SpawnError::Executor(error))))),
         Ok(executor) => executor.run(async move {
             let queue =
                 glommio::executor().create_task_queue(Shares::default(), Latency::Matters(NEVER), "shard");
@@ -96,10 +97,11 @@ async fn open_and_drive(seat: Seat) {
     shared.port(id).thread.store(os::thread_id(), Ordering::Relaxed);
     let notify = Notify(Arc::clone(&shared.port(id).doorbell));
     match stores.open(ShardContext { shard: id, shards: shared.shards(), nonce, notify }) {
-        Err(error) => drop(started.try_send(Err(SpawnError::Adapter(error)))),
+        Err(error) => drop(started.try_send((id, Err(SpawnError::Adapter(error))))),
         Ok(adapter) => {
             let shard = Shard::new(id, Arc::clone(&shared), inbox, adapter);
-            let _ = started.try_send(Ok(()));
+            let _ = started.try_send((id, Ok(())));
+            drop(started);
             drive(shard, &shared, id).await;
         }
     }

@@ -30,6 +30,8 @@ pub mod adapter;
 pub mod consume;
 mod executor;
 mod bridge;
+mod crew;
+mod gather;
 pub mod bus;
 mod shared;
 pub mod identity;

@@ -42,8 +42,6 @@ pub(crate) enum Mail {
     Flush { deadline: Monotonic, answer: Sender<(ShardId, Flushed)> },
     /// A snapshot that covers everything published by now.
     Stats { answer: Sender<(ShardId, ShardStats)> },
-    /// The end: drain, store, sync, and stop at the deadline at the latest. Answered with the events not stored.
-    Close { deadline: Monotonic, answer: Sender<(ShardId, u64)> },
 }
 
 /// How a shard's barrier ended.

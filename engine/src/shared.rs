@@ -1,12 +1,12 @@
 //! What all parts of one bus share: its configuration, its clock, the ports of its shards, and the words that say
 //! that it ends.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Monotonic};
 use crate::config::Config;
 use crate::event::ShardId;
 use crate::lane::LaneBudget;
@@ -27,6 +27,8 @@ pub(crate) struct Shared {
     /// Shards found standing still, all together.
     pub(crate) stalls: AtomicU64,
     closing: CachePadded<AtomicBool>,
+    shutdown: OnceLock<Shutdown>,
+    ended: AtomicBool,
     failed: AtomicBool,
     bridge: BridgeBell,
 }
@@ -48,6 +50,8 @@ impl Shared {
             cpu_sharing,
             stalls: AtomicU64::new(0),
             closing: CachePadded::default(),
+            shutdown: OnceLock::new(),
+            ended: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             bridge: BridgeBell::default(),
         };
@@ -75,8 +79,27 @@ impl Shared {
         self.closing.load(Ordering::Acquire)
     }
 
-    pub(crate) fn start_closing(&self) {
+    /// Begins the shutdown: producers are refused, and every shard hears of it in its next round.
+    pub(crate) fn start_closing(&self, shutdown: Shutdown) {
+        // A bus is shut down once; whoever comes second changes nothing.
+        let _ = self.shutdown.set(shutdown);
         self.closing.store(true, Ordering::Release);
+        self.ports.iter().for_each(|port| port.doorbell.post());
+    }
+
+    /// The shutdown that has begun.
+    #[inline]
+    pub(crate) fn shutdown(&self) -> Option<&Shutdown> {
+        if self.is_closing() { self.shutdown.get() } else { None }
+    }
+
+    /// Whether the shutdown is over, so that nobody waits for a shard any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
     }
 
     /// Whether a shard has panicked.
@@ -99,12 +122,19 @@ impl Shared {
     }
 }
 
+/// What a shutdown asks of every shard: drain, store, sync, and stop at the deadline at the latest.
+pub(crate) struct Shutdown {
+    pub(crate) deadline: Monotonic,
+    /// Answered by each shard with the events it did not store. Has room for all of them.
+    pub(crate) answer: Sender<(ShardId, u64)>,
+}
+
 /// Wakes the bridge when a shard leaves its sleep, so that the bridge may sleep while all shards do.
 #[derive(Default)]
 pub(crate) struct BridgeBell {
     asleep: AtomicBool,
     stopped: AtomicBool,
-    thread: std::sync::OnceLock<Thread>,
+    thread: OnceLock<Thread>,
 }
 
 impl BridgeBell {

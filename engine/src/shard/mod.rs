@@ -13,7 +13,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 
 use crate::adapter::Adapter;
 use crate::clock::Monotonic;
@@ -44,9 +44,8 @@ pub(crate) struct Shard {
 }
 
 /// A shutdown under way.
+#[derive(Default)]
 struct Closing {
-    deadline: Monotonic,
-    answer: Sender<(ShardId, u64)>,
     sync: Option<u64>,
     synced: bool,
 }
@@ -88,6 +87,9 @@ impl Shard {
     /// One round.
     #[inline]
     pub(crate) fn round(&mut self, now: Monotonic) -> Round {
+        if self.closing.is_none() && self.shared.is_closing() {
+            self.start_closing();
+        }
         let mail = self.receive(now);
         let drained = self.drain(now);
         let submitted = self.submit(now);
@@ -165,14 +167,6 @@ impl Shard {
                 self.publish_snapshot(now);
                 let _ = answer.try_send((id, self.port().board.read()));
             }
-            Mail::Close { deadline, answer } => {
-                self.port().close_arrivals();
-                self.intake.close();
-                let arrivals = self.port().take_arrivals();
-                self.intake.adopt(arrivals);
-                heavy_fence();
-                self.closing.get_or_insert(Closing { deadline, answer, sync: None, synced: false });
-            }
         }
     }
 
@@ -219,21 +213,34 @@ impl Shard {
         }
     }
 
+    /// Refuses lanes and publications from now on, and sees all that began before.
+    #[cold]
+    fn start_closing(&mut self) {
+        self.port().close_arrivals();
+        self.intake.close();
+        let arrivals = self.port().take_arrivals();
+        self.intake.adopt(arrivals);
+        heavy_fence();
+        self.closing = Some(Closing::default());
+    }
+
     /// Stage of a shutdown: whether it is complete. At the deadline what is left is dropped and counted.
     fn close(&mut self, now: Monotonic) -> bool {
-        let Some(closing) = &mut self.closing else { return false };
+        let (Some(closing), Some(shutdown)) = (&mut self.closing, self.shared.shutdown()) else {
+            return false;
+        };
         let stored = self.intake.is_finished() && self.buffer.held().events == 0;
         if stored && closing.sync.is_none() {
             closing.sync = Some(self.outbox.sync(now));
         }
         if !(stored && closing.synced) {
-            let gives_up = now >= closing.deadline
-                && (self.intake.is_quiescent() || now >= closing.deadline.after(PUBLICATION_GRACE));
+            let gives_up = now >= shutdown.deadline
+                && (self.intake.is_quiescent() || now >= shutdown.deadline.after(PUBLICATION_GRACE));
             if !gives_up {
                 return false;
             }
         }
-        let answer = closing.answer.clone();
+        let answer = shutdown.answer.clone();
         let in_flight = self.outbox.discard(&mut self.buffer, now);
         self.dropped_at_shutdown += in_flight + self.buffer.discard() + self.intake.discard();
         self.publish_snapshot(now);

@@ -15,6 +15,7 @@ use crate::config::{Backpressure, Config, Sampling};
 use crate::event::{EventFlags, Sequence};
 use crate::port::Flushed;
 use crate::producer::{Producer, PublishError};
+use crate::shared::Shutdown;
 
 /// What the scripted adapter was asked, and what it shall answer.
 #[derive(Default)]
@@ -152,8 +153,7 @@ impl Stage {
 
     fn close(&mut self, within: Duration) -> Receiver<(ShardId, u64)> {
         let (answer, answers) = bounded(1);
-        let deadline = self.now.after(within);
-        self.shared.port(ShardId(0)).post(Mail::Close { deadline, answer }).expect("the shard listens");
+        self.shared.start_closing(Shutdown { deadline: self.now.after(within), answer });
         answers
     }
 

@@ -1,0 +1,128 @@
+//! The crew: the threads of one bus, started together and ended together.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, bounded};
+
+use crate::adapter::{AdapterError, AdapterFactory};
+use crate::bridge;
+use crate::clock::Monotonic;
+use crate::config::ConfigError;
+use crate::event::ShardId;
+use crate::executor::{self, Seat, SpawnError};
+use crate::gather::gather;
+use crate::platform::PlatformError;
+use crate::port::Mail;
+use crate::shared::{Shared, Shutdown};
+
+/// The threads of a running bus.
+pub(crate) struct Crew {
+    /// By shard.
+    shards: Vec<JoinHandle<()>>,
+    bridge: Option<JoinHandle<()>>,
+}
+
+/// Why a bus did not start. Nothing of it is left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot be carried out on this machine. For the operator.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// The kernel lacks or forbids something. For the operator.
+    #[error("{0}")]
+    Platform(#[from] PlatformError),
+    /// A shard's store did not open.
+    #[error("{0}")]
+    Store(AdapterError),
+    /// A thread or an executor could not be made: a limit of the process. For the operator.
+    #[error("shard {shard} did not start: {reason}")]
+    Shard {
+        /// The shard.
+        shard: ShardId,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+impl Crew {
+    /// Starts every shard on its core, and the bridge. Returns when all of them run; where one does not, those that do are
+    /// ended.
+    pub(crate) fn start(
+        shared: &Arc<Shared>,
+        inboxes: Vec<Receiver<Mail>>,
+        cores: &[usize],
+        stores: &Arc<dyn AdapterFactory>,
+        nonce: u64,
+    ) -> Result<Crew, StartError> {
+        let (started, answers) = bounded(inboxes.len());
+        let mut crew = Crew { shards: Vec::with_capacity(inboxes.len()), bridge: None };
+        let mut failed = None;
+        for ((id, inbox), &core) in shared.shard_ids().zip(inboxes).zip(cores) {
+            let (stores, started) = (Arc::clone(stores), started.clone());
+            let seat = Seat { id, core, shared: Arc::clone(shared), inbox, stores, nonce, started };
+            match executor::spawn(seat) {
+                Ok(thread) => crew.shards.push(thread),
+                Err(error) => {
+                    failed = Some(StartError::Shard { shard: id, reason: error.to_string() });
+                    break;
+                }
+            }
+        }
+        drop(started);
+        for (shard, answer) in answers {
+            let Err(error) = answer else { continue };
+            failed = Some(match error {
+                SpawnError::Adapter(error) => StartError::Store(error),
+                SpawnError::Executor(reason) => StartError::Shard { shard, reason },
+            });
+        }
+        if failed.is_none() {
+            match bridge::spawn(Arc::clone(shared)) {
+                Ok(bridge) => crew.bridge = Some(bridge),
+                Err(error) => {
+                    failed = Some(StartError::Shard { shard: ShardId(0), reason: error.to_string() });
+                }
+            }
+        }
+        match failed {
+            None => Ok(crew),
+            Some(error) => {
+                crew.end(shared, shared.clock.now());
+                Err(error)
+            }
+        }
+    }
+
+    /// Shuts every shard down and joins the threads that end in time. Returns how many accepted events were not stored.
+    pub(crate) fn end(self, shared: &Shared, deadline: Monotonic) -> u64 {
+        let (answer, answers) = bounded(self.shards.len());
+        shared.start_closing(Shutdown { deadline, answer });
+        // A thread that is finished already had nothing to open, or has panicked, and answers nothing.
+        let awaited = self.shards.iter().filter(|thread| !thread.is_finished()).count();
+        let ended = gather(shared, &answers, awaited, deadline.after(ANSWER_GRACE));
+        let mut not_stored = 0;
+        for (shard, thread) in shared.shard_ids().zip(self.shards) {
+            let answer = ended.iter().find(|(answered, _)| *answered == shard);
+            if answer.is_some() || thread.is_finished() {
+                // A panic of the thread was noted when it happened.
+                let _ = thread.join();
+            }
+            // A shard that hangs in its adapter keeps its thread; what it holds was not stored.
+            let port = shared.port(shard);
+            not_stored += answer.map_or_else(
+                || port.board.read().pending_events + port.uncounted(),
+                |&(_, not_stored)| not_stored,
+            );
+        }
+        shared.end();
+        shared.bridge().stop();
+        // The bridge has nothing to report; a panic of its own changes nothing here.
+        self.bridge.map(JoinHandle::join);
+        not_stored
+    }
+}
+
+/// How much longer than its deadline a shutdown waits for a shard to say what it gave up.
+const ANSWER_GRACE: Duration = Duration::from_millis(500);
