@@ -79,6 +79,34 @@ fn a_flush_covers_the_events_of_every_thread_that_were_accepted_before_it() {
 }
 
 #[test]
+fn a_flush_covers_what_a_busy_shard_has_not_read_yet() {
+    for round in 0..20 {
+        let stores = Stores::new();
+        stores.set(0, Mode::Hang);
+        let bus = start(r#"{"num_shards":1,"flush_timeout_ms":60000}"#, stores.clone());
+        let mut producer = bus.producer();
+        // More than a shard reads from a lane at once.
+        let mut publish =
+            || producer.publish(None, &[b'e'; 16], EventFlags::NONE).map(drop).expect("there is room");
+        publish();
+        until("the store hangs", || stores.look(0, |seen| seen.hangs));
+        (0..4_000).for_each(|_| publish());
+        let calling = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let flush = scope.spawn(|| {
+                calling.store(true, Ordering::Relaxed);
+                let flushed = bus.flush();
+                (flushed, stores.stored_count())
+            });
+            until("the flush is called", || calling.load(Ordering::Relaxed));
+            (0..100).for_each(|_| thread::yield_now());
+            stores.set(0, Mode::Store);
+            assert_eq!(flush.join().expect("no panic"), (Ok(()), 4_001), "round {round}");
+        });
+    }
+}
+
+#[test]
 fn a_flush_does_not_return_while_a_shard_has_not_stored() {
     let stores = Stores::new();
     stores.set(1, Mode::Hold);

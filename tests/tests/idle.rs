@@ -42,7 +42,8 @@ fn settle() {
 #[test]
 fn an_idle_bus_takes_less_than_half_a_percent_of_a_core_and_does_not_wake_up() {
     for idle in ["adaptive", "park"] {
-        let bus = start(&format!(r#"{{"num_shards":2,"idle":"{idle}"}}"#), Stores::new());
+        // With more shards than the CPUs leave to them none would spin, whatever the policy.
+        let bus = start(&format!(r#"{{"num_shards":1,"idle":"{idle}"}}"#), Stores::new());
         let mut producer = bus.producer();
         for number in 0..10_000u32 {
             producer.publish(None, &number.to_le_bytes(), EventFlags::NONE).expect("there is room");
