@@ -1,4 +1,4 @@
-//! A store behind a socket: each batch goes through the executor's io_uring to a thread on loopback that answers with the
+//! A store behind a socket: each batch goes through the executor to a thread on loopback that answers with the
 //! number of events, and is acknowledged when the answer is there. It keeps nothing.
 //!
 //! It stands for every store that waits for the kernel: while a batch is in flight its shard has to submit, sleep and hear

@@ -261,7 +261,7 @@ impl Shard {
             });
         }
         self.marks.insert(self.nonce, batch.end().0.max(mark));
-        self.news.push_back(Outcome::Stored { spent: Some(batch) });
+        self.news.push_back(Outcome::Stored { first: batch.first(), spent: Some(batch) });
     }
 
     /// Reads by position in the store, from 1. A run of corrupt records before the first event is passed over; one
