@@ -143,7 +143,7 @@ fn start_code(error: &StartError) -> Code {
     match error {
         StartError::Config(_) => Code::NET_ERR_INVALID_CONFIG,
         StartError::Platform(PlatformError { missing: Missing::IoUring, .. }) => Code::NET_ERR_NO_IO_URING,
-        StartError::Platform(_) | StartError::Shard { .. } => Code::NET_ERR_INIT_FAILED,
+        StartError::Platform(_) | StartError::Late | StartError::Shard { .. } => Code::NET_ERR_INIT_FAILED,
         StartError::Store(_) => Code::NET_ERR_ADAPTER,
     }
 }
