@@ -88,13 +88,13 @@ pub unsafe extern "C" fn net_shutdown_within(
     not_stored: *mut u64,
 ) -> c_int {
     guard::code(handle, |_| {
-        guard::absent_or_present("not_stored", not_stored)?;
-        let within = u64::try_from(timeout_ms)
-            .map_err(|_| Failure::OutOfRange { name: "timeout_ms", value: i64::from(timeout_ms) });
+        let out_of_range = |_| Failure::OutOfRange { name: "timeout_ms", value: i64::from(timeout_ms) };
+        let within = guard::absent_or_present("not_stored", not_stored)
+            .and_then(|()| u64::try_from(timeout_ms).map_err(out_of_range));
         let count = match within {
             Ok(within) => shut_down(handle, Some(Duration::from_millis(within)))?,
             // A handle that is no longer good is the first thing to say.
-            Err(refused) => return Err(handle::enter(handle).err().unwrap_or(refused)),
+            Err(refused) => return Err(handle::check_closable(handle).err().unwrap_or(refused)),
         };
         if !not_stored.is_null() {
             // SAFETY: not NULL, aligned, and writable by the caller's contract.
