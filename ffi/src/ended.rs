@@ -12,7 +12,7 @@ use engine::clock::Monotonic;
 use engine::config::Config;
 
 use crate::abi::net_error_t::{NET_ERR_INVALID_ARGUMENT, NET_ERR_PANIC, NET_ERR_SHUTTING_DOWN, NET_SUCCESS};
-use crate::abi::{net_error_t, net_handle_t, net_poll_result_t, net_stats_t};
+use crate::abi::{net_error_t, net_handle_t, net_poll_result_t};
 use crate::handle;
 use crate::ingest::{
     net_ingest, net_ingest_batch, net_ingest_keyed, net_ingest_raw, net_ingest_raw_batch_ex,
@@ -105,7 +105,7 @@ fn assert_ended(bus: net_handle_t, code: net_error_t) {
             net_poll(bus, nowhere, out, 256),
             net_poll_ex(bus, 1, nowhere, out.cast()),
             net_stats(bus, out, 256),
-            net_stats_ex(bus, out.cast::<net_stats_t>()),
+            net_stats_ex(bus, out.cast()),
             net_flush(bus),
         ]
     };
