@@ -24,7 +24,7 @@ pub extern "C" fn net_strerror(code: c_int) -> *const c_char {
 /// Detail of the calling thread's last failure, an empty string if there was none.
 ///
 /// Threads: any; each has its own. Ownership: the library's, unchanged until this thread's next failing call.
-/// Errors: none. A call that succeeds leaves it as it is.
+/// Errors: none. A call that succeeds leaves it as it is, except a batch that returns a short count: that leaves why.
 #[unsafe(no_mangle)]
 pub extern "C" fn net_last_error() -> *const c_char {
     thread::with(thread::Thread::detail)
