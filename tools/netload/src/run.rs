@@ -17,7 +17,7 @@ use crate::lines::{Lines, Receipts};
 use crate::producer::{self, Published, Stage, Tally};
 use crate::progress;
 use crate::reader::{self, Read};
-use crate::sequences::Sequences;
+use crate::sequences::{Order, Sequences};
 use crate::stats::Statistics;
 use crate::verify::{Findings, Verify};
 
@@ -125,7 +125,10 @@ fn verifier<'run>(
 ) -> Option<Box<dyn Verify + 'run>> {
     plan.is_readable().then(|| -> Box<dyn Verify + 'run> {
         match &plan.work {
-            Work::Synthetic { size, .. } => Box::new(Sequences::new(plan.producers, shards, *size)),
+            Work::Synthetic { size, batch, .. } => {
+                let order = if *batch > 1 { Order::PerShard } else { Order::PerKey };
+                Box::new(Sequences::new(plan.producers, shards, *size, order))
+            }
             Work::Lines(input) => Box::new(Lines::new(input, receipts)),
         }
     })
