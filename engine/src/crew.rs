@@ -73,7 +73,8 @@ impl Crew {
             }
         }
         drop(started);
-        for (shard, answer) in answers {
+        // A shard keeps its end of the channel as long as it lives, so the answers are counted.
+        for (shard, answer) in answers.iter().take(crew.shards.len()) {
             let Err(error) = answer else { continue };
             failed = Some(match error {
                 SpawnError::Adapter(error) => StartError::Store(error),
