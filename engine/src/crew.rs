@@ -103,10 +103,10 @@ impl Crew {
 
     /// Shuts every shard down and joins the threads that end in time. Returns how many accepted events were not stored.
     pub(crate) fn end(self, shared: &Shared, deadline: Monotonic) -> u64 {
+        // A thread that is finished already could open nothing, or has panicked, and answers nothing.
+        let awaited = self.shards.iter().filter(|thread| !thread.is_finished()).count();
         let (answer, answers) = bounded(self.shards.len());
         shared.start_closing(Shutdown { deadline, answer });
-        // A thread that is finished already had nothing to open, or has panicked, and answers nothing.
-        let awaited = self.shards.iter().filter(|thread| !thread.is_finished()).count();
         let ended = gather(shared, &answers, awaited, deadline.after(ANSWER_GRACE));
         let mut not_stored = 0;
         for (shard, thread) in shared.shard_ids().zip(self.shards) {
