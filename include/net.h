@@ -18,7 +18,7 @@
  *   NET_ERR_FORKED in a forked child, NET_ERR_PANIC after the library failed inside (then it only takes a shutdown).
  *   A handle is looked up and never dereferenced: a stale or forged one is refused and touches no memory.
  * - Ownership. Inputs are copied before a call returns. What the library lends, it takes back with the function that is
- *   named there; giving it back twice is harmless.
+ *   named there. An address that is not lent at the moment frees nothing.
  */
 
 #ifndef NET_H
@@ -235,7 +235,7 @@ const char *net_strerror(int code);
  * Detail of the calling thread's last failure, an empty string if there was none.
  *
  * Threads: any; each has its own. Ownership: the library's, unchanged until this thread's next failing call.
- * Errors: none. A call that succeeds leaves it as it is.
+ * Errors: none. A call that succeeds leaves it as it is, except a batch that returns a short count: that leaves why.
  */
 const char *net_last_error(void);
 
@@ -245,8 +245,7 @@ const char *net_last_error(void);
  * Threads: any. Ownership: the handle is valid until `net_shutdown`; afterwards it stays a number that every call
  * refuses. Errors: NULL, with the detail in `net_last_error`; `net_init_ex` gives a code too.
  *
- * # Safety
- * `config_json` is NULL or NUL-terminated.
+ * Requires: `config_json` is NULL or NUL-terminated.
  */
 net_handle_t net_init(const char *config_json);
 
@@ -258,8 +257,7 @@ net_handle_t net_init(const char *config_json);
  * (a store that is not in this build), `NET_ERR_NO_IO_URING` (the detail has cause and cure), `NET_ERR_ADAPTER`,
  * `NET_ERR_FORKED`, `NET_ERR_INIT_FAILED`.
  *
- * # Safety
- * `config_json` is NULL or NUL-terminated; `out` is NULL or writable.
+ * Requires: `config_json` is NULL or NUL-terminated; `out` is NULL or writable.
  */
 int net_init_ex(const char *config_json,
                 net_handle_t *out);
@@ -267,9 +265,9 @@ int net_init_ex(const char *config_json,
 /**
  * Waits until everything accepted before this call is stored, and synced where the store can.
  *
- * Threads: any; events published meanwhile neither delay nor satisfy it. Errors: `NET_ERR_TIMEOUT` after
- * `flush_timeout_ms`, `NET_ERR_ADAPTER` when the store refused an event for good since the last flush,
- * `NET_ERR_SHUTTING_DOWN`, and those of any handle.
+ * Threads: any; events published meanwhile neither delay nor satisfy it. Ownership: none. Errors:
+ * `NET_ERR_TIMEOUT` after `flush_timeout_ms`, `NET_ERR_ADAPTER` when the store refused an event for good since the
+ * last flush, `NET_ERR_SHUTTING_DOWN`, and those of any handle.
  */
 int net_flush(net_handle_t handle);
 
@@ -277,20 +275,21 @@ int net_flush(net_handle_t handle);
  * Stores what was accepted and stops the bus, within `shutdown_timeout_ms` (5 s).
  *
  * Threads: any, also while others use the handle: their calls end with `NET_ERR_SHUTTING_DOWN`. Of several callers
- * one gets the outcome and the others `NET_ERR_SHUTTING_DOWN`, and all return only when it is complete. Errors:
- * `NET_ERR_TIMEOUT` when events were left that could not be stored (the bus is stopped nevertheless), and those of
- * any handle.
+ * one gets the outcome and the others `NET_ERR_SHUTTING_DOWN`, and all return only when it is complete. Ownership:
+ * the bus ends here; what was lent stays until it is given back. Errors: `NET_ERR_TIMEOUT` when events were left that
+ * could not be stored (the bus is stopped nevertheless), and those of any handle, except that one whose bus failed
+ * inside is shut down.
  */
 int net_shutdown(net_handle_t handle);
 
 /**
  * `net_shutdown` with a deadline of its own, in milliseconds from 0, that says how many events were not stored.
  *
- * Threads, errors: as `net_shutdown`; a negative `timeout_ms` is `NET_ERR_INVALID_ARGUMENT` and shuts nothing down.
- * `not_stored` may be NULL; it is written on success and on `NET_ERR_TIMEOUT`.
+ * Threads: as `net_shutdown`. Ownership: as `net_shutdown`; `not_stored` may be NULL, and is written on success and on
+ * `NET_ERR_TIMEOUT`. Errors: as `net_shutdown`; a negative `timeout_ms` is `NET_ERR_INVALID_ARGUMENT` and shuts nothing
+ * down.
  *
- * # Safety
- * `not_stored` is NULL or writable.
+ * Requires: `not_stored` is NULL or writable.
  */
 int net_shutdown_within(net_handle_t handle,
                         int timeout_ms,
@@ -299,7 +298,7 @@ int net_shutdown_within(net_handle_t handle,
 /**
  * Number of shards, 0 if the handle is not usable.
  *
- * Threads: any. Errors: 0, with the detail in `net_last_error`.
+ * Threads: any. Ownership: none. Errors: 0, with the detail in `net_last_error`.
  */
 uint16_t net_num_shards(net_handle_t handle);
 
@@ -313,7 +312,7 @@ const char *net_version(void);
 /**
  * Version of the interface: compare it with `NET_ABI_VERSION`.
  *
- * Threads: any. Errors: none.
+ * Threads: any. Ownership: none. Errors: none.
  */
 uint32_t net_abi_version(void);
 
@@ -324,8 +323,7 @@ uint32_t net_abi_version(void);
  * length above `PTRDIFF_MAX`), `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_JSON`, `NET_ERR_TOO_LARGE`,
  * `NET_ERR_INGESTION_FAILED` (no room: not accepted, try again), `NET_ERR_SHUTTING_DOWN`, and those of any handle.
  *
- * # Safety
- * `json` is NULL or has `len` readable bytes.
+ * Requires: `json` is NULL or has `len` readable bytes.
  */
 int net_ingest(net_handle_t handle,
                const char *json,
@@ -336,8 +334,7 @@ int net_ingest(net_handle_t handle,
  *
  * Threads: any. Ownership: the bytes are copied. Errors: as `net_ingest`, without `NET_ERR_INVALID_JSON`.
  *
- * # Safety
- * `bytes` is NULL or has `len` readable bytes.
+ * Requires: `bytes` is NULL or has `len` readable bytes.
  */
 int net_ingest_raw(net_handle_t handle, const char *bytes, size_t len);
 
@@ -346,8 +343,7 @@ int net_ingest_raw(net_handle_t handle, const char *bytes, size_t len);
  *
  * Threads: any. Ownership: the bytes are copied; `out` is written on success only. Errors: as `net_ingest_raw`.
  *
- * # Safety
- * `bytes` is NULL or has `len` readable bytes; `out` is NULL or writable.
+ * Requires: `bytes` is NULL or has `len` readable bytes; `out` is NULL or writable.
  */
 int net_ingest_raw_ex(net_handle_t handle,
                       const char *bytes,
@@ -362,8 +358,7 @@ int net_ingest_raw_ex(net_handle_t handle,
  * Threads: any; what a thread publishes from the destructors of its thread-local data has no order with what it
  * published before. Ownership: the bytes are copied; `out` is written on success only. Errors: as `net_ingest_raw`.
  *
- * # Safety
- * `key` is NULL or has `key_len` readable bytes; `bytes` is NULL or has `len`; `out` is NULL or writable.
+ * Requires: `key` is NULL or has `key_len` readable bytes; `bytes` is NULL or has `len`; `out` is NULL or writable.
  */
 int net_ingest_keyed(net_handle_t handle,
                      const void *key,
@@ -381,8 +376,7 @@ int net_ingest_keyed(net_handle_t handle,
  * `NET_ERR_INVALID_JSON`, `NET_ERR_INT_OVERFLOW` (more than `INT_MAX` elements), `NET_ERR_TOO_LARGE` (the first
  * element is), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing was accepted.
  *
- * # Safety
- * `json_array` is NULL or NUL-terminated.
+ * Requires: `json_array` is NULL or NUL-terminated.
  */
 int net_ingest_batch(net_handle_t handle,
                      const char *json_array);
@@ -396,8 +390,7 @@ int net_ingest_batch(net_handle_t handle,
  * `NET_ERR_INT_OVERFLOW` (`count` above `INT_MAX`), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an
  * error nothing was accepted.
  *
- * # Safety
- * `jsons` and `lens` are NULL or have `count` entries; each entry is NULL or has as many readable bytes as its
+ * Requires: `jsons` and `lens` are NULL or have `count` entries; each entry is NULL or has as many readable bytes as its
  * length says.
  */
 int net_ingest_raw_batch(net_handle_t handle,
@@ -412,8 +405,7 @@ int net_ingest_raw_batch(net_handle_t handle,
  * Threads: any. Ownership: the bytes are copied. `failed` and `failed_len` are also written when the events were
  * walked and none was accepted. Errors: as `net_ingest_raw_batch`.
  *
- * # Safety
- * As `net_ingest_raw_batch`; `failed` is NULL or has room for `count` indices, `failed_len` is NULL or writable.
+ * Requires: As `net_ingest_raw_batch`; `failed` is NULL or has room for `count` indices, `failed_len` is NULL or writable.
  */
 int net_ingest_raw_batch_ex(net_handle_t handle,
                             const char *const *jsons,
@@ -423,16 +415,16 @@ int net_ingest_raw_batch_ex(net_handle_t handle,
                             size_t *failed_len);
 
 /**
- * Reads up to `limit` events of all shards from `cursor` on; NULL reads from the oldest event that is still there.
- * A poll examines a bounded number of events, and may return none although `has_more` is 1.
+ * Reads up to `limit` events of all shards, `limit` being at least 1, from `cursor` on; NULL reads from the oldest
+ * event that is still there. A poll examines a bounded number of events, and may return none although `has_more` is 1.
  *
  * Threads: any, at the same time too. Ownership: `*out` is written on success only and given back with
- * `net_free_poll_result`. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_POLL_FAILED` (a cursor that is not one of this
- * store, or not UTF-8; or no shard answered), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error
- * nothing was lost: the same cursor reads the same events again.
+ * `net_free_poll_result`. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (a `limit` of 0),
+ * `NET_ERR_POLL_FAILED` (a cursor that is not one of this store, or not UTF-8; or no shard answered),
+ * `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing was lost: the same cursor reads the same
+ * events again.
  *
- * # Safety
- * `cursor` is NULL or NUL-terminated; `out` is NULL or writable.
+ * Requires: `cursor` is NULL or NUL-terminated; `out` is NULL or writable.
  */
 int net_poll_ex(net_handle_t handle,
                 size_t limit,
@@ -440,13 +432,13 @@ int net_poll_ex(net_handle_t handle,
                 struct net_poll_result_t *out);
 
 /**
- * Gives a poll result back and sets it to zero. NULL, a result that was given back before, and one that the caller
- * changed do no harm.
+ * Gives a poll result back and sets it to zero, so that giving the same struct back again does no harm; neither does
+ * NULL, nor a struct whose counts, flags or events the caller changed. A copy of a struct that was given back does no
+ * harm until the library lends its address again.
  *
  * Threads: any. Ownership: the events and the cursor of the result end here. Errors: none.
  *
- * # Safety
- * `result` is NULL or readable and writable.
+ * Requires: `result` is NULL or readable and writable.
  */
 void net_free_poll_result(struct net_poll_result_t *result);
 
@@ -459,15 +451,15 @@ void net_free_poll_result(struct net_poll_result_t *result);
  * that are not JSON appear as strings and count in `parse_errors`, together with stored records that could not be
  * read.
  *
- * Threads: any, at the same time too. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT`,
+ * Threads: any, at the same time too. Ownership: the request is copied; `out` stays the caller's. Errors:
+ * `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (a `len` above `PTRDIFF_MAX`, a shard that is not there),
  * `NET_ERR_BUFFER_TOO_SMALL` (below 256 bytes nothing is done; otherwise the buffer holds an answer without
  * events, with the request's cursor as `next_id`, with `"buffer_too_small":true` and with the bytes it takes in
  * `required`, or an empty string where not even that fits), `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_JSON` (an
  * unknown key, a wrong type), `NET_ERR_POLL_FAILED`, `NET_ERR_INT_OVERFLOW`, `NET_ERR_SHUTTING_DOWN`, and those of
  * any handle. After an error nothing was lost.
  *
- * # Safety
- * `request_json` is NULL or NUL-terminated; `out` is NULL or has `len` writable bytes.
+ * Requires: `request_json` is NULL or NUL-terminated; `out` is NULL or has `len` writable bytes.
  */
 int net_poll(net_handle_t handle,
              const char *request_json,
@@ -481,11 +473,11 @@ int net_poll(net_handle_t handle,
  * What was `refused` was never accepted. `cores_shared` says that there are more shards than CPUs, so that none spins;
  * `stalls` counts shards that stood still and were woken; `lanes_bytes` is the memory of the threads' ways in.
  *
- * Threads: any. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT`, `NET_ERR_BUFFER_TOO_SMALL` (nothing is
- * written; `net_last_error` says the bytes it takes), `NET_ERR_SHUTTING_DOWN`, and those of any handle.
+ * Threads: any. Ownership: `out` stays the caller's, and is written on success only. Errors: `NET_ERR_NULL_POINTER`,
+ * `NET_ERR_INVALID_ARGUMENT`, `NET_ERR_BUFFER_TOO_SMALL` (`net_last_error` says the bytes it takes),
+ * `NET_ERR_SHUTTING_DOWN`, and those of any handle.
  *
- * # Safety
- * `out` is NULL or has `len` writable bytes.
+ * Requires: `out` is NULL or has `len` writable bytes.
  */
 int net_stats(net_handle_t handle,
               char *out,
@@ -497,24 +489,23 @@ int net_stats(net_handle_t handle,
  * Threads: any. Ownership: `*out` is written on success only. Errors: `NET_ERR_NULL_POINTER`,
  * `NET_ERR_SHUTTING_DOWN`, and those of any handle.
  *
- * # Safety
- * `out` is NULL or writable.
+ * Requires: `out` is NULL or writable.
  */
 int net_stats_ex(net_handle_t handle, struct net_stats_t *out);
 
 /**
  * Makes an X25519 key pair (RFC 7748): `{"public_key":hex64,"secret_key":hex64}`.
  *
- * Threads: any. Ownership: the caller's, until `net_free_string`. Errors: NULL when the system gives no random
- * bytes.
+ * Threads: any. Ownership: the caller's, until `net_free_string`. Errors: NULL, with the detail in `net_last_error`,
+ * when the system gives no random bytes and in a forked child of a process that started a bus.
  */
 char *net_generate_keypair(void);
 
 /**
- * Frees a string that this library gave to the caller. NULL, a string that was freed before, and any other address
- * do no harm.
+ * Frees a string that this library gave to the caller. NULL and an address where nothing of the library's lies do no
+ * harm; neither does a string that was freed before, until the library lends its address again.
  *
- * Threads: any. Errors: none.
+ * Threads: any. Ownership: the string ends here. Errors: none; does nothing in a forked child.
  */
 void net_free_string(char *string);
 
@@ -522,14 +513,15 @@ void net_free_string(char *string);
  * Makes a filter that remembers `capacity` identities; 0 means 4,096. Memory is taken as identities arrive.
  *
  * Threads: any, also the same filter from several. Ownership: the caller's, until `net_redis_dedup_free`. Errors:
- * never NULL.
+ * never NULL; in a forked child of a process that started a bus the filter is one that every function refuses.
  */
 struct net_redis_dedup_t *net_redis_dedup_new(size_t capacity);
 
 /**
  * Frees a filter. NULL and a filter that was freed before do no harm.
  *
- * Threads: any; a call that uses the filter at this moment ends first. Errors: none.
+ * Threads: any, also while others use the filter: their calls end as if it were still there, and the last of them
+ * frees its memory. Ownership: the filter ends here. Errors: none; does nothing in a forked child.
  */
 void net_redis_dedup_free(struct net_redis_dedup_t *filter);
 
@@ -537,10 +529,10 @@ void net_redis_dedup_free(struct net_redis_dedup_t *filter);
  * Whether `dedup_id` was seen: 1 if it was, 0 if not, and from now on it is. Either way it is the most recent.
  *
  * Threads: any. Ownership: the text is copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_UTF8`,
- * `NET_ERR_INVALID_ARGUMENT` (not a filter, or one that was freed).
+ * `NET_ERR_INVALID_ARGUMENT` (not a filter, or one that was freed), `NET_ERR_MISMATCHED_HANDLES` (a bus),
+ * `NET_ERR_FORKED` (in a forked child of a process that started a bus).
  *
- * # Safety
- * `dedup_id` is NULL or NUL-terminated.
+ * Requires: `dedup_id` is NULL or NUL-terminated.
  */
 int net_redis_dedup_is_duplicate(struct net_redis_dedup_t *filter,
                                  const char *dedup_id);
@@ -548,28 +540,28 @@ int net_redis_dedup_is_duplicate(struct net_redis_dedup_t *filter,
 /**
  * Number of identities remembered, 0 for what is not a filter.
  *
- * Threads: any. Errors: 0, with the detail in `net_last_error`.
+ * Threads: any. Ownership: the filter stays the caller's. Errors: 0, with the detail in `net_last_error`.
  */
 size_t net_redis_dedup_len(struct net_redis_dedup_t *filter);
 
 /**
  * Number of identities it can remember, 0 for what is not a filter.
  *
- * Threads: any. Errors: 0, with the detail in `net_last_error`.
+ * Threads: any. Ownership: the filter stays the caller's. Errors: 0, with the detail in `net_last_error`.
  */
 size_t net_redis_dedup_capacity(struct net_redis_dedup_t *filter);
 
 /**
  * 1 if it remembers nothing, 0 if it does; 1 for what is not a filter.
  *
- * Threads: any. Errors: 1, with the detail in `net_last_error`.
+ * Threads: any. Ownership: the filter stays the caller's. Errors: 1, with the detail in `net_last_error`.
  */
 int net_redis_dedup_is_empty(struct net_redis_dedup_t *filter);
 
 /**
  * Forgets everything. NULL and a filter that was freed do no harm.
  *
- * Threads: any. Errors: none.
+ * Threads: any. Ownership: the filter stays the caller's. Errors: none; does nothing in a forked child.
  */
 void net_redis_dedup_clear(struct net_redis_dedup_t *filter);
 

@@ -158,6 +158,11 @@ impl Bus {
         self.shared.is_closing()
     }
 
+    /// Whether a shard has panicked.
+    pub fn is_failed(&self) -> bool {
+        self.shared.is_failed()
+    }
+
     /// Reads stored events. Examines a bounded number of events a shard, waits `adapter_timeout_ms` for a shard, and
     /// filters on the calling thread.
     pub fn poll(&self, request: &PollRequest) -> Result<PollResponse, PollError> {

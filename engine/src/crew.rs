@@ -37,6 +37,9 @@ pub enum StartError {
     /// A shard's store did not open.
     #[error("{0}")]
     Store(AdapterError),
+    /// A shard did not run within 30 seconds: its store takes too long to open. Retry.
+    #[error("a shard did not start within 30 seconds")]
+    Late,
     /// A thread or an executor could not be made: a limit of the process. For the operator.
     #[error("shard {shard} did not start: {reason}")]
     Shard {
@@ -72,14 +75,14 @@ impl Crew {
                 }
             }
         }
-        drop(started);
-        // A shard keeps its end of the channel as long as it lives, so the answers are counted.
-        for (shard, answer) in answers.iter().take(crew.shards.len()) {
-            let Err(error) = answer else { continue };
-            failed = Some(match error {
-                SpawnError::Adapter(error) => StartError::Store(error),
-                SpawnError::Executor(reason) => StartError::Shard { shard, reason },
-            });
+        let deadline = shared.clock.now().after(START_WAIT);
+        for _ in &crew.shards {
+            failed = match answers.recv_timeout(deadline.since(shared.clock.now())) {
+                Ok((_, Ok(()))) => continue,
+                Ok((_, Err(SpawnError::Adapter(error)))) => Some(StartError::Store(error)),
+                Ok((shard, Err(SpawnError::Executor(reason)))) => Some(StartError::Shard { shard, reason }),
+                Err(_) => Some(StartError::Late),
+            };
         }
         if failed.is_none() {
             match bridge::spawn(Arc::clone(shared)) {
@@ -100,10 +103,10 @@ impl Crew {
 
     /// Shuts every shard down and joins the threads that end in time. Returns how many accepted events were not stored.
     pub(crate) fn end(self, shared: &Shared, deadline: Monotonic) -> u64 {
+        // A thread that is finished already could open nothing, or has panicked, and answers nothing.
+        let awaited = self.shards.iter().filter(|thread| !thread.is_finished()).count();
         let (answer, answers) = bounded(self.shards.len());
         shared.start_closing(Shutdown { deadline, answer });
-        // A thread that is finished already had nothing to open, or has panicked, and answers nothing.
-        let awaited = self.shards.iter().filter(|thread| !thread.is_finished()).count();
         let ended = gather(shared, &answers, awaited, deadline.after(ANSWER_GRACE));
         let mut not_stored = 0;
         for (shard, thread) in shared.shard_ids().zip(self.shards) {
@@ -127,5 +130,7 @@ impl Crew {
     }
 }
 
+/// How long all shards together may take to start.
+const START_WAIT: Duration = Duration::from_secs(30);
 /// How much longer than its deadline a shutdown waits for a shard to say what it gave up.
 const ANSWER_GRACE: Duration = Duration::from_millis(500);

@@ -107,7 +107,6 @@ async fn open_and_drive(seat: Seat) {
         Ok(adapter) => {
             let shard = Shard::new(id, Arc::clone(&shared), inbox, adapter);
             let _ = started.try_send((id, Ok(())));
-            drop(started);
             drive(shard, &shared, id).await;
         }
     }

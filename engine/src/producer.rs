@@ -131,6 +131,18 @@ impl Producer {
         self.shared.is_closing() || self.shared.is_failed()
     }
 
+    /// Whether a shutdown of the bus has begun.
+    #[inline]
+    pub fn is_closing(&self) -> bool {
+        self.shared.is_closing()
+    }
+
+    /// Whether a shard of the bus has panicked.
+    #[inline]
+    pub fn is_failed(&self) -> bool {
+        self.shared.is_failed()
+    }
+
     /// Puts one record into its lane; it becomes visible with the lane's next publication. The lane stays entered.
     #[expect(
         clippy::inline_always,

@@ -1,7 +1,9 @@
 //! The duplicate filter: remembers the identities it has seen, the least recently seen go first.
 //!
 //! A consumer of Redis Streams puts each entry's identity through it, because a producer that retries may write an
-//! entry twice. A filter is a number that is looked up, like a handle, so that one that was freed is refused.
+//! entry twice. A filter is a number that is looked up, like a handle, so that one that was freed is refused. In a
+//! forked child of a process that started a bus every filter is refused, because a thread that the child does not have
+//! may hold its locks.
 
 use std::collections::BTreeMap;
 use std::ffi::{c_char, c_int};
@@ -11,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use lru::LruCache;
 
 use crate::abi::net_redis_dedup_t;
+use crate::fork;
 use crate::guard::{self, present, text};
 use crate::handle::Kind;
 use crate::status::Failure;
@@ -18,27 +21,31 @@ use crate::status::Failure;
 /// Makes a filter that remembers `capacity` identities; 0 means 4,096. Memory is taken as identities arrive.
 ///
 /// Threads: any, also the same filter from several. Ownership: the caller's, until `net_redis_dedup_free`. Errors:
-/// never NULL.
+/// never NULL; in a forked child of a process that started a bus the filter is one that every function refuses.
 #[unsafe(no_mangle)]
 pub extern "C" fn net_redis_dedup_new(capacity: usize) -> *mut net_redis_dedup_t {
     guard::call(ptr::null_mut(), |_| {
+        if fork::is_child() {
+            return Ok(ptr::without_provenance_mut(Kind::Dedup.tag(NEVER_GIVEN_OUT)));
+        }
         let mut filters = FILTERS.write().unwrap_or_else(PoisonError::into_inner);
         filters.last += 1;
         let number = filters.last;
         filters.by_number.insert(number, Arc::new(Mutex::new(Filter::new(capacity))));
         Ok(ptr::without_provenance_mut(Kind::Dedup.tag(number)))
     })
-    .unwrap_or(ptr::null_mut())
+    .unwrap_or(ptr::without_provenance_mut(Kind::Dedup.tag(NEVER_GIVEN_OUT)))
 }
 
 /// Frees a filter. NULL and a filter that was freed before do no harm.
 ///
-/// Threads: any; a call that uses the filter at this moment ends first. Errors: none.
+/// Threads: any, also while others use the filter: their calls end as if it were still there, and the last of them
+/// frees its memory. Ownership: the filter ends here. Errors: none; does nothing in a forked child.
 #[unsafe(no_mangle)]
 pub extern "C" fn net_redis_dedup_free(filter: *mut net_redis_dedup_t) {
     let _ = guard::call(ptr::null_mut(), |_| {
         if !filter.is_null() {
-            let number = Kind::Dedup.payload(filter.addr())?;
+            let number = number_of(filter)?;
             let mut filters = FILTERS.write().unwrap_or_else(PoisonError::into_inner);
             let freed = filters.by_number.remove(&number);
             drop(filters);
@@ -51,7 +58,8 @@ pub extern "C" fn net_redis_dedup_free(filter: *mut net_redis_dedup_t) {
 /// Whether `dedup_id` was seen: 1 if it was, 0 if not, and from now on it is. Either way it is the most recent.
 ///
 /// Threads: any. Ownership: the text is copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_UTF8`,
-/// `NET_ERR_INVALID_ARGUMENT` (not a filter, or one that was freed).
+/// `NET_ERR_INVALID_ARGUMENT` (not a filter, or one that was freed), `NET_ERR_MISMATCHED_HANDLES` (a bus),
+/// `NET_ERR_FORKED` (in a forked child of a process that started a bus).
 ///
 /// # Safety
 /// `dedup_id` is NULL or NUL-terminated.
@@ -71,7 +79,7 @@ pub unsafe extern "C" fn net_redis_dedup_is_duplicate(
 
 /// Number of identities remembered, 0 for what is not a filter.
 ///
-/// Threads: any. Errors: 0, with the detail in `net_last_error`.
+/// Threads: any. Ownership: the filter stays the caller's. Errors: 0, with the detail in `net_last_error`.
 #[unsafe(no_mangle)]
 pub extern "C" fn net_redis_dedup_len(filter: *mut net_redis_dedup_t) -> usize {
     guard::call(ptr::null_mut(), |_| Ok(lock(&*find(filter)?).seen.len())).unwrap_or(0)
@@ -79,7 +87,7 @@ pub extern "C" fn net_redis_dedup_len(filter: *mut net_redis_dedup_t) -> usize {
 
 /// Number of identities it can remember, 0 for what is not a filter.
 ///
-/// Threads: any. Errors: 0, with the detail in `net_last_error`.
+/// Threads: any. Ownership: the filter stays the caller's. Errors: 0, with the detail in `net_last_error`.
 #[unsafe(no_mangle)]
 pub extern "C" fn net_redis_dedup_capacity(filter: *mut net_redis_dedup_t) -> usize {
     guard::call(ptr::null_mut(), |_| Ok(lock(&*find(filter)?).capacity)).unwrap_or(0)
@@ -87,7 +95,7 @@ pub extern "C" fn net_redis_dedup_capacity(filter: *mut net_redis_dedup_t) -> us
 
 /// 1 if it remembers nothing, 0 if it does; 1 for what is not a filter.
 ///
-/// Threads: any. Errors: 1, with the detail in `net_last_error`.
+/// Threads: any. Ownership: the filter stays the caller's. Errors: 1, with the detail in `net_last_error`.
 #[unsafe(no_mangle)]
 pub extern "C" fn net_redis_dedup_is_empty(filter: *mut net_redis_dedup_t) -> c_int {
     guard::call(ptr::null_mut(), |_| Ok(lock(&*find(filter)?).seen.is_empty().into())).unwrap_or(1)
@@ -95,7 +103,7 @@ pub extern "C" fn net_redis_dedup_is_empty(filter: *mut net_redis_dedup_t) -> c_
 
 /// Forgets everything. NULL and a filter that was freed do no harm.
 ///
-/// Threads: any. Errors: none.
+/// Threads: any. Ownership: the filter stays the caller's. Errors: none; does nothing in a forked child.
 #[unsafe(no_mangle)]
 pub extern "C" fn net_redis_dedup_clear(filter: *mut net_redis_dedup_t) {
     let _ = guard::call(ptr::null_mut(), |_| {
@@ -134,11 +142,16 @@ struct Filters {
     last: u64,
 }
 
-fn find(filter: *mut net_redis_dedup_t) -> Result<Arc<Mutex<Filter>>, Failure> {
+fn number_of(filter: *mut net_redis_dedup_t) -> Result<u64, Failure> {
     if filter.is_null() {
         return Err(Failure::NullPointer("filter"));
     }
     let number = Kind::Dedup.payload(filter.addr())?;
+    if fork::is_child() { Err(Failure::Forked) } else { Ok(number) }
+}
+
+fn find(filter: *mut net_redis_dedup_t) -> Result<Arc<Mutex<Filter>>, Failure> {
+    let number = number_of(filter)?;
     let filters = FILTERS.read().unwrap_or_else(PoisonError::into_inner);
     filters.by_number.get(&number).cloned().ok_or(Failure::NotAHandle)
 }
@@ -146,6 +159,9 @@ fn find(filter: *mut net_redis_dedup_t) -> Result<Arc<Mutex<Filter>>, Failure> {
 fn lock(filter: &Mutex<Filter>) -> MutexGuard<'_, Filter> {
     filter.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Of a filter that every function refuses; numbers that are given out start at 1.
+const NEVER_GIVEN_OUT: u64 = 0;
 
 static FILTERS: RwLock<Filters> = RwLock::new(Filters { by_number: BTreeMap::new(), last: 0 });
 

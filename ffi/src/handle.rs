@@ -49,7 +49,16 @@ pub(crate) fn open(bus: Bus) -> Result<net_handle_t, Failure> {
 
 /// Enters the bus of a handle. It stays as long as the result is held.
 pub(crate) fn enter(handle: net_handle_t) -> Result<Entered<'static, Bus>, Failure> {
-    Ok(BUSES.enter(key_of(handle)?)?)
+    let bus = BUSES.enter(key_of(handle)?)?;
+    if bus.is_failed() { Err(Failure::ShardFailed) } else { Ok(bus) }
+}
+
+/// Refuses what [`close`] would refuse, and closes nothing.
+pub(crate) fn check_closable(handle: net_handle_t) -> Result<(), Failure> {
+    match enter(handle) {
+        Ok(_) | Err(Failure::Poisoned | Failure::ShardFailed) => Ok(()),
+        Err(refused) => Err(refused),
+    }
 }
 
 /// Closes the bus of a handle; see [`Table::close`].

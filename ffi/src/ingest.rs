@@ -136,7 +136,7 @@ pub unsafe extern "C" fn net_ingest_batch(handle: net_handle_t, json_array: *con
         c_int::try_from(elements.len()).map_err(|_| Failure::IntOverflow(elements.len()))?;
         let payloads = elements.iter().map(|element| element.get().as_bytes());
         let (accepted, refused) = producer.publish_batch(payloads, EventFlags::JSON);
-        counted(thread, producer, accepted, refused)
+        counted(thread, accepted, refused)
     })
 }
 
@@ -207,34 +207,38 @@ pub unsafe extern "C" fn net_ingest_raw_batch_ex(
             // SAFETY: not NULL, aligned, and writable by the caller's contract.
             unsafe { failed_len.write(entries.failed_count) };
         }
-        counted(thread, producer, accepted, refused)
+        counted(thread, accepted, refused)
     })
 }
 
-/// Runs `body` with this thread's producer for the bus. A bus that is shut down is the first thing to say.
+/// Runs `body` with this thread's producer for the bus. That the bus has ended is the first thing to say: before
+/// `body` looks at what the caller hands over, and when the bus ended meanwhile.
 #[inline]
 fn publish(
     handle: net_handle_t,
     body: impl FnOnce(&Thread, &mut Producer) -> Result<c_int, Failure>,
 ) -> c_int {
     guard::code(handle, |thread| {
-        thread.with_producer(handle, |producer| match body(thread, producer) {
-            Err(_) if producer.is_closed() => Err(Failure::ShutDown),
-            answer => answer,
+        thread.with_producer(handle, |producer| {
+            if producer.is_closed() {
+                return Err(ended(producer));
+            }
+            match body(thread, producer) {
+                Err(_) if producer.is_closed() => Err(ended(producer)),
+                answer => answer,
+            }
         })
     })
 }
 
+/// How the bus of a closed producer has ended.
+#[cold]
+fn ended(producer: &Producer) -> Failure {
+    if producer.is_closing() { Failure::ShutDown } else { Failure::ShardFailed }
+}
+
 /// The answer of a batch: its count, unless nothing was accepted for a reason that is not want of room.
-fn counted(
-    thread: &Thread,
-    producer: &Producer,
-    accepted: usize,
-    refused: Option<PublishError>,
-) -> Result<c_int, Failure> {
-    if accepted == 0 && producer.is_closed() {
-        return Err(Failure::ShutDown);
-    }
+fn counted(thread: &Thread, accepted: usize, refused: Option<PublishError>) -> Result<c_int, Failure> {
     match refused {
         Some(error @ (PublishError::TooLarge { .. } | PublishError::ShuttingDown | PublishError::Failed))
             if accepted == 0 =>

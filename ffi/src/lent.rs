@@ -1,7 +1,8 @@
 //! Memory that is lent to C: poll results and strings, each one block, known here by its address.
 //!
-//! The owner of every block stays in this registry, so that giving an address back twice, or one that was never lent,
-//! frees nothing, and what a caller wrote into a result decides nothing. One lock per block, none per event.
+//! The owner of every block stays in this registry, so that an address that is not lent at the moment frees nothing,
+//! and what a caller wrote into a result decides nothing. An address may be lent again once it was given back. One lock
+//! per block, none per event. A forked child must not lend: the lock may be held by a thread that it does not have.
 
 use std::collections::BTreeMap;
 use std::ffi::c_char;

@@ -30,6 +30,9 @@ mod stats;
 mod strings;
 mod dedup;
 
+#[cfg(test)]
+mod ended;
+
 pub use abi::*;
 pub use dedup::*;
 pub use ingest::*;

@@ -49,9 +49,9 @@ pub unsafe extern "C" fn net_init_ex(config_json: *const c_char, out: *mut net_h
 
 /// Waits until everything accepted before this call is stored, and synced where the store can.
 ///
-/// Threads: any; events published meanwhile neither delay nor satisfy it. Errors: `NET_ERR_TIMEOUT` after
-/// `flush_timeout_ms`, `NET_ERR_ADAPTER` when the store refused an event for good since the last flush,
-/// `NET_ERR_SHUTTING_DOWN`, and those of any handle.
+/// Threads: any; events published meanwhile neither delay nor satisfy it. Ownership: none. Errors:
+/// `NET_ERR_TIMEOUT` after `flush_timeout_ms`, `NET_ERR_ADAPTER` when the store refused an event for good since the
+/// last flush, `NET_ERR_SHUTTING_DOWN`, and those of any handle.
 #[unsafe(no_mangle)]
 pub extern "C" fn net_flush(handle: net_handle_t) -> c_int {
     guard::code(handle, |_| {
@@ -63,9 +63,10 @@ pub extern "C" fn net_flush(handle: net_handle_t) -> c_int {
 /// Stores what was accepted and stops the bus, within `shutdown_timeout_ms` (5 s).
 ///
 /// Threads: any, also while others use the handle: their calls end with `NET_ERR_SHUTTING_DOWN`. Of several callers
-/// one gets the outcome and the others `NET_ERR_SHUTTING_DOWN`, and all return only when it is complete. Errors:
-/// `NET_ERR_TIMEOUT` when events were left that could not be stored (the bus is stopped nevertheless), and those of
-/// any handle.
+/// one gets the outcome and the others `NET_ERR_SHUTTING_DOWN`, and all return only when it is complete. Ownership:
+/// the bus ends here; what was lent stays until it is given back. Errors: `NET_ERR_TIMEOUT` when events were left that
+/// could not be stored (the bus is stopped nevertheless), and those of any handle, except that one whose bus failed
+/// inside is shut down.
 #[unsafe(no_mangle)]
 pub extern "C" fn net_shutdown(handle: net_handle_t) -> c_int {
     guard::code(handle, |_| match shut_down(handle, None)? {
@@ -76,8 +77,9 @@ pub extern "C" fn net_shutdown(handle: net_handle_t) -> c_int {
 
 /// `net_shutdown` with a deadline of its own, in milliseconds from 0, that says how many events were not stored.
 ///
-/// Threads, errors: as `net_shutdown`; a negative `timeout_ms` is `NET_ERR_INVALID_ARGUMENT` and shuts nothing down.
-/// `not_stored` may be NULL; it is written on success and on `NET_ERR_TIMEOUT`.
+/// Threads: as `net_shutdown`. Ownership: as `net_shutdown`; `not_stored` may be NULL, and is written on success and on
+/// `NET_ERR_TIMEOUT`. Errors: as `net_shutdown`; a negative `timeout_ms` is `NET_ERR_INVALID_ARGUMENT` and shuts nothing
+/// down.
 ///
 /// # Safety
 /// `not_stored` is NULL or writable.
@@ -88,13 +90,13 @@ pub unsafe extern "C" fn net_shutdown_within(
     not_stored: *mut u64,
 ) -> c_int {
     guard::code(handle, |_| {
-        guard::absent_or_present("not_stored", not_stored)?;
-        let within = u64::try_from(timeout_ms)
-            .map_err(|_| Failure::OutOfRange { name: "timeout_ms", value: i64::from(timeout_ms) });
+        let out_of_range = |_| Failure::OutOfRange { name: "timeout_ms", value: i64::from(timeout_ms) };
+        let within = guard::absent_or_present("not_stored", not_stored)
+            .and_then(|()| u64::try_from(timeout_ms).map_err(out_of_range));
         let count = match within {
             Ok(within) => shut_down(handle, Some(Duration::from_millis(within)))?,
             // A handle that is no longer good is the first thing to say.
-            Err(refused) => return Err(handle::enter(handle).err().unwrap_or(refused)),
+            Err(refused) => return Err(handle::check_closable(handle).err().unwrap_or(refused)),
         };
         if !not_stored.is_null() {
             // SAFETY: not NULL, aligned, and writable by the caller's contract.
@@ -106,7 +108,7 @@ pub unsafe extern "C" fn net_shutdown_within(
 
 /// Number of shards, 0 if the handle is not usable.
 ///
-/// Threads: any. Errors: 0, with the detail in `net_last_error`.
+/// Threads: any. Ownership: none. Errors: 0, with the detail in `net_last_error`.
 #[unsafe(no_mangle)]
 pub extern "C" fn net_num_shards(handle: net_handle_t) -> u16 {
     guard::call(handle, |_| Ok(handle::enter(handle)?.num_shards())).unwrap_or(0)
@@ -122,7 +124,7 @@ pub extern "C" fn net_version() -> *const c_char {
 
 /// Version of the interface: compare it with `NET_ABI_VERSION`.
 ///
-/// Threads: any. Errors: none.
+/// Threads: any. Ownership: none. Errors: none.
 #[unsafe(no_mangle)]
 pub extern "C" fn net_abi_version() -> u32 {
     NET_ABI_VERSION

@@ -14,13 +14,14 @@ use crate::handle;
 use crate::lent;
 use crate::status::Failure;
 
-/// Reads up to `limit` events of all shards from `cursor` on; NULL reads from the oldest event that is still there.
-/// A poll examines a bounded number of events, and may return none although `has_more` is 1.
+/// Reads up to `limit` events of all shards, `limit` being at least 1, from `cursor` on; NULL reads from the oldest
+/// event that is still there. A poll examines a bounded number of events, and may return none although `has_more` is 1.
 ///
 /// Threads: any, at the same time too. Ownership: `*out` is written on success only and given back with
-/// `net_free_poll_result`. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_POLL_FAILED` (a cursor that is not one of this
-/// store, or not UTF-8; or no shard answered), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error
-/// nothing was lost: the same cursor reads the same events again.
+/// `net_free_poll_result`. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (a `limit` of 0),
+/// `NET_ERR_POLL_FAILED` (a cursor that is not one of this store, or not UTF-8; or no shard answered),
+/// `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing was lost: the same cursor reads the same
+/// events again.
 ///
 /// # Safety
 /// `cursor` is NULL or NUL-terminated; `out` is NULL or writable.
@@ -34,6 +35,9 @@ pub unsafe extern "C" fn net_poll_ex(
     guard::code(handle, |_| {
         let bus = handle::enter(handle)?;
         present("out", out)?;
+        if limit == 0 {
+            return Err(Failure::OutOfRange { name: "limit", value: 0 });
+        }
         let cursor = if cursor.is_null() {
             None
         } else {
@@ -49,8 +53,9 @@ pub unsafe extern "C" fn net_poll_ex(
     })
 }
 
-/// Gives a poll result back and sets it to zero. NULL, a result that was given back before, and one that the caller
-/// changed do no harm.
+/// Gives a poll result back and sets it to zero, so that giving the same struct back again does no harm; neither does
+/// NULL, nor a struct whose counts, flags or events the caller changed. A copy of a struct that was given back does no
+/// harm until the library lends its address again.
 ///
 /// Threads: any. Ownership: the events and the cursor of the result end here. Errors: none.
 ///
@@ -85,7 +90,8 @@ pub unsafe extern "C" fn net_free_poll_result(result: *mut net_poll_result_t) {
 /// that are not JSON appear as strings and count in `parse_errors`, together with stored records that could not be
 /// read.
 ///
-/// Threads: any, at the same time too. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT`,
+/// Threads: any, at the same time too. Ownership: the request is copied; `out` stays the caller's. Errors:
+/// `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (a `len` above `PTRDIFF_MAX`, a shard that is not there),
 /// `NET_ERR_BUFFER_TOO_SMALL` (below 256 bytes nothing is done; otherwise the buffer holds an answer without
 /// events, with the request's cursor as `next_id`, with `"buffer_too_small":true` and with the bytes it takes in
 /// `required`, or an empty string where not even that fits), `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_JSON` (an

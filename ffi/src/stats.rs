@@ -17,8 +17,9 @@ use crate::status::Failure;
 /// What was `refused` was never accepted. `cores_shared` says that there are more shards than CPUs, so that none spins;
 /// `stalls` counts shards that stood still and were woken; `lanes_bytes` is the memory of the threads' ways in.
 ///
-/// Threads: any. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT`, `NET_ERR_BUFFER_TOO_SMALL` (nothing is
-/// written; `net_last_error` says the bytes it takes), `NET_ERR_SHUTTING_DOWN`, and those of any handle.
+/// Threads: any. Ownership: `out` stays the caller's, and is written on success only. Errors: `NET_ERR_NULL_POINTER`,
+/// `NET_ERR_INVALID_ARGUMENT`, `NET_ERR_BUFFER_TOO_SMALL` (`net_last_error` says the bytes it takes),
+/// `NET_ERR_SHUTTING_DOWN`, and those of any handle.
 ///
 /// # Safety
 /// `out` is NULL or has `len` writable bytes.

@@ -24,7 +24,7 @@ pub extern "C" fn net_strerror(code: c_int) -> *const c_char {
 /// Detail of the calling thread's last failure, an empty string if there was none.
 ///
 /// Threads: any; each has its own. Ownership: the library's, unchanged until this thread's next failing call.
-/// Errors: none. A call that succeeds leaves it as it is.
+/// Errors: none. A call that succeeds leaves it as it is, except a batch that returns a short count: that leaves why.
 #[unsafe(no_mangle)]
 pub extern "C" fn net_last_error() -> *const c_char {
     thread::with(thread::Thread::detail)
@@ -64,6 +64,8 @@ pub(crate) enum Failure {
     Poisoned,
     #[error("the library failed inside: {0}")]
     Panicked(String),
+    #[error("a shard of the bus has failed")]
+    ShardFailed,
     #[error("this process is a fork of the one that started the bus")]
     Forked,
     #[error("the thread is inside another call on a bus; a signal handler cannot publish")]
@@ -108,7 +110,7 @@ impl Failure {
             Failure::IntOverflow(_) => Code::NET_ERR_INT_OVERFLOW,
             Failure::OtherKind => Code::NET_ERR_MISMATCHED_HANDLES,
             Failure::ShutDown => Code::NET_ERR_SHUTTING_DOWN,
-            Failure::Poisoned | Failure::Panicked(_) => Code::NET_ERR_PANIC,
+            Failure::Poisoned | Failure::Panicked(_) | Failure::ShardFailed => Code::NET_ERR_PANIC,
             Failure::Forked => Code::NET_ERR_FORKED,
             Failure::Reentered => Code::NET_ERR_INGESTION_FAILED,
             Failure::Config(_) | Failure::Factory(FactoryError::Config(_)) => Code::NET_ERR_INVALID_CONFIG,
@@ -143,7 +145,7 @@ fn start_code(error: &StartError) -> Code {
     match error {
         StartError::Config(_) => Code::NET_ERR_INVALID_CONFIG,
         StartError::Platform(PlatformError { missing: Missing::IoUring, .. }) => Code::NET_ERR_NO_IO_URING,
-        StartError::Platform(_) | StartError::Shard { .. } => Code::NET_ERR_INIT_FAILED,
+        StartError::Platform(_) | StartError::Late | StartError::Shard { .. } => Code::NET_ERR_INIT_FAILED,
         StartError::Store(_) => Code::NET_ERR_ADAPTER,
     }
 }

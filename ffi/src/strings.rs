@@ -6,17 +6,21 @@ use std::ptr;
 
 use x25519_dalek::{PublicKey, StaticSecret};
 
+use crate::fork;
 use crate::guard;
 use crate::lent;
 use crate::status::Failure;
 
 /// Makes an X25519 key pair (RFC 7748): `{"public_key":hex64,"secret_key":hex64}`.
 ///
-/// Threads: any. Ownership: the caller's, until `net_free_string`. Errors: NULL when the system gives no random
-/// bytes.
+/// Threads: any. Ownership: the caller's, until `net_free_string`. Errors: NULL, with the detail in `net_last_error`,
+/// when the system gives no random bytes and in a forked child of a process that started a bus.
 #[unsafe(no_mangle)]
 pub extern "C" fn net_generate_keypair() -> *mut c_char {
     guard::call(ptr::null_mut(), |_| {
+        if fork::is_child() {
+            return Err(Failure::Forked);
+        }
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(Failure::Random)?;
         let secret = StaticSecret::from(seed);
@@ -27,10 +31,10 @@ pub extern "C" fn net_generate_keypair() -> *mut c_char {
     .unwrap_or(ptr::null_mut())
 }
 
-/// Frees a string that this library gave to the caller. NULL, a string that was freed before, and any other address
-/// do no harm.
+/// Frees a string that this library gave to the caller. NULL and an address where nothing of the library's lies do no
+/// harm; neither does a string that was freed before, until the library lends its address again.
 ///
-/// Threads: any. Errors: none.
+/// Threads: any. Ownership: the string ends here. Errors: none; does nothing in a forked child.
 #[unsafe(no_mangle)]
 pub extern "C" fn net_free_string(string: *mut c_char) {
     let _ = guard::call(ptr::null_mut(), |_| {

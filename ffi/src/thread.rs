@@ -20,8 +20,8 @@ pub(crate) struct Thread {
     in_call: Cell<bool>,
     /// The [`fork::epoch`] under which `producers` was filled.
     epoch: Cell<u32>,
-    /// By handle value, the last used first.
-    producers: RefCell<Vec<(usize, Producer)>>,
+    /// By handle, the last used first.
+    producers: RefCell<Vec<(net_handle_t, Producer)>>,
     detail: RefCell<Cow<'static, CStr>>,
     ended: Cell<bool>,
 }
@@ -45,7 +45,8 @@ impl Thread {
     }
 
     /// Runs `body` with this thread's producer for the bus of `handle`. Only the first call on a handle looks at the
-    /// table; after that a producer answers for itself, shutdown included.
+    /// table; after that a producer answers for itself. One that answers [`Failure::ShutDown`] is dropped, with the
+    /// memory of its lanes, and the table answers from then on.
     #[inline]
     pub(crate) fn with_producer<R>(
         &self,
@@ -54,33 +55,35 @@ impl Thread {
     ) -> Result<R, Failure> {
         let Ok(mut producers) = self.producers.try_borrow_mut() else { return Err(Failure::Reentered) };
         let current = self.epoch.get() == fork::epoch();
-        let mut passing;
-        let producer = match producers.first_mut() {
-            Some((of, _)) if *of == handle.addr() && current => &mut producers[0].1,
-            _ => match self.bring_forward(&mut producers, handle)? {
-                None => &mut producers[0].1,
-                Some(temporary) => {
-                    passing = temporary;
-                    &mut passing
+        match producers.first() {
+            Some((of, _)) if *of == handle && current => {}
+            _ => {
+                if let Some(mut passing) = self.bring_forward(&mut producers, handle)? {
+                    return body(&mut passing);
                 }
-            },
-        };
-        body(producer)
+            }
+        }
+        let answer = body(&mut producers[0].1);
+        if matches!(answer, Err(Failure::ShutDown)) {
+            producers.swap_remove(0);
+        }
+        answer
     }
 
     /// Puts the producer of `handle` first, or gives one for this call alone when the thread is ending.
     #[cold]
     fn bring_forward(
         &self,
-        producers: &mut Vec<(usize, Producer)>,
+        producers: &mut Vec<(net_handle_t, Producer)>,
         handle: net_handle_t,
     ) -> Result<Option<Producer>, Failure> {
         let epoch = fork::epoch();
         if epoch != self.epoch.get() && epoch != fork::FORKED {
-            producers.clear();
+            // Those of other buses stay: what a thread publishes with one key has an order only within one lane.
+            producers.retain(|(of, _)| handle::enter(*of).is_ok());
             self.epoch.set(epoch);
         }
-        let known = producers.iter().position(|(of, _)| *of == handle.addr());
+        let known = producers.iter().position(|(of, _)| *of == handle);
         if let Some(at) = known.filter(|_| epoch != fork::FORKED) {
             producers.swap(0, at);
             return Ok(None);
@@ -91,7 +94,7 @@ impl Thread {
         if ENDING.try_with(|_| ()).is_err() {
             return Ok(Some(producer));
         }
-        producers.push((handle.addr(), producer));
+        producers.push((handle, producer));
         let last = producers.len() - 1;
         producers.swap(0, last);
         Ok(None)
@@ -150,4 +153,47 @@ thread_local! {
         })
     };
     static ENDING: Ending = const { Ending };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::net_ingest_raw;
+    use crate::lifecycle::{net_init, net_shutdown};
+
+    fn start() -> net_handle_t {
+        // SAFETY: the text is NUL-terminated.
+        let bus = unsafe { net_init(c"{\"num_shards\":1}".as_ptr()) };
+        // SAFETY: one byte is readable.
+        assert_eq!(unsafe { net_ingest_raw(bus, c"x".as_ptr(), 1) }, 0);
+        bus
+    }
+
+    fn remembers(bus: net_handle_t) -> bool {
+        with(|thread| thread.producers.borrow().iter().any(|(of, _)| *of == bus))
+    }
+
+    #[test]
+    fn a_poisoned_bus_takes_no_other_bus_its_producers() {
+        let (healthy, poisoned, last) = (start(), start(), start());
+        handle::poison(poisoned);
+        // SAFETY: one byte is readable.
+        assert_eq!(unsafe { net_ingest_raw(last, c"x".as_ptr(), 1) }, 0);
+        assert!(remembers(healthy) && remembers(last));
+        assert!(!remembers(poisoned));
+        for bus in [healthy, poisoned, last] {
+            assert_eq!(net_shutdown(bus), 0);
+        }
+    }
+
+    #[test]
+    fn the_first_call_after_a_shutdown_gives_the_producer_up() {
+        let bus = start();
+        assert_eq!(net_shutdown(bus), 0);
+        for _ in 0..2 {
+            // SAFETY: one byte is readable.
+            assert_eq!(unsafe { net_ingest_raw(bus, c"x".as_ptr(), 1) }, -8);
+            assert!(!remembers(bus));
+        }
+    }
 }

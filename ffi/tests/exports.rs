@@ -10,6 +10,18 @@ fn library() -> PathBuf {
     test.with_file_name("libnet.so")
 }
 
+/// Name and documentation of every function of the header. A declaration starts a line; what follows its name is a
+/// parenthesis.
+fn declarations() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let header = include_str!("../../include/net.h");
+    header.match_indices("\n/**").filter_map(|(at, _)| {
+        let (documentation, rest) = header[at..].split_once("*/\n")?;
+        let first = rest.lines().next().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()))?;
+        let (before, _) = first.split_once('(')?;
+        Some((before.rsplit([' ', '*']).next()?, documentation))
+    })
+}
+
 fn output_of(program: &str, arguments: &[&str], file: &Path) -> String {
     let output = Command::new(program).args(arguments).arg(file).output().expect("binutils is installed");
     assert!(output.status.success(), "{program} {arguments:?} {}", file.display());
@@ -20,16 +32,19 @@ fn output_of(program: &str, arguments: &[&str], file: &Path) -> String {
 fn every_function_of_the_header_is_exported_and_nothing_else_is() {
     let symbols = output_of("nm", &["-D", "--defined-only"], &library());
     let exported: BTreeSet<&str> = symbols.lines().filter_map(|line| line.split(' ').nth(2)).collect();
-    let header = include_str!("../../include/net.h");
-    // A declaration starts a line; what follows its name is a parenthesis.
-    let declared: BTreeSet<&str> = header
-        .lines()
-        .filter(|line| line.starts_with(|first: char| first.is_ascii_lowercase()))
-        .filter_map(|line| line.split('(').next()?.rsplit([' ', '*']).next())
-        .filter(|name| header.contains(&format!("{name}(")))
-        .collect();
+    let declared: BTreeSet<&str> = declarations().map(|(name, _)| name).collect();
     assert!(declared.len() > 25, "{declared:?}");
     assert_eq!(exported, declared);
+}
+
+#[test]
+fn every_function_of_the_header_says_its_threads_ownership_and_errors() {
+    for (name, documentation) in declarations() {
+        for word in ["Threads:", "Ownership:", "Errors:"] {
+            assert_eq!(documentation.matches(word).count(), 1, "{name}: {word} {documentation}");
+        }
+        assert!(!documentation.contains("# Safety"), "{name}: {documentation}");
+    }
 }
 
 #[test]

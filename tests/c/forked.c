@@ -5,10 +5,31 @@
 #include "check.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static net_handle_t bus;
+static net_redis_dedup_t *filter;
+static char *pair;
+static atomic_int forked;
+
+/* What a thread of the parent's may hold a lock of at the fork is refused as well, and nothing waits for the lock. */
+static void check_locks_are_left_alone(void) {
+    net_redis_dedup_t *fresh = net_redis_dedup_new(1);
+    CHECK(fresh != NULL);
+    net_redis_dedup_t *const filters[] = {filter, fresh};
+    for (int i = 0; i < 2; i++) {
+        CHECK(net_redis_dedup_is_duplicate(filters[i], "id") == NET_ERR_FORKED);
+        CHECK(net_redis_dedup_len(filters[i]) == 0 && net_redis_dedup_capacity(filters[i]) == 0);
+        CHECK(net_redis_dedup_is_empty(filters[i]) == 1);
+        net_redis_dedup_clear(filters[i]);
+        net_redis_dedup_free(filters[i]);
+    }
+    CHECK(net_generate_keypair() == NULL && strstr(net_last_error(), "fork") != NULL);
+    net_free_string(pair);
+    CHECK(pair[0] == '{');
+}
 
 static void check_refused(void) {
     char text[512];
@@ -43,6 +64,18 @@ static void *publish(void *argument) {
     return argument;
 }
 
+/* Takes the locks of filters and strings as often as it can, until the forks are over. */
+static void *lock_and_unlock(void *argument) {
+    while (!forked) {
+        for (int i = 0; i < 100; i++) {
+            net_redis_dedup_free(net_redis_dedup_new(1));
+            CHECK(net_redis_dedup_is_duplicate(filter, "id") == 1);
+        }
+        net_free_string(net_generate_keypair());
+    }
+    return argument;
+}
+
 static void *check_refused_too(void *argument) {
     check_refused();
     return argument;
@@ -51,8 +84,12 @@ static void *check_refused_too(void *argument) {
 int main(void) {
     CHECK(net_init_ex("{\"num_shards\":2,\"backpressure_mode\":\"FailProducer\",\"push_wait_us\":30000000}", &bus) == 0);
     CHECK(net_ingest_raw(bus, "before", 6) == NET_SUCCESS);
-    pthread_t publisher;
+    filter = net_redis_dedup_new(0);
+    CHECK(net_redis_dedup_is_duplicate(filter, "id") == 0);
+    pair = net_generate_keypair();
+    pthread_t publisher, locker;
     CHECK(pthread_create(&publisher, NULL, publish, NULL) == 0);
+    CHECK(pthread_create(&locker, NULL, lock_and_unlock, NULL) == 0);
     for (int round = 0; round < 20; round++) {
         fflush(NULL);
         pid_t child = fork();
@@ -60,6 +97,7 @@ int main(void) {
         if (child == 0) {
             pthread_t thread;
             check_refused();
+            check_locks_are_left_alone();
             CHECK(pthread_create(&thread, NULL, check_refused_too, NULL) == 0 && pthread_join(thread, NULL) == 0);
             /* Runs what runs at the end of a process, thread-locals included. */
             exit(42);
@@ -69,7 +107,10 @@ int main(void) {
         CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 42);
         CHECK(net_ingest_raw(bus, "after", 5) == NET_SUCCESS);
     }
-    CHECK(pthread_join(publisher, NULL) == 0);
+    forked = 1;
+    CHECK(pthread_join(publisher, NULL) == 0 && pthread_join(locker, NULL) == 0);
+    net_redis_dedup_free(filter);
+    net_free_string(pair);
     CHECK(net_flush(bus) == NET_SUCCESS);
     CHECK(read_to_the_end(bus, 1000, NULL, NULL) == 1 + 20 + 20000);
     CHECK(net_shutdown(bus) == NET_SUCCESS);

@@ -1,18 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* A published event costs its thread no heap allocation: malloc is counted, per thread, in place of the system's. */
-#include "net.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define CHECK(condition)                                                                       \
-    do {                                                                                       \
-        if (!(condition)) {                                                                    \
-            fprintf(stderr, "line %d: %s (last error: %s)\n", __LINE__, #condition, net_last_error()); \
-            exit(1);                                                                           \
-        }                                                                                      \
-    } while (0)
+#include "check.h"
 
 enum { EVENTS = 20000, BATCH = 64 };
 

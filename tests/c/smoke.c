@@ -2,22 +2,9 @@
 /* A C program written against net.h alone: start, publish, read back, count, stop, and what is refused. */
 #define _POSIX_C_SOURCE 200809L
 
-#include "net.h"
+#include "check.h"
 
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#define CHECK(condition)                                                                       \
-    do {                                                                                       \
-        if (!(condition)) {                                                                    \
-            fprintf(stderr, "line %d: %s (last error: %s)\n", __LINE__, #condition, net_last_error()); \
-            exit(1);                                                                           \
-        }                                                                                      \
-    } while (0)
 
 static const char SMALL[] = "{\"num_shards\":1}";
 
@@ -55,9 +42,6 @@ static void what_is_published_is_read_back(void) {
         free(cursor);
         cursor = result.next_id ? strdup(result.next_id) : NULL;
         more = result.has_more;
-        result.count = 12345;
-        net_free_poll_result(&result);
-        CHECK(result.events == NULL && result.next_id == NULL && result.count == 0);
         net_free_poll_result(&result);
     }
     CHECK(seen == 7);
@@ -73,7 +57,6 @@ static void what_is_published_is_read_back(void) {
     CHECK(written > 0 && (size_t)written == strlen(text));
     CHECK(strstr(text, "{\"events\":[ { \"b\": 1.0, \"a\": 2 } ,\"plain\"],") == text);
     CHECK(strstr(text, "\"count\":2,\"parse_errors\":1") != NULL);
-    CHECK(net_poll(bus, "{}", text, 255) == NET_ERR_BUFFER_TOO_SMALL);
 
     net_stats_t stats;
     CHECK(net_stats_ex(bus, &stats) == NET_SUCCESS && stats.events_ingested == 7);
@@ -87,45 +70,8 @@ static void what_is_published_is_read_back(void) {
     CHECK(net_shutdown(bus) == NET_ERR_SHUTTING_DOWN);
 }
 
-static void a_short_buffer_costs_nothing(void) {
-    net_handle_t bus = net_init(SMALL);
-    CHECK(bus != NULL);
-    char event[300];
-    memset(event, 'e', sizeof event);
-    CHECK(net_ingest_raw(bus, event, sizeof event) == NET_SUCCESS);
-    CHECK(net_flush(bus) == NET_SUCCESS);
-    char small[256];
-    CHECK(net_poll(bus, "{}", small, sizeof small) == NET_ERR_BUFFER_TOO_SMALL);
-    const char *required = strstr(small, "\"required\":");
-    CHECK(required != NULL && strstr(small, "\"next_id\":null") != NULL);
-    size_t bytes = (size_t)strtoul(required + strlen("\"required\":"), NULL, 10);
-    char *large = malloc(bytes);
-    CHECK(net_poll(bus, "{}", large, bytes) == (int)bytes - 1);
-    free(large);
-    CHECK(net_shutdown(bus) == NET_SUCCESS);
-}
-
-static void a_batch_names_what_it_passes_over(void) {
-    net_handle_t bus = net_init("{\"num_shards\":1,\"max_event_bytes\":8}");
-    CHECK(bus != NULL);
-    const char *entries[] = {"one", NULL, "\xc3\x28", "two", "far too long", "three", "x"};
-    size_t lens[] = {3, 4, 2, 3, 12, 5, SIZE_MAX};
-    size_t failed[7] = {0}, failed_len = 99;
-    CHECK(net_ingest_raw_batch_ex(bus, entries, lens, 7, failed, &failed_len) == 3);
-    CHECK(failed_len == 4 && failed[0] == 1 && failed[1] == 2 && failed[2] == 4 && failed[3] == 6);
-    CHECK(net_ingest_raw_batch(bus, entries, lens, 7) == 3);
-    CHECK(net_ingest_raw_batch(bus, entries, lens, (size_t)1 << 31) == NET_ERR_INT_OVERFLOW);
-    CHECK(net_ingest_raw_batch(bus, entries, lens, 0) == 0);
-    CHECK(net_ingest_batch(bus, "[1,2") == NET_ERR_INVALID_JSON);
-    CHECK(net_ingest_batch(bus, "[]") == 0);
-    CHECK(net_shutdown(bus) == NET_SUCCESS);
-}
-
 static void what_is_wrong_has_a_code_and_a_detail(void) {
     net_handle_t bus = (net_handle_t)(uintptr_t)7;
-    CHECK(net_init_ex("{\"num_shard\":1}", &bus) == NET_ERR_INVALID_CONFIG);
-    CHECK(strstr(net_last_error(), "num_shard") != NULL);
-    CHECK(net_init_ex("{\"redis\":{}}", &bus) == NET_ERR_UNSUPPORTED);
     CHECK(net_init_ex("\xff", &bus) == NET_ERR_INVALID_UTF8);
     CHECK(net_init_ex(SMALL, NULL) == NET_ERR_NULL_POINTER);
     CHECK(bus == (net_handle_t)(uintptr_t)7);
@@ -134,16 +80,21 @@ static void what_is_wrong_has_a_code_and_a_detail(void) {
 
     CHECK(net_init_ex(SMALL, &bus) == NET_SUCCESS);
     CHECK(net_ingest_raw(bus, NULL, 1) == NET_ERR_NULL_POINTER);
-    CHECK(net_ingest_raw(bus, "x", SIZE_MAX) == NET_ERR_INVALID_ARGUMENT);
     CHECK(net_ingest_raw(bus, "\xff", 1) == NET_ERR_INVALID_UTF8);
     CHECK(net_ingest_raw(bus, "", 0) == NET_SUCCESS);
     CHECK(net_ingest(bus, "{", 1) == NET_ERR_INVALID_JSON);
     CHECK(net_ingest(bus, "", 0) == NET_ERR_INVALID_JSON);
     CHECK(net_ingest_keyed(bus, NULL, 1, "x", 1, NULL) == NET_ERR_NULL_POINTER);
     CHECK(net_ingest_keyed(bus, NULL, 0, "x", 1, NULL) == NET_SUCCESS);
+    const char *entry = "x";
+    const size_t len = 1;
+    CHECK(net_ingest_raw_batch(bus, &entry, &len, (size_t)1 << 31) == NET_ERR_INT_OVERFLOW);
+    CHECK(net_ingest_raw_batch(bus, &entry, &len, 0) == 0);
+    CHECK(net_ingest_batch(bus, "[1,2") == NET_ERR_INVALID_JSON);
+    CHECK(net_ingest_batch(bus, "[]") == 0);
     net_poll_result_t result;
-    CHECK(net_poll_ex(bus, 1, "garbage", &result) == NET_ERR_POLL_FAILED);
-    CHECK(net_poll_ex(bus, 1, "\xff", &result) == NET_ERR_POLL_FAILED);
+    CHECK(net_poll_ex(bus, 0, NULL, &result) == NET_ERR_INVALID_ARGUMENT);
+    CHECK(net_poll_ex(bus, 0, "\xff", NULL) == NET_ERR_NULL_POINTER);
     char text[256];
     CHECK(net_poll(bus, "{\"limt\":1}", text, sizeof text) == NET_ERR_INVALID_JSON);
     CHECK(net_poll(bus, NULL, text, sizeof text) == NET_ERR_NULL_POINTER);
@@ -176,23 +127,6 @@ static void the_rest_of_the_library_answers(void) {
     CHECK(net_redis_dedup_is_duplicate(filter, "id") == 1);
     CHECK(net_ingest_raw((net_handle_t)filter, "x", 1) == NET_ERR_MISMATCHED_HANDLES);
     net_redis_dedup_free(filter);
-}
-
-static void a_forked_child_is_refused_and_the_parent_goes_on(void) {
-    net_handle_t bus = net_init(SMALL);
-    CHECK(net_ingest_raw(bus, "x", 1) == NET_SUCCESS);
-    pid_t child = fork();
-    if (child == 0) {
-        net_stats_t stats;
-        int refused = net_ingest_raw(bus, "x", 1) == NET_ERR_FORKED &&
-                      net_stats_ex(bus, &stats) == NET_ERR_FORKED &&
-                      net_shutdown(bus) == NET_ERR_FORKED && net_init(SMALL) == NULL;
-        _exit(refused ? 0 : 1);
-    }
-    int status = -1;
-    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    CHECK(net_ingest_raw(bus, "x", 1) == NET_SUCCESS);
-    CHECK(net_shutdown(bus) == NET_SUCCESS);
 }
 
 static pthread_key_t late;
@@ -231,11 +165,8 @@ static void a_thread_that_is_ending_can_still_publish(void) {
 
 int main(void) {
     what_is_published_is_read_back();
-    a_short_buffer_costs_nothing();
-    a_batch_names_what_it_passes_over();
     what_is_wrong_has_a_code_and_a_detail();
     the_rest_of_the_library_answers();
-    a_forked_child_is_refused_and_the_parent_goes_on();
     a_thread_that_is_ending_can_still_publish();
     return 0;
 }

@@ -1,4 +1,5 @@
-//! Properties 1 to 9, from C programs that are written against `net.h` alone.
+//! Properties 1, 2 and 4 to 8, from C programs that are written against `net.h` alone. Properties 3 and 9 need a store
+//! that hangs or panics, and are held by tests in Rust.
 
 use harness::c;
 

@@ -12,7 +12,7 @@ use harness::{key_of, start, until};
 /// A bus of three shards, the middle one of which hangs in its store, each with one event accepted.
 fn with_a_hung_shard() -> (Bus, Stores) {
     let stores = Stores::new();
-    let options = r#""num_shards":3,"adapter_timeout_ms":100,"flush_timeout_ms":200,"push_wait_us":1000"#;
+    let options = r#""num_shards":3,"adapter_timeout_ms":100,"flush_timeout_ms":200,"push_wait_us":10000000"#;
     let bus = start(&format!(r#"{{{options},"lane_bytes":4096}}"#), stores.clone());
     stores.set(1, Mode::Hang);
     let mut producer = bus.producer();

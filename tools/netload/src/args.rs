@@ -24,7 +24,7 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct RunArguments {
-    /// Threads that publish. Each publishes under a routing key of its own.
+    /// Threads that publish. Each publishes under 64 routing keys of its own, in turn.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) producers: u16,
 

@@ -144,6 +144,12 @@ impl BusError {
         self.code == net_error_t::NET_ERR_TIMEOUT as c_int
     }
 
+    /// A refusal as a busy bus gives it.
+    #[cfg(test)]
+    pub(crate) fn refusal() -> BusError {
+        failure("net_ingest_keyed", net_error_t::NET_ERR_INGESTION_FAILED as c_int)
+    }
+
     /// What the code means, without the detail.
     pub(crate) fn meaning(&self) -> &str {
         &self.meaning

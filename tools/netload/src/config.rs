@@ -1,6 +1,7 @@
 //! What one run will do: the events, the pace, and the bus's configuration.
 //!
-//! Without `--config` the bus refuses rather than drops, and its store retains the whole run where 1 GiB allows it.
+//! Without `--config` the bus refuses rather than drops, takes events as large as the run has them, up to the library's
+//! bound, and its store retains the whole run where 1 GiB allows it.
 //! With one, only `--shards` changes it. In both cases producers hold back before retention could remove what the
 //! reader has not seen.
 
@@ -153,10 +154,12 @@ fn memory_option(document: &Map<String, Value>, name: &str) -> Option<u64> {
 fn made_up(work: &Work, arguments: &RunArguments, cpus: usize) -> (String, Store) {
     let spare = u64::try_from(cpus.saturating_sub(1).max(1)).unwrap_or(1);
     let shards = arguments.shards.map_or(spare, |shards| u64::from(shards.get()));
-    let (events, bytes) = match work {
-        Work::Lines(input) => (input.lines().len() as u64, input.byte_count()),
-        Work::Synthetic { size, limit: Limit::Events(events), .. } => (*events, events * *size as u64),
-        Work::Synthetic { .. } => (u64::MAX, u64::MAX),
+    let (events, bytes, largest) = match work {
+        Work::Lines(input) => (input.lines().len() as u64, input.byte_count(), input.longest()),
+        Work::Synthetic { size, limit: Limit::Events(events), .. } => {
+            (*events, events.saturating_mul(*size as u64), *size)
+        }
+        Work::Synthetic { size, .. } => (u64::MAX, u64::MAX, *size),
     };
     let run_bytes = bytes.saturating_add(events.saturating_mul(EVENT_OVERHEAD_BYTES));
     let affordable = run_bytes <= AFFORDABLE_BYTES || matches!(work, Work::Lines(_));
@@ -166,6 +169,7 @@ fn made_up(work: &Work, arguments: &RunArguments, cpus: usize) -> (String, Store
     let config = json!({
         "num_shards": shards,
         "backpressure_mode": "FailProducer",
+        "max_event_bytes": largest.clamp(DEFAULT_EVENT_BYTES, EVENT_BYTES_MAX),
         "memory": { "retention_events": retention_events, "retention_bytes": retention_bytes },
     });
     (config.to_string(), Store { readable: true, retention_events, retention_bytes })
@@ -174,17 +178,20 @@ fn made_up(work: &Work, arguments: &RunArguments, cpus: usize) -> (String, Store
 const EVENTS: u64 = 5_000_000;
 const OPEN_LOOP_DURATION: Duration = Duration::from_secs(5);
 const AFFORDABLE_BYTES: u64 = 1 << 30;
+/// The bus's own default and bound of `max_event_bytes`.
+const DEFAULT_EVENT_BYTES: usize = 1 << 20;
+const EVENT_BYTES_MAX: usize = 64 << 20;
 /// The memory store's own defaults.
 const DEFAULT_RETENTION_EVENTS: u64 = 1 << 20;
 const DEFAULT_RETENTION_BYTES: u64 = 256 << 20;
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::args::{Arguments, Command};
     use clap::Parser;
 
-    fn plan(options: &[&str]) -> Result<Plan, Refusal> {
+    pub(crate) fn plan(options: &[&str]) -> Result<Plan, Refusal> {
         let words = ["netload", "run"].iter().chain(options);
         let Command::Run(arguments) = Arguments::try_parse_from(words).expect("valid options").command;
         Plan::new(&arguments)
@@ -201,6 +208,24 @@ mod tests {
         let allowance = plan.allowance(shards);
         assert!(allowance.events >= events);
         assert!(allowance.bytes >= events * (size as u64 + EVENT_OVERHEAD_BYTES));
+    }
+
+    #[test]
+    fn the_bus_takes_the_largest_event_of_the_run_up_to_the_librarys_bound() {
+        let taken = |size: usize| {
+            let words = ["netload", "run", "--shards", "1"];
+            let Command::Run(arguments) = Arguments::try_parse_from(words).expect("valid options").command;
+            let lines = Work::Lines(Input::new("test".to_owned(), vec![b' '; size]));
+            let synthetic = Work::Synthetic { size, batch: 1, limit: Limit::Events(1) };
+            [lines, synthetic].map(|work| {
+                let (config, _) = made_up(&work, &arguments, 1);
+                let config: Value = serde_json::from_str(&config).expect("valid JSON");
+                config["max_event_bytes"].as_u64().expect("always said")
+            })
+        };
+        assert_eq!(taken(3 << 20), [3 << 20; 2]);
+        assert_eq!(taken((64 << 20) + 1), [64 << 20; 2]);
+        assert_eq!(taken(100), [1 << 20; 2]);
     }
 
     #[test]

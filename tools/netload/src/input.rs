@@ -68,6 +68,11 @@ impl Input {
         &self.bytes[self.lines[index].range.clone()]
     }
 
+    /// Bytes of the longest event.
+    pub(crate) fn longest(&self) -> usize {
+        self.lines.iter().map(|line| line.range.len()).max().unwrap_or(0)
+    }
+
     /// Bytes of all events.
     pub(crate) fn byte_count(&self) -> u64 {
         self.lines.iter().map(|line| line.range.len() as u64).sum()
@@ -85,6 +90,6 @@ mod tests {
             (0..input.lines().len()).map(|index| (input.lines()[index].number, input.event(index))).collect();
         assert_eq!(events, [(1, &b"one\r"[..]), (3, b" three "), (5, b"last")]);
         assert_eq!(input.empty(), [2, 4]);
-        assert_eq!(input.byte_count(), 15);
+        assert_eq!((input.byte_count(), input.longest()), (15, 7));
     }
 }

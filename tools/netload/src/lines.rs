@@ -1,13 +1,14 @@
 //! Verifies the lines of a file by the receipts of their events.
 //!
-//! A line may occur twice, so its bytes do not say which it is. The receipt does: timestamps increase per producer, and
-//! all lines of a producer share a routing key and so a shard. The reader looks only while no producer publishes, so
+//! A line may occur twice, so its bytes do not say which it is. The receipt does: timestamps increase per producer.
+//! Order is checked per producer and routing key. The reader looks only while no producer publishes, so
 //! that every receipt is in place.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::bus::{Event, Receipt};
 use crate::input::Input;
+use crate::keys::{KEYS, key_index};
 use crate::verify::{Findings, Verify};
 
 /// The receipts of one producer, in the order of its calls.
@@ -35,17 +36,26 @@ pub(crate) struct Lines<'run> {
 /// What came back of one producer's lines.
 struct Follower<'run> {
     receipts: &'run Receipts,
+    /// How many producers share the lines: of `n` each takes every `n`th.
+    producers: usize,
     seen: Vec<bool>,
-    /// Position of the receipt that is expected next.
-    next: usize,
+    /// Position of the receipt to look at first: the one after the last that came back.
+    likely: usize,
+    /// Position of the receipt that may come next at the earliest, per key.
+    next: [usize; KEYS],
 }
 
 impl<'run> Lines<'run> {
     /// For the lines of `input`; `receipts` has one entry a producer.
     pub(crate) fn new(input: &'run Input, receipts: &'run [Receipts]) -> Lines<'run> {
-        let producers =
-            receipts.iter().map(|receipts| Follower { receipts, seen: Vec::new(), next: 0 }).collect();
-        Lines { input, producers, findings: Findings::default() }
+        let follower = |of| Follower {
+            receipts: of,
+            producers: receipts.len(),
+            seen: Vec::new(),
+            likely: 0,
+            next: [0; KEYS],
+        };
+        Lines { input, producers: receipts.iter().map(follower).collect(), findings: Findings::default() }
     }
 
     /// How an event arrived. Two producers can have the same line at the same nanosecond: the one that misses it has it.
@@ -84,7 +94,7 @@ impl Verify for Lines<'_> {
 enum Arrival {
     /// In order; events before it may be missing.
     Next,
-    /// After a later one of its producer.
+    /// After a later one of its producer and key.
     Late,
     Again,
 }
@@ -93,8 +103,8 @@ impl Follower<'_> {
     /// Whether the event is one of this producer's lines, and how it arrived.
     fn take(&mut self, input: &Input, event: &Event<'_>) -> Option<Arrival> {
         let receipts = self.receipts.lock();
-        let position = match receipts.get(self.next) {
-            Some((receipt, _)) if receipt.timestamp == event.receipt.timestamp => self.next,
+        let position = match receipts.get(self.likely) {
+            Some((receipt, _)) if receipt.timestamp == event.receipt.timestamp => self.likely,
             _ => receipts
                 .binary_search_by_key(&event.receipt.timestamp, |(receipt, _)| receipt.timestamp)
                 .ok()?,
@@ -107,8 +117,10 @@ impl Follower<'_> {
         if std::mem::replace(&mut self.seen[position], true) {
             return Some(Arrival::Again);
         }
-        let arrival = if position < self.next { Arrival::Late } else { Arrival::Next };
-        self.next = self.next.max(position + 1);
+        self.likely = position + 1;
+        let next = &mut self.next[key_index((line / self.producers) as u64)];
+        let arrival = if position < *next { Arrival::Late } else { Arrival::Next };
+        *next = (*next).max(position + 1);
         Some(arrival)
     }
 }
@@ -118,35 +130,49 @@ mod tests {
     use super::*;
     use crate::verify::tests::event;
 
-    /// Ten lines, the even ones equal, from two producers on one shard; `order` is how they come back.
+    const LINES: usize = 300;
+
+    /// 300 lines, the even ones equal, from two producers on one shard; `order` is how they come back.
     fn verdict(order: &[usize]) -> Findings {
-        let text = "0\n1\n0\n3\n0\n5\n0\n7\n0\n9\n";
-        let input = Input::new("test".to_owned(), text.into());
+        let text: Vec<String> = (0..LINES).map(|line| (line % 2 * line).to_string()).collect();
+        let input = Input::new("test".to_owned(), text.join("\n").into());
         let receipts = [Receipts::default(), Receipts::default()];
         let receipt = |line: usize| Receipt { shard: 0, timestamp: 100 + line as u64 / 2 };
-        for line in 0..10 {
+        for line in 0..LINES {
             receipts[line % 2].append(&mut vec![(receipt(line), line)]);
         }
         let mut lines = Lines::new(&input, &receipts);
         for &line in order {
             lines.event(&event(input.event(line), 0, receipt(line).timestamp));
         }
-        lines.findings(&[5, 5])
+        lines.findings(&[LINES as u64 / 2, LINES as u64 / 2])
+    }
+
+    /// The lines in order, after one change.
+    fn changed(change: impl FnOnce(&mut Vec<usize>)) -> Vec<usize> {
+        let mut order = (0..LINES).collect();
+        change(&mut order);
+        order
     }
 
     #[test]
-    fn every_line_once_and_in_order_per_producer_is_clean() {
-        assert!(verdict(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]).is_clean());
-        assert!(verdict(&[1, 3, 0, 5, 2, 7, 9, 4, 6, 8]).is_clean());
+    fn every_line_once_and_in_order_per_producer_and_key_is_clean() {
+        assert!(verdict(&changed(|_| {})).is_clean());
+        let other_producer = changed(|order| order.swap(4, 5));
+        assert!(verdict(&other_producer).is_clean());
+        let other_key = changed(|order| order.swap(4, 6));
+        assert!(verdict(&other_key).is_clean());
     }
 
     #[test]
     fn a_lost_line_a_duplicate_and_a_late_one_are_each_found() {
-        let clean = Findings { returned: 10, ..Findings::default() };
-        let lost = Findings { returned: 9, lost: 1, ..clean };
-        assert_eq!(verdict(&[0, 1, 2, 3, 4, 5, 7, 8, 9]), lost);
-        assert_eq!(verdict(&[0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9]), Findings { duplicated: 1, ..clean });
-        assert_eq!(verdict(&[0, 1, 4, 3, 2, 5, 6, 7, 8, 9]), Findings { out_of_order: 1, ..clean });
+        let clean = Findings { returned: LINES as u64, ..Findings::default() };
+        let lost = changed(|order| order.retain(|line| *line != 6));
+        assert_eq!(verdict(&lost), Findings { returned: clean.returned - 1, lost: 1, ..clean });
+        let duplicated = changed(|order| order.insert(6, 3));
+        assert_eq!(verdict(&duplicated), Findings { duplicated: 1, ..clean });
+        let same_key = changed(|order| order.swap(4, 4 + 2 * KEYS));
+        assert_eq!(verdict(&same_key), Findings { out_of_order: 1, ..clean });
     }
 
     #[test]

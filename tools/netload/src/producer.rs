@@ -1,12 +1,11 @@
 //! A producer: one thread that publishes, times its calls and counts what became of them.
 //!
 //! An event that the bus refuses for now is published again until it is accepted, so that what a producer published is
-//! without gaps. A bus that refuses for ten seconds is given up.
+//! without gaps. Its latency counts from the first attempt. A bus that refuses for ten seconds is given up.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use quanta::Clock;
@@ -15,8 +14,11 @@ use crate::bus::{Batch, Bus, BusError, Receipt};
 use crate::config::{EVENT_OVERHEAD_BYTES, Limit, Plan, Work};
 use crate::gate::{Allowance, Gate};
 use crate::input::Input;
+use crate::keys::key;
+use crate::left::Left;
 use crate::lines::Receipts;
 use crate::pace::{Pacer, Schedule};
+use crate::patience::until_accepted;
 use crate::payload::Payloads;
 
 /// What the producers of a run share.
@@ -53,7 +55,7 @@ impl Tally {
 
 /// What became of one producer's events.
 pub(crate) struct Published {
-    /// Nanoseconds of each accepted call.
+    /// Nanoseconds from the first attempt of each call until it was accepted.
     pub(crate) latency: Histogram<u64>,
     pub(crate) accepted: u64,
     pub(crate) bytes: u64,
@@ -90,7 +92,6 @@ pub(crate) fn histogram() -> Histogram<u64> {
 struct Publisher<'run> {
     stage: &'run Stage<'run>,
     producer: u16,
-    key: [u8; 2],
     pacer: Option<Pacer>,
     start: u64,
     since_catch_up: Allowance,
@@ -111,8 +112,7 @@ impl<'run> Publisher<'run> {
             failure: None,
         };
         let since_catch_up = Allowance { events: 0, bytes: 0 };
-        let key = producer.to_le_bytes();
-        Publisher { stage, producer, key, pacer: None, start: 0, since_catch_up, tallied: 0, published }
+        Publisher { stage, producer, pacer: None, start: 0, since_catch_up, tallied: 0, published }
     }
 
     fn begin(&mut self) {
@@ -136,12 +136,14 @@ impl<'run> Publisher<'run> {
     fn singles(&mut self, size: usize, limit: Limit) -> Result<(), BusError> {
         let mut row = Payloads::new(self.producer, size, row_len(size));
         let mut left = Left::new(limit, self.stage.plan.producers, self.producer);
+        let mut number = 0;
         loop {
             for index in 0..row.len() {
-                if !left.take(1, index == 0, self) {
+                if !left.take(1, |duration| self.is_in_time(duration, index == 0)) {
                     return Ok(());
                 }
-                self.publish(row.event(index))?;
+                self.publish(number, row.event(index))?;
+                number += 1;
             }
             row.advance();
         }
@@ -153,7 +155,7 @@ impl<'run> Publisher<'run> {
         let mut left = Left::new(limit, self.stage.plan.producers, self.producer);
         loop {
             let count = left.at_most(batch);
-            if count == 0 || !left.take(count as u64, true, self) {
+            if count == 0 || !left.take(count as u64, |duration| self.is_in_time(duration, true)) {
                 return Ok(());
             }
             self.publish_batch(&Batch::of((0..count).map(|index| row.event(index))), size)?;
@@ -163,15 +165,15 @@ impl<'run> Publisher<'run> {
 
     /// Every line whose turn it is: of `n` producers each takes every `n`th.
     fn lines(&mut self, input: &Input) -> Result<(), BusError> {
-        let producers = usize::from(self.stage.plan.producers);
+        let (producer, producers) = (usize::from(self.producer), usize::from(self.stage.plan.producers));
         let mut gathered = Vec::new();
         let mut result = Ok(());
-        for index in (usize::from(self.producer)..input.lines().len()).step_by(producers) {
+        for (number, index) in (0..).zip((producer..input.lines().len()).step_by(producers)) {
             if self.is_spent() {
-                self.stage.receipts[usize::from(self.producer)].append(&mut gathered);
+                self.stage.receipts[producer].append(&mut gathered);
                 self.hold();
             }
-            match self.publish(input.event(index)) {
+            match self.publish(number, input.event(index)) {
                 Ok(receipt) => gathered.push((receipt, index)),
                 Err(error) if error.is_invalid_event() => {
                     self.published.invalid.push((input.lines()[index].number, error.meaning().to_owned()));
@@ -182,56 +184,37 @@ impl<'run> Publisher<'run> {
                 }
             }
         }
-        self.stage.receipts[usize::from(self.producer)].append(&mut gathered);
+        self.stage.receipts[producer].append(&mut gathered);
         result
     }
 
-    /// Publishes one event, and records how long the accepted call took.
+    /// Publishes this producer's event number `number`, and records how long that took.
     #[inline]
-    fn publish(&mut self, event: &[u8]) -> Result<Receipt, BusError> {
+    fn publish(&mut self, number: u64, event: &[u8]) -> Result<Receipt, BusError> {
         if self.is_spent() {
             self.hold();
         }
         let due = self.wait_until_due();
-        let mut patience = Patience::default();
-        loop {
-            let start = self.stage.clock.raw();
-            match self.stage.bus.ingest_keyed(&self.key, event) {
-                Ok(receipt) => {
-                    self.record(due, start, 1, event.len());
-                    return Ok(receipt);
-                }
-                Err(error) if error.is_refusal() => {
-                    self.published.refused += 1;
-                    patience.wait(error)?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let Stage { bus, clock, .. } = self.stage;
+        let key = key(self.producer, number);
+        let accepted = until_accepted(clock, &mut self.published.refused, || bus.ingest_keyed(&key, event))?;
+        self.record(due, accepted.start, 1, event.len());
+        Ok(accepted.value)
     }
 
-    /// Publishes a batch to its last event, and records how long each call took that accepted something.
+    /// Publishes a batch to its last event, and records how long it took each time to have something accepted.
     fn publish_batch(&mut self, batch: &Batch<'_>, size: usize) -> Result<(), BusError> {
         if self.is_spent() {
             self.hold();
         }
         let due = self.wait_until_due();
-        let mut patience = Patience::default();
+        let Stage { bus, clock, .. } = self.stage;
         let mut done = 0;
         while done < batch.len() {
-            let start = self.stage.clock.raw();
-            match self.stage.bus.ingest_batch(batch, done) {
-                Ok(accepted) => {
-                    self.record(due, start, accepted as u64, accepted * size);
-                    done += accepted;
-                    patience = Patience::default();
-                }
-                Err(error) if error.is_refusal() => {
-                    self.published.refused += 1;
-                    patience.wait(error)?;
-                }
-                Err(error) => return Err(error),
-            }
+            let accepted =
+                until_accepted(clock, &mut self.published.refused, || bus.ingest_batch(batch, done))?;
+            self.record(due, accepted.start, accepted.value as u64, accepted.value * size);
+            done += accepted.value;
         }
         Ok(())
     }
@@ -242,7 +225,7 @@ impl<'run> Publisher<'run> {
         self.pacer.as_mut().map(|pacer| pacer.wait(self.stage.clock))
     }
 
-    /// Records an accepted call that started at the raw clock value `start`, or that was due `due` after the start.
+    /// Records an accepted call whose first attempt started at the raw clock value `start`, or that was due `due` after the start.
     #[inline]
     fn record(&mut self, due: Option<u64>, start: u64, events: u64, bytes: usize) {
         let clock = self.stage.clock;
@@ -258,6 +241,16 @@ impl<'run> Publisher<'run> {
         self.since_catch_up.bytes += bytes as u64 + events * EVENT_OVERHEAD_BYTES;
         if self.published.accepted - self.tallied >= TALLY_EVENTS {
             self.tally();
+        }
+    }
+
+    /// Whether a run of this length still goes on. The closed loop looks at the clock only where `look` says so.
+    #[inline]
+    fn is_in_time(&self, duration: Duration, look: bool) -> bool {
+        let whole = duration + self.published.held;
+        match &self.pacer {
+            Some(pacer) => Duration::from_nanos(pacer.due_ns()) < whole,
+            None => !look || self.elapsed() < whole,
         }
     }
 
@@ -291,78 +284,6 @@ impl<'run> Publisher<'run> {
     }
 }
 
-/// What is left of a synthetic run for one producer.
-enum Left {
-    Events(u64),
-    Until(Duration),
-}
-
-impl Left {
-    fn new(limit: Limit, producers: u16, producer: u16) -> Left {
-        let producers = u64::from(producers);
-        match limit {
-            Limit::Events(events) => {
-                Left::Events(events / producers + u64::from(u64::from(producer) < events % producers))
-            }
-            Limit::Duration(duration) => Left::Until(duration),
-        }
-    }
-
-    /// How many of `count` events are left to publish, time not considered.
-    fn at_most(&self, count: usize) -> usize {
-        match self {
-            Left::Events(events) => count.min(usize::try_from(*events).unwrap_or(usize::MAX)),
-            Left::Until(_) => count,
-        }
-    }
-
-    /// Takes `count` events; false when the run is over. The closed loop looks at the clock only where `look` says so.
-    #[inline]
-    fn take(&mut self, count: u64, look: bool, publisher: &Publisher<'_>) -> bool {
-        match self {
-            Left::Events(events) => {
-                let enough = *events >= count;
-                *events = events.saturating_sub(count);
-                enough
-            }
-            Left::Until(duration) => {
-                let whole = *duration + publisher.published.held;
-                match &publisher.pacer {
-                    Some(pacer) => Duration::from_nanos(pacer.due_ns()) < whole,
-                    None => !look || publisher.elapsed() < whole,
-                }
-            }
-        }
-    }
-}
-
-/// How a producer waits while the bus is too busy: it spins, then yields, then sleeps, at most ten seconds in a row.
-#[derive(Default)]
-struct Patience {
-    refusals: u32,
-    since: Option<Instant>,
-}
-
-impl Patience {
-    fn wait(&mut self, error: BusError) -> Result<(), BusError> {
-        let since = *self.since.get_or_insert_with(Instant::now);
-        if since.elapsed() > PATIENCE {
-            return Err(error);
-        }
-        self.pause();
-        Ok(())
-    }
-
-    fn pause(&mut self) {
-        self.refusals += 1;
-        match self.refusals {
-            0..=10 => std::hint::spin_loop(),
-            11..=100 => thread::yield_now(),
-            _ => thread::sleep(Duration::from_micros(50)),
-        }
-    }
-}
-
 /// How many events are kept ready: they stay in the first-level cache.
 fn row_len(size: usize) -> usize {
     (ROW_BYTES / size).clamp(1, 64)
@@ -371,4 +292,3 @@ fn row_len(size: usize) -> usize {
 const ROW_BYTES: usize = 16 << 10;
 const TALLY_EVENTS: u64 = 256;
 const LATENCY_NS_MAX: u64 = 60_000_000_000;
-const PATIENCE: Duration = Duration::from_secs(10);

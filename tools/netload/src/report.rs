@@ -20,9 +20,9 @@ pub(crate) fn print(plan: &Plan, outcome: &Outcome) {
     }
     println!();
     input_remarks(plan, outcome);
-    match &outcome.findings {
-        None => println!("verified    nothing: the noop store keeps no events"),
-        Some(findings) => verdict(plan, outcome, findings),
+    println!("{}", verdict(plan, outcome.accepted, outcome.findings.as_ref()));
+    if let Some(findings) = outcome.findings.filter(|findings| !findings.is_clean()) {
+        what_is_wrong(outcome, &findings);
     }
     if outcome.statistics.as_ref().is_some_and(|statistics| !statistics.is_balanced()) {
         println!("NOT OK      the account does not add up");
@@ -169,21 +169,29 @@ fn input_remarks(plan: &Plan, outcome: &Outcome) {
     }
 }
 
-fn verdict(plan: &Plan, outcome: &Outcome, findings: &Findings) {
+/// What verification says of `accepted` events, in one line.
+fn verdict(plan: &Plan, accepted: u64, findings: Option<&Findings>) -> String {
     let order = match plan.work {
         Work::Synthetic { batch, .. } if batch > 1 => "in order per producer and shard",
         _ => "in order per producer and key",
     };
-    let accepted = grouped(outcome.accepted);
-    if findings.is_clean() {
-        println!("verified    all {accepted} accepted events came back once, byte for byte, {order}");
-        return;
+    let count = grouped(accepted);
+    match findings {
+        Some(findings) if !findings.is_clean() => {
+            format!("NOT OK      of {count} accepted events {} came back", grouped(findings.returned))
+        }
+        _ if accepted == 0 => "NOT OK      no event was accepted, so nothing is verified".to_owned(),
+        Some(_) => format!("verified    all {count} accepted events came back once, byte for byte, {order}"),
+        None => "verified    nothing: the noop store keeps no events".to_owned(),
     }
-    println!("NOT OK      of {accepted} accepted events {} came back", grouped(findings.returned));
+}
+
+/// How many events did not come back as they must, and how.
+fn what_is_wrong(outcome: &Outcome, findings: &Findings) {
     for (count, what) in [
         (findings.lost, "lost: accepted and not come back"),
         (findings.duplicated, "duplicated: come back once more"),
-        (findings.out_of_order, "out of order: come back after a later event of the same producer"),
+        (findings.out_of_order, "out of order: come back after one that must follow it"),
         (findings.foreign, "foreign: no accepted event had these bytes, this shard and this timestamp"),
     ] {
         println!("{:>26}  {what}", grouped(count));
@@ -241,6 +249,18 @@ const INVALID_SHOWN_MAX: usize = 10;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::tests::plan;
+
+    #[test]
+    fn only_a_run_with_accepted_events_is_called_verified() {
+        let plan = plan(&[]).expect("the defaults");
+        let clean = Findings::default();
+        for findings in [None, Some(&clean)] {
+            assert!(verdict(&plan, 0, findings).starts_with("NOT OK"));
+            assert!(verdict(&plan, 1, findings).starts_with("verified"));
+        }
+        assert!(verdict(&plan, 1, Some(&Findings { lost: 1, ..clean })).starts_with("NOT OK"));
+    }
 
     #[test]
     fn thousands_are_set_apart() {

@@ -1,11 +1,12 @@
 //! Verifies made-up events by the numbers they carry.
 //!
-//! Order is checked per producer and shard: with a routing key that is all of a producer's events, without one it is
-//! what the bus promises.
+//! Order is checked where the bus promises it: per producer and routing key, or per producer and shard for events
+//! without a key.
 
 use std::collections::VecDeque;
 
 use crate::bus::Event;
+use crate::keys::{KEYS, key_index};
 use crate::payload::Templates;
 use crate::verify::{Findings, Verify};
 
@@ -13,19 +14,39 @@ use crate::verify::{Findings, Verify};
 pub(crate) struct Sequences {
     templates: Templates,
     seen: Vec<Seen>,
-    /// The number that may come next at the earliest, per producer and shard.
+    /// The number that may come next at the earliest, per producer and key or shard.
     next: Vec<u64>,
+    order: Order,
     shards: usize,
     findings: Findings,
 }
 
+/// Which events of a producer come back in the order in which they were published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Those with the same key.
+    PerKey,
+    /// Those on the same shard.
+    PerShard,
+}
+
 impl Sequences {
     /// For events of `size` bytes from `producers` producers, over `shards` shards.
-    pub(crate) fn new(producers: u16, shards: u16, size: usize) -> Sequences {
+    pub(crate) fn new(producers: u16, shards: u16, size: usize, order: Order) -> Sequences {
         let (templates, shards) = (Templates::new(producers, size), usize::from(shards));
         let seen = (0..producers).map(|_| Seen::default()).collect();
-        let next = vec![0; usize::from(producers) * shards];
-        Sequences { templates, seen, next, shards, findings: Findings::default() }
+        let next = vec![0; usize::from(producers) * order.streams(shards)];
+        Sequences { templates, seen, next, order, shards, findings: Findings::default() }
+    }
+}
+
+impl Order {
+    /// How many rows of events a producer has.
+    fn streams(self, shards: usize) -> usize {
+        match self {
+            Order::PerKey => KEYS,
+            Order::PerShard => shards,
+        }
     }
 }
 
@@ -48,7 +69,11 @@ impl Verify for Sequences {
                 return;
             }
         }
-        let next = &mut self.next[producer * self.shards + shard];
+        let stream = match self.order {
+            Order::PerKey => key_index(number),
+            Order::PerShard => shard,
+        };
+        let next = &mut self.next[producer * self.order.streams(self.shards) + stream];
         self.findings.out_of_order += u64::from(number < *next);
         *next = (*next).max(number + 1);
     }
@@ -117,8 +142,12 @@ mod tests {
 
     /// Feeds events of producer 1, by number and shard, and returns the verdict on `accepted` of them.
     fn verdict(numbers: &[(u64, u16)], accepted: u64) -> Findings {
+        verdict_with(Order::PerShard, numbers, accepted)
+    }
+
+    fn verdict_with(order: Order, numbers: &[(u64, u16)], accepted: u64) -> Findings {
         let payloads = Payloads::new(1, 40, 200);
-        let mut sequences = Sequences::new(2, 2, 40);
+        let mut sequences = Sequences::new(2, 2, 40, order);
         for &(number, shard) in numbers {
             sequences.event(&event(payloads.event(number as usize), shard, 0));
         }
@@ -174,8 +203,22 @@ mod tests {
     }
 
     #[test]
+    fn with_keys_order_is_found_broken_within_a_key_only_and_across_shards_too() {
+        let mut numbers = in_order(0..200);
+        numbers.swap(100, 101);
+        assert!(verdict_with(Order::PerKey, &numbers, 200).is_clean());
+        for shard in [0, 1] {
+            let mut numbers = in_order(0..200);
+            numbers.swap(100, 100 + KEYS);
+            numbers[100].1 = shard;
+            let expected = Findings { returned: 200, out_of_order: 1, ..Findings::default() };
+            assert_eq!(verdict_with(Order::PerKey, &numbers, 200), expected);
+        }
+    }
+
+    #[test]
     fn bytes_that_nobody_published_are_foreign() {
-        let mut sequences = Sequences::new(1, 1, 40);
+        let mut sequences = Sequences::new(1, 1, 40, Order::PerKey);
         sequences.event(&event(b"{}", 0, 0));
         sequences.event(&event(Payloads::new(0, 40, 1).event(0), 7, 0));
         assert_eq!(sequences.findings(&[0]), Findings { foreign: 2, ..Findings::default() });

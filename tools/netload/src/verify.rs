@@ -20,7 +20,8 @@ pub(crate) struct Findings {
     pub(crate) lost: u64,
     /// Come back once more.
     pub(crate) duplicated: u64,
-    /// Come back after an event of the same producer that was published later.
+    /// Come back after an event of the same producer and key that was published later; where there are no keys, of the
+    /// same producer and shard.
     pub(crate) out_of_order: u64,
     /// Come back with bytes, or on a shard or with a timestamp, that no accepted event had.
     pub(crate) foreign: u64,

@@ -37,7 +37,9 @@ fn generate(crate_folder: &Path) -> Result<Vec<u8>, Failure> {
         .map_err(|error| refused(&error))?;
     let mut text = Vec::new();
     bindings.write(&mut text);
-    Ok(text)
+    // What Rust calls safety is what a function requires of its caller.
+    let text = String::from_utf8(text).map_err(|error| refused(&error))?;
+    Ok(text.replace(" * # Safety\n * ", " * Requires: ").into_bytes())
 }
 
 fn write(path: &Path, text: &[u8]) -> Result<(), Failure> {

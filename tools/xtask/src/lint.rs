@@ -7,6 +7,9 @@ use crate::shell::{self, Failure, Shell};
 
 /// Runs the stages; any warning is a failure.
 pub(crate) fn run(shell: &Shell) -> Result<(), Failure> {
+    for component in ["fmt", "clippy"] {
+        ensure_component(shell, component)?;
+    }
     house_rules(shell)?;
     shell::stage("formatting", shell.cargo().args(["fmt", "--all", "--check"]))?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
@@ -16,6 +19,15 @@ pub(crate) fn run(shell: &Shell) -> Result<(), Failure> {
         .args(["doc", "--workspace", "--no-deps", "--document-private-items"])
         .env("RUSTDOCFLAGS", "--deny warnings");
     shell::stage("documentation", &mut documentation)
+}
+
+/// Fails with the command that installs it when cargo lacks this subcommand.
+fn ensure_component(shell: &Shell, component: &'static str) -> Result<(), Failure> {
+    let found = shell.cargo().args([component, "--version"]).output();
+    match found {
+        Ok(output) if output.status.success() => Ok(()),
+        _ => Err(Failure::Component(component)),
+    }
 }
 
 fn house_rules(shell: &Shell) -> Result<(), Failure> {

@@ -30,8 +30,8 @@ fn main() -> ExitCode {
 fn run(shell: &Shell, command: Command) -> Result<(), Failure> {
     match command {
         Command::Deps => deps::ensure(shell),
-        Command::Test { filter } => test::run(shell, &filter),
-        Command::Lint => lint::run(shell),
+        Command::Test { filter } => test::run(shell, &filter).map(|()| println!("cargo xtask test: passed")),
+        Command::Lint => lint::run(shell).map(|()| println!("cargo xtask lint: passed")),
         Command::Header { check } => header::run(shell, check),
     }
 }

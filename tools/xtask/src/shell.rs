@@ -23,8 +23,10 @@ pub(crate) enum Failure {
     Stage { stage: String, status: ExitStatus },
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
-    #[error("these system packages are missing: {0}")]
+    #[error("these system packages are missing: {0} (a C compiler is needed too: gcc and libc6-dev)")]
     Packages(String),
+    #[error("the toolchain has no `cargo {0}`: run `rustup component add rustfmt clippy`")]
+    Component(&'static str),
     #[error("{0} house rule violations")]
     Rules(usize),
     #[error("the header: {0}")]

@@ -6,10 +6,9 @@ use crate::shell::{self, Failure, Shell};
 /// Runs the stages. `filter` goes to every test program.
 pub(crate) fn run(shell: &Shell, filter: &[String]) -> Result<(), Failure> {
     deps::ensure(shell)?;
-    shell::stage(
-        "build the library and netload",
-        shell.cargo().args(["build", "--release", "--package", "libnet", "--package", "netload"]),
-    )?;
+    for (stage, arguments) in RELEASE_BUILDS {
+        shell::stage(stage, shell.cargo().args(*arguments))?;
+    }
     for (stage, arguments) in STAGES {
         let mut command = shell.cargo();
         command.arg("test").args(*arguments);
@@ -18,9 +17,15 @@ pub(crate) fn run(shell: &Shell, filter: &[String]) -> Result<(), Failure> {
         }
         shell::stage(stage, &mut command)?;
     }
-    println!("every stage passed");
     Ok(())
 }
+
+/// The commands of the README, one by one, since packages built together may share other features: its test finds
+/// everything built.
+const RELEASE_BUILDS: &[(&str, &[&str])] = &[
+    ("build the library", &["build", "--release", "--package", "libnet"]),
+    ("build netload", &["build", "--release", "--bin", "netload"]),
+];
 
 const STAGES: &[(&str, &[&str])] = &[
     ("tests", &["--workspace", "--lib", "--bins", "--tests"]),
