@@ -102,8 +102,8 @@ fn a_filter_with_a_limit_finds_every_match_once_whatever_limit_and_order() {
 fn a_limit_of_usize_max_reads_one_long_shard_to_its_end_when_the_others_have_ended() {
     let bus = in_memory(2);
     let mut producer = bus.producer();
-    let counts = [40_000u64, 1];
-    for (shard, count) in (0u16..).zip(counts) {
+    // The short shard's event is the oldest, so that it ends first.
+    for (shard, count) in [(1, 1), (0, 40_000)] {
         for n in 0..count {
             let payload = format!(r#"{{"n":{n}}}"#);
             let mut publish =
@@ -114,7 +114,7 @@ fn a_limit_of_usize_max_reads_one_long_shard_to_its_end_when_the_others_have_end
     assert_eq!(bus.flush(), Ok(()));
     for ordering in ["none", "insertion_ts"] {
         let request = format!(r#"{{"limit":18446744073709551615,"ordering":"{ordering}"}}"#);
-        assert_eq!(numbers(&poll_to_the_end(&bus, &request)).len() as u64, counts.iter().sum::<u64>());
+        assert_eq!(numbers(&poll_to_the_end(&bus, &request)).len(), 40_001);
     }
 }
 
