@@ -21,15 +21,21 @@ pub(crate) fn call<R>(
     handle: net_handle_t,
     body: impl FnOnce(&Thread) -> Result<R, Failure>,
 ) -> Result<R, net_error_t> {
+    run(handle, |thread| body(thread).map_err(|failure| thread.fail(&failure)))
+}
+
+/// [`call`], for a body that leaves the details of its failures itself. The functions that publish do: a `Failure` is
+/// large, and an answer that could hold one is copied through memory at every event.
+#[inline]
+pub(crate) fn run<R>(
+    handle: net_handle_t,
+    body: impl FnOnce(&Thread) -> Result<R, net_error_t>,
+) -> Result<R, net_error_t> {
     thread::with(|thread| {
         let before = thread.mark_call(true);
         let answer = catch_unwind(AssertUnwindSafe(|| body(thread)));
         thread.mark_call(before);
-        match answer {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(failure)) => Err(thread.fail(&failure)),
-            Err(panic) => Err(panicked(thread, handle, panic)),
-        }
+        answer.unwrap_or_else(|panic| Err(panicked(thread, handle, panic)))
     })
 }
 

@@ -218,17 +218,18 @@ fn publish(
     handle: net_handle_t,
     body: impl FnOnce(&Thread, &mut Producer) -> Result<c_int, Failure>,
 ) -> c_int {
-    guard::code(handle, |thread| {
+    let answer = guard::run(handle, |thread| {
         thread.with_producer(handle, |producer| {
             if producer.is_closed() {
-                return Err(ended(producer));
+                return Err(thread.fail(&ended(producer)));
             }
-            match body(thread, producer) {
-                Err(_) if producer.is_closed() => Err(ended(producer)),
-                answer => answer,
-            }
+            body(thread, producer).map_err(|failure| {
+                let failure = if producer.is_closed() { ended(producer) } else { failure };
+                thread.fail(&failure)
+            })
         })
-    })
+    });
+    answer.unwrap_or_else(|code| code as c_int)
 }
 
 /// How the bus of a closed producer has ended.

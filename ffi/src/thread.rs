@@ -45,26 +45,29 @@ impl Thread {
     }
 
     /// Runs `body` with this thread's producer for the bus of `handle`. Only the first call on a handle looks at the
-    /// table; after that a producer answers for itself. One that answers [`Failure::ShutDown`] is dropped, with the
-    /// memory of its lanes, and the table answers from then on.
+    /// table; after that a producer answers for itself. One that answers `NET_ERR_SHUTTING_DOWN` is dropped, with the
+    /// memory of its lanes, and the table answers from then on. Details of failures are left here and by `body`.
     #[inline]
     pub(crate) fn with_producer<R>(
         &self,
         handle: net_handle_t,
-        body: impl FnOnce(&mut Producer) -> Result<R, Failure>,
-    ) -> Result<R, Failure> {
-        let Ok(mut producers) = self.producers.try_borrow_mut() else { return Err(Failure::Reentered) };
+        body: impl FnOnce(&mut Producer) -> Result<R, net_error_t>,
+    ) -> Result<R, net_error_t> {
+        let Ok(mut producers) = self.producers.try_borrow_mut() else {
+            return Err(self.fail(&Failure::Reentered));
+        };
         let current = self.epoch.get() == fork::epoch();
         match producers.first() {
             Some((of, _)) if *of == handle && current => {}
             _ => {
-                if let Some(mut passing) = self.bring_forward(&mut producers, handle)? {
+                let passing = self.bring_forward(&mut producers, handle);
+                if let Some(mut passing) = passing.map_err(|failure| self.fail(&failure))? {
                     return body(&mut passing);
                 }
             }
         }
         let answer = body(&mut producers[0].1);
-        if matches!(answer, Err(Failure::ShutDown)) {
+        if matches!(answer, Err(net_error_t::NET_ERR_SHUTTING_DOWN)) {
             producers.swap_remove(0);
         }
         answer
