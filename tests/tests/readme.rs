@@ -24,6 +24,17 @@ fn the_quickstart_prints_what_it_says() {
 }
 
 #[test]
+fn the_report_shown_is_one_of_netload() {
+    let readme = readme();
+    let shown = block(&readme, "text", 0);
+    let output = run_command(netload().args(["run", "--events", "50000"]));
+    for line in shown.lines().filter(|line| !line.is_empty() && !line.starts_with(' ')) {
+        let head: String = line.chars().take_while(|character| !character.is_ascii_digit()).collect();
+        assert!(output.stdout.contains(head.trim_end()), "{head:?} is not in\n{}", output.stdout);
+    }
+}
+
+#[test]
 fn the_poll_request_is_one() {
     let request = PollRequest::parse(&block(&readme(), "json", 0)).expect("the request is valid");
     assert_eq!(request.limit, 50);

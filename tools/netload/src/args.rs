@@ -36,8 +36,8 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "N", conflicts_with = "duration")]
     pub(crate) events: Option<NonZeroU64>,
 
-    /// How long to publish, for example 10s or 500ms.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    /// How long to publish: seconds, or a time with its unit such as 500ms.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) duration: Option<Duration>,
 
     /// Open loop: events a second, all producers together, each due at its own moment; latency counts from that moment.
@@ -62,6 +62,13 @@ pub(crate) struct RunArguments {
     pub(crate) input: Option<PathBuf>,
 }
 
+fn parse_time(text: &str) -> Result<Duration, humantime::DurationError> {
+    match text.parse() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => humantime::parse_duration(text),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +82,12 @@ mod tests {
     fn every_option_may_be_left_out() {
         let run = parse("").expect("nothing is required");
         assert_eq!((run.producers, run.size, run.batch), (1, 100, 1));
+    }
+
+    #[test]
+    fn a_duration_without_a_unit_is_in_seconds() {
+        assert_eq!(parse("--duration 2").expect("valid").duration, Some(Duration::from_secs(2)));
+        assert_eq!(parse("--duration 20ms").expect("valid").duration, Some(Duration::from_millis(20)));
     }
 
     #[test]
