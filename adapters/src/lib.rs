@@ -1,6 +1,23 @@
 //! The adapters of libnet: where a shard's batches go and from where events are read back.
 //!
 //! Each is a synchronous core and, where it needs one, a thin file that moves bytes. Each is a Cargo feature.
+//!
+//! A bus in Rust, on the embedded default:
+//!
+//! ```
+//! use engine::{bus::Bus, config::Config, consume::request::PollRequest, event::EventFlags};
+//!
+//! let (config, section) = Config::parse(r#"{"num_shards":1}"#, &adapters::SECTIONS)?;
+//! let bus = Bus::start(config.clone(), adapters::factory(section, &config)?)?;
+//! let mut producer = bus.producer();
+//! producer.publish(Some(b"order-7"), br#"{"price":101}"#, EventFlags::NONE)?;
+//! bus.flush()?;
+//! let page = bus.poll(&PollRequest::default())?;
+//! assert!(page.events().all(|(_, event)| event.payload == br#"{"price":101}"#));
+//! assert_eq!((page.len(), page.has_more), (1, false));
+//! assert_eq!(bus.shutdown(None), Ok(0));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #[cfg(feature = "memory")]
 pub mod memory;

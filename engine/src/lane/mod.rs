@@ -2,11 +2,15 @@
 
 pub(crate) mod record;
 mod ring;
+mod producer;
+mod consumer;
 #[cfg(test)]
 mod tests;
 
+pub use consumer::{LaneConsumer, LaneCounts, LaneWitness, Run};
+pub use producer::{Full, LaneProducer};
 pub use record::Header;
-pub use ring::{Full, LaneBudget, LaneConsumer, LaneCounts, LaneProducer, LaneWitness, Run, lane};
+pub use ring::{LaneBudget, lane};
 
 /// A larger share of its lane than this many-th no event takes: beyond, it travels as a boxed block.
 pub(crate) const BOXED_FROM_LANE_SHARE: usize = 4;

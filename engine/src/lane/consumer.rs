@@ -1,0 +1,191 @@
+//! The lane's reading end, and who watches it.
+
+use std::ptr;
+use std::sync::{Arc, Weak};
+
+use super::record::{FLAG_BOXED, FLAG_PAD, HEADER_WORDS, Header, record_bytes, split_first_word};
+use super::ring::{BOXED_BYTES, Shared};
+use crate::sync::Ordering;
+
+/// One step of reading.
+pub enum Run<'a> {
+    /// Whole records, one behind the other.
+    Records(&'a [u8]),
+    /// One event that came as a block.
+    Boxed(Header, Box<[u8]>),
+}
+
+/// The reading end.
+pub struct LaneConsumer {
+    head: u64,
+    popped: u64,
+    boxed_bytes: u64,
+    tail_seen: u64,
+    shared: Arc<Shared>,
+}
+
+impl LaneConsumer {
+    pub(super) fn new(shared: Arc<Shared>) -> LaneConsumer {
+        LaneConsumer { head: 0, popped: 0, boxed_bytes: 0, tail_seen: 0, shared }
+    }
+
+    /// Reads the next records, at most `events_max` and about `bytes_max` bytes of them but at least one, and puts the
+    /// length of each into `lengths`. `None` when nothing is published. The records stay the consumer's until
+    /// [`release`](LaneConsumer::release).
+    #[inline]
+    pub fn next_run(
+        &mut self,
+        events_max: usize,
+        bytes_max: usize,
+        lengths: &mut Vec<u32>,
+    ) -> Option<Run<'_>> {
+        debug_assert!(lengths.is_empty());
+        self.look();
+        let start = self.head;
+        let end = self.tail_seen.min((start | (self.shared.capacity() - 1)) + 1);
+        while self.head < end && lengths.len() < events_max {
+            let at = self.shared.at(self.head);
+            // SAFETY: positions below `tail_seen` were published by the producer's release store, which the acquire
+            // load in `look` has seen, and stay untouched until `release`. Every record and pad starts with a word.
+            let (payload_bytes, flags) = split_first_word(unsafe { at.read() });
+            if flags & (FLAG_PAD | FLAG_BOXED) != 0 {
+                if !lengths.is_empty() {
+                    break;
+                }
+                if flags & FLAG_BOXED != 0 {
+                    return Some(self.take_boxed());
+                }
+                self.head = (self.head | (self.shared.capacity() - 1)) + 1;
+                return self.next_run(events_max, bytes_max, lengths);
+            }
+            let bytes = record_bytes(payload_bytes as usize) as u64;
+            if !lengths.is_empty() && self.head + bytes - start > bytes_max as u64 {
+                break;
+            }
+            lengths.push(bytes as u32);
+            self.head += bytes;
+        }
+        if lengths.is_empty() {
+            return None;
+        }
+        self.popped += lengths.len() as u64;
+        let run = ptr::slice_from_raw_parts(self.shared.at(start).cast::<u8>(), (self.head - start) as usize);
+        // SAFETY: as above for every byte of the run; it is contiguous because `end` is not past the wrap. The slice
+        // borrows `self`, so nothing is released while it lives.
+        Some(Run::Records(unsafe { &*run }))
+    }
+
+    /// Gives the memory of everything read so far back to the producer.
+    #[inline]
+    pub fn release(&mut self) {
+        // Release: pairs with the acquire of `head` in `reserve`; the reads come before it.
+        self.shared.read.head.store(self.head, Ordering::Release);
+    }
+
+    /// Somebody who sees what the shard has not counted.
+    pub fn witness(&self) -> LaneWitness {
+        LaneWitness(Arc::downgrade(&self.shared))
+    }
+
+    /// Position up to which the producer has published.
+    pub fn published(&self) -> u64 {
+        self.shared.written.tail.load(Ordering::Acquire)
+    }
+
+    /// Position up to which events were read.
+    pub fn position(&self) -> u64 {
+        self.head
+    }
+
+    /// Whether everything published was read.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.published() == self.head
+    }
+
+    /// Events pushed, events read, events dropped at the lane, events refused at the lane. The first is read last of
+    /// the producer's words, so that it covers every event the others speak of.
+    pub fn counts(&self) -> LaneCounts {
+        let written = &self.shared.written;
+        let dropped = written.dropped.load(Ordering::Acquire);
+        let refused = written.refused.load(Ordering::Acquire);
+        // The tail first: its acquire covers the `pushed` stored before it.
+        written.tail.load(Ordering::Acquire);
+        let pushed = written.pushed.load(Ordering::Relaxed);
+        self.shared.read.counted.store(pushed, Ordering::Relaxed);
+        LaneCounts { pushed, popped: self.popped, dropped, refused }
+    }
+
+    /// Bytes published and not yet read, without boxed blocks.
+    pub fn waiting_bytes(&self) -> u64 {
+        self.published() - self.head
+    }
+
+    /// Refuses publications from now on. Those under way end; after a heavy fence
+    /// [`is_quiescent`](LaneConsumer::is_quiescent) says when.
+    pub fn close(&self) {
+        self.shared.control.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether no publication is under way. Final once the lane was closed and a heavy fence passed.
+    pub fn is_quiescent(&self) -> bool {
+        !self.shared.written.publishing.load(Ordering::Acquire)
+    }
+
+    /// Whether the writing end was dropped.
+    pub fn is_gone(&self) -> bool {
+        self.shared.written.gone.load(Ordering::Acquire)
+    }
+
+    #[inline]
+    fn look(&mut self) {
+        if self.head == self.tail_seen {
+            self.tail_seen = self.published();
+        }
+    }
+
+    fn take_boxed(&mut self) -> Run<'static> {
+        // SAFETY: the record at `head` is published and boxed, and `head` moves past it here.
+        let (header, block) = unsafe {
+            let words = self.shared.at(self.head).cast::<[u64; HEADER_WORDS]>().read();
+            (Header::from_words(words), self.shared.unbox(self.head))
+        };
+        self.head += record_bytes(BOXED_BYTES) as u64;
+        self.popped += 1;
+        self.boxed_bytes += block.len() as u64;
+        self.shared.read.boxed_bytes.store(self.boxed_bytes, Ordering::Relaxed);
+        let header =
+            Header { payload_bytes: block.len() as u32, flags: header.flags & !FLAG_BOXED, ..header };
+        Run::Boxed(header, block)
+    }
+}
+
+impl Drop for LaneConsumer {
+    fn drop(&mut self) {
+        // A shard that ends without a shutdown leaves no producer behind that waits for room.
+        self.close();
+        // What was read is not freed again with the ring.
+        self.release();
+    }
+}
+
+/// Sees how many events of a lane its shard has not counted, for when the shard hangs and cannot say it.
+pub struct LaneWitness(Weak<Shared>);
+
+impl LaneWitness {
+    /// Events published since the shard last counted; `None` when both ends of the lane are gone.
+    pub fn uncounted(&self) -> Option<u64> {
+        let shared = self.0.upgrade()?;
+        let counted = shared.read.counted.load(Ordering::Relaxed);
+        Some(shared.written.pushed.load(Ordering::Relaxed).saturating_sub(counted))
+    }
+}
+
+/// What a lane has counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LaneCounts {
+    pub pushed: u64,
+    pub popped: u64,
+    pub dropped: u64,
+    pub refused: u64,
+}

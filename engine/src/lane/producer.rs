@@ -1,0 +1,147 @@
+//! The lane's writing end.
+
+use std::ptr;
+use std::sync::Arc;
+
+use super::record::{FLAG_BOXED, FLAG_PAD, HEADER_WORDS, Header, record_bytes};
+use super::ring::{BOXED_BYTES, Shared};
+use crate::sync::{Ordering, light_fence};
+
+/// No room in the lane now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// The writing end. Dropping it says that the thread has gone; what was published stays readable.
+pub struct LaneProducer {
+    tail: u64,
+    pushed: u64,
+    boxed_bytes: u64,
+    head_seen: u64,
+    shared: Arc<Shared>,
+}
+
+impl LaneProducer {
+    pub(super) fn new(shared: Arc<Shared>) -> LaneProducer {
+        LaneProducer { tail: 0, pushed: 0, boxed_bytes: 0, head_seen: 0, shared }
+    }
+
+    /// Opens a publication: until [`leave`](LaneProducer::leave) a closing shard waits for this lane. `false` when
+    /// the lane is closed already; `leave` is due all the same.
+    #[inline]
+    pub fn enter(&self) -> bool {
+        self.shared.written.publishing.store(true, Ordering::Relaxed);
+        // Pairs with the heavy fence in `LaneConsumer::close`'s caller: it sees `publishing`, or `closed` is seen here.
+        light_fence();
+        !self.shared.control.closed.load(Ordering::Relaxed)
+    }
+
+    /// Ends a publication.
+    #[inline]
+    pub fn leave(&self) {
+        // Release: pairs with the acquire in `is_quiescent`, so that the closing shard sees the last tail.
+        self.shared.written.publishing.store(false, Ordering::Release);
+    }
+
+    /// Writes one record behind the tail. It becomes readable with the next [`publish`](LaneProducer::publish). The
+    /// length and the lane's own flags are not taken from `header`.
+    #[inline]
+    pub fn push(&mut self, header: Header, payload: &[u8]) -> Result<(), Full> {
+        let flags = header.flags & !(FLAG_PAD | FLAG_BOXED);
+        self.write(Header { payload_bytes: payload.len() as u32, flags, ..header }, payload)
+    }
+
+    /// [`push`](LaneProducer::push) of a header that says what the payload is.
+    #[inline]
+    fn write(&mut self, header: Header, payload: &[u8]) -> Result<(), Full> {
+        let bytes = record_bytes(payload.len()) as u64;
+        self.reserve(bytes)?;
+        let at = self.shared.at(self.tail);
+        // SAFETY: `reserve` left `bytes` contiguous bytes at `tail` that the consumer has released, and only this end
+        // writes there until `publish`. `payload` is a caller's slice and cannot lie in the ring's private memory.
+        unsafe {
+            // Volatile keeps the three words from being put together on the stack and copied as one vector, which
+            // would wait for the store buffer on every event.
+            let [lengths, timestamp_ns, hash] = header.to_words();
+            at.write_volatile(lengths);
+            at.add(1).write_volatile(timestamp_ns);
+            at.add(2).write_volatile(hash);
+            ptr::copy_nonoverlapping(payload.as_ptr(), at.add(HEADER_WORDS).cast::<u8>(), payload.len());
+        }
+        self.tail += bytes;
+        self.pushed += 1;
+        Ok(())
+    }
+
+    /// Sends an event that is too large for the ring as one block. The block is charged to the lane: there is room
+    /// when no other block is on its way, or when all together fit the lane's bytes.
+    pub fn push_boxed(&mut self, header: Header, payload: &[u8]) -> Result<(), Full> {
+        let waiting = self.boxed_bytes - self.shared.read.boxed_bytes.load(Ordering::Relaxed);
+        if waiting > 0 && waiting + payload.len() as u64 > self.shared.capacity() {
+            return Err(Full);
+        }
+        self.reserve(record_bytes(BOXED_BYTES) as u64)?;
+        let length = payload.len() as u64;
+        if !self.shared.budget.take(length) {
+            return Err(Full);
+        }
+        let block: Box<[u8]> = payload.into();
+        let address = Box::into_raw(block).cast::<u8>() as u64;
+        let mut parts = [0; BOXED_BYTES];
+        parts[..8].copy_from_slice(&address.to_ne_bytes());
+        parts[8..].copy_from_slice(&length.to_ne_bytes());
+        let header = Header { payload_bytes: BOXED_BYTES as u32, flags: header.flags | FLAG_BOXED, ..header };
+        self.boxed_bytes += length;
+        self.write(header, &parts)
+    }
+
+    /// Makes everything pushed so far readable.
+    #[inline]
+    pub fn publish(&mut self) {
+        self.shared.written.pushed.store(self.pushed, Ordering::Relaxed);
+        // Release: pairs with the acquire of `tail` in the consumer; the records and `pushed` come before it.
+        self.shared.written.tail.store(self.tail, Ordering::Release);
+    }
+
+    /// Counts an event that was given up because there was no room.
+    pub fn count_dropped(&self) {
+        let dropped = &self.shared.written.dropped;
+        dropped.store(dropped.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    /// Counts an event that stays with the caller because there was no room.
+    pub fn count_refused(&self) {
+        let refused = &self.shared.written.refused;
+        refused.store(refused.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    /// Makes `bytes` contiguous bytes at the tail writable.
+    #[inline]
+    fn reserve(&mut self, bytes: u64) -> Result<(), Full> {
+        let capacity = self.shared.capacity();
+        let to_end = capacity - (self.tail & (capacity - 1));
+        let pad = if bytes > to_end { to_end } else { 0 };
+        if self.tail + pad + bytes - self.head_seen > capacity {
+            // Acquire: pairs with the release of `head`; the consumer has finished reading what it released.
+            self.head_seen = self.shared.read.head.load(Ordering::Acquire);
+            if self.tail + pad + bytes - self.head_seen > capacity {
+                return Err(Full);
+            }
+        }
+        if pad > 0 {
+            // SAFETY: the check above covers the pad too, and a pad is at least one aligned word.
+            unsafe { self.shared.at(self.tail).write(u64::from(FLAG_PAD) << 32) };
+            self.tail += pad;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for LaneProducer {
+    fn drop(&mut self) {
+        // What was pushed is not lost with its thread.
+        self.publish();
+        self.leave();
+        // Release: pairs with the acquire in `is_gone`, so that whoever sees it sees the last tail.
+        self.shared.written.gone.store(true, Ordering::Release);
+    }
+}
