@@ -73,7 +73,7 @@ fn floor(payload: &[u8], events: usize) -> f64 {
 
 fn ingest(bus: Bus, payload: &[u8], events: usize, batch: usize) -> f64 {
     let (pointers, lengths) = batch_of(payload, batch);
-    warm_up(bus, payload);
+    warm_up(bus, payload, events);
     let start = Instant::now();
     let mut left = events;
     while left > 0 {
@@ -102,7 +102,7 @@ fn poll(bus: Bus, payload: &[u8], events: usize) -> f64 {
 }
 
 fn latency(bus: Bus, payload: &[u8], events: usize) -> Histogram<u64> {
-    warm_up(bus, payload);
+    warm_up(bus, payload, events);
     let clock = quanta::Clock::new();
     let mut histogram = Histogram::new(3).expect("three digits");
     let mut before = clock.raw();
@@ -126,9 +126,9 @@ fn clock_cost_ns() -> f64 {
     start.elapsed().as_nanos() as f64 / f64::from(readings)
 }
 
-/// Fills the store up to its retention, so that what is measured goes on for ever.
-fn warm_up(bus: Bus, payload: &[u8]) {
-    let accepted = (0..1_200_000).filter(|_| bus.ingest(payload)).count();
+/// Fills the store up to its retention where as much is measured, so that what is measured goes on for ever.
+fn warm_up(bus: Bus, payload: &[u8], events: usize) {
+    let accepted = (0..events.min(1_200_000)).filter(|_| bus.ingest(payload)).count();
     assert!(accepted > 0, "the bus takes events");
     bus.flush();
 }

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use libnet_benches::{Bus, event, on_first_core};
 
+const CONFIG: &str = r#"{"num_shards":1,"backpressure_mode":"FailProducer","push_wait_us":10000000}"#;
 const EVENTS: usize = 1_000_000;
 
 fn limits(criterion: &mut Criterion) {
-    let (bus, payload) = (Bus::start(r#"{"num_shards":1}"#), event(100));
+    let (bus, payload) = (Bus::start(CONFIG), event(100));
     let accepted = (0..EVENTS).filter(|_| bus.ingest(&payload)).count();
     assert_eq!(accepted, EVENTS);
     bus.flush();

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::adapter::{AdapterError, AdapterFactory, ReadBlock, ReadRequest};
 use crate::clock::Monotonic;
@@ -265,7 +265,7 @@ impl Bus {
         let posted = fetches.iter().filter(post).count();
         drop(answer);
         let mut blocks: Vec<Option<ReadBlock>> = self.shared.ports.iter().map(|_| None).collect();
-        for (shard, result) in gather(&self.shared, &answers, posted, deadline) {
+        for (shard, result) in self.gather(&answers, posted, deadline) {
             blocks[shard.index()] = result.ok();
         }
         blocks
@@ -280,7 +280,18 @@ impl Bus {
         let (answer, answers) = bounded(self.shared.ports.len());
         let posted = self.shared.ports.iter().filter(|port| port.post(mail(answer.clone())).is_ok()).count();
         drop(answer);
-        gather(&self.shared, &answers, posted, deadline)
+        self.gather(&answers, posted, deadline)
+    }
+
+    /// Gathers until the bus has ended or failed.
+    fn gather<T>(
+        &self,
+        answers: &Receiver<(ShardId, T)>,
+        count: usize,
+        deadline: Monotonic,
+    ) -> Vec<(ShardId, T)> {
+        let is_over = || self.shared.has_ended() || self.shared.is_failed();
+        gather(&self.shared.clock, answers, count, deadline, is_over)
     }
 
     fn deadline(&self, wait: Duration) -> Monotonic {

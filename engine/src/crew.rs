@@ -107,7 +107,7 @@ impl Crew {
         let awaited = self.shards.iter().filter(|thread| !thread.is_finished()).count();
         let (answer, answers) = bounded(self.shards.len());
         shared.start_closing(Shutdown { deadline, answer });
-        let ended = gather(shared, &answers, awaited, deadline.after(ANSWER_GRACE));
+        let ended = gather(&shared.clock, &answers, awaited, deadline.after(ANSWER_GRACE), || false);
         let mut not_stored = 0;
         for (shard, thread) in shared.shard_ids().zip(self.shards) {
             let answer = ended.iter().find(|(answered, _)| *answered == shard);

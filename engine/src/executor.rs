@@ -28,7 +28,7 @@ use crate::identity::Identity;
 use crate::os;
 use crate::port::Mail;
 use crate::shard::Shard;
-use crate::shared::Shared;
+use crate::shared::{Busy, Shared};
 use crate::sync::Ordering;
 
 /// Why a shard did not start.
@@ -101,6 +101,7 @@ async fn open_and_drive(seat: Seat) {
     let Seat { id, shared, inbox, stores, identity, started, .. } = seat;
     let nonce = identity.nonce;
     shared.port(id).thread.store(os::thread_id(), Ordering::Relaxed);
+    let _busy = Busy::count();
     let notify = Notify(Arc::clone(&shared.port(id).doorbell));
     match stores.open(ShardContext { shard: id, shards: shared.shards(), nonce, notify }) {
         Err(error) => drop(started.try_send((id, Err(SpawnError::Adapter(error))))),

@@ -4,33 +4,33 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use crate::clock::Monotonic;
+use crate::clock::{Clock, Monotonic};
 use crate::event::ShardId;
-use crate::shared::Shared;
 
-/// Takes `count` answers, or those that come before `deadline`, before the bus has ended, or before no more can come.
-/// Spins for a few microseconds, then sleeps.
+/// Takes `count` answers, or those that come before `deadline`, before `is_over` says that nobody is waited for any more,
+/// or before no more can come. Spins for a few microseconds, then sleeps.
 pub(crate) fn gather<T>(
-    shared: &Shared,
+    clock: &Clock,
     answers: &Receiver<(ShardId, T)>,
     count: usize,
     deadline: Monotonic,
+    is_over: impl Fn() -> bool,
 ) -> Vec<(ShardId, T)> {
     let mut gathered = Vec::with_capacity(count);
-    let spin_until = shared.clock.now().after(SPIN);
+    let spin_until = clock.now().after(SPIN);
     while gathered.len() < count {
         if let Ok(answer) = answers.try_recv() {
             gathered.push(answer);
             continue;
         }
-        let now = shared.clock.now();
+        let now = clock.now();
         if now < spin_until {
             std::hint::spin_loop();
             continue;
         }
         match answers.recv_timeout(deadline.since(now).min(SLEEP)) {
             Ok(answer) => gathered.push(answer),
-            Err(RecvTimeoutError::Timeout) if now < deadline && !shared.has_ended() => {}
+            Err(RecvTimeoutError::Timeout) if now < deadline && !is_over() => {}
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         }
     }
@@ -39,5 +39,5 @@ pub(crate) fn gather<T>(
 
 /// How long a caller looks for an answer before it sleeps.
 const SPIN: Duration = Duration::from_micros(5);
-/// How long it sleeps before it looks whether the bus has ended.
+/// How long it sleeps before it looks whether waiting is over.
 const SLEEP: Duration = Duration::from_millis(20);

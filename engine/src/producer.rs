@@ -15,8 +15,7 @@ use crate::event::{EventFlags, Receipt, ShardId};
 use crate::lane::record::Header;
 use crate::lane::{BOXED_FROM_LANE_SHARE, LaneProducer, lane};
 use crate::route::{routing_hash, shard_of};
-use crate::shared::Shared;
-use crate::sync::Ordering;
+use crate::shared::{Busy, Shared};
 
 /// One thread's way into a bus. May move between threads, and is used by one at a time. Dropping it closes its lanes;
 /// what they hold is still stored.
@@ -29,7 +28,8 @@ pub struct Producer {
     shards: u16,
     event_bytes_max: usize,
     boxed_from_bytes: usize,
-    connected: bool,
+    /// From the first lane on.
+    busy: Option<Busy>,
 }
 
 /// The way to one shard.
@@ -77,7 +77,7 @@ impl Producer {
             event_bytes_max: shared.config.max_event_bytes,
             boxed_from_bytes: (shared.config.lane_bytes / BOXED_FROM_LANE_SHARE)
                 .min(shared.config.max_event_bytes + 1),
-            connected: false,
+            busy: None,
             shared,
         }
     }
@@ -251,10 +251,7 @@ impl Producer {
         port.connect(consumer).map_err(|_| self.closed())?;
         let doorbell = Arc::clone(&port.doorbell);
         self.lanes[shard.index()] = Some(Way { lane: producer, doorbell });
-        if !self.connected {
-            self.connected = true;
-            self.shared.producers.fetch_add(1, Ordering::Relaxed);
-        }
+        self.busy.get_or_insert_with(Busy::count);
         Ok(())
     }
 
@@ -288,9 +285,6 @@ impl Drop for Producer {
             // The shard retires the lane; a sleeping one is woken for it, so that the memory of threads that ended
             // does not pile up.
             way.doorbell.post();
-        }
-        if self.connected {
-            self.shared.producers.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

@@ -18,8 +18,6 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) ports: Box<[Port]>,
     pub(crate) lane_budget: Arc<LaneBudget>,
-    /// Producers that have a lane.
-    pub(crate) producers: AtomicUsize,
     /// CPUs the process may use.
     pub(crate) cpus_allowed: usize,
     /// Whether several shards share a CPU.
@@ -45,7 +43,6 @@ impl Shared {
             config,
             clock: Clock::new(),
             ports: ports.into(),
-            producers: AtomicUsize::new(0),
             cpus_allowed,
             cpu_sharing,
             stalls: AtomicU64::new(0),
@@ -111,16 +108,34 @@ impl Shared {
         self.failed.store(true, Ordering::Release);
     }
 
-    /// Whether a shard may spin: no two share a CPU, and shards and producers together do not outnumber the CPUs.
+    /// Whether a shard may spin: no two of the bus share a CPU, and the shards and producers of the process, of other
+    /// buses too, do not outnumber the CPUs.
     pub(crate) fn may_spin(&self) -> bool {
-        let busy = usize::from(self.shards()) + self.producers.load(Ordering::Relaxed);
-        !self.cpu_sharing && busy <= self.cpus_allowed
+        !self.cpu_sharing && BUSY_THREADS.load(Ordering::Relaxed) <= self.cpus_allowed
     }
 
     pub(crate) fn bridge(&self) -> &BridgeBell {
         &self.bridge
     }
 }
+
+/// A shard, or a producer that has a lane, counted among the busy threads of the process while it lives.
+pub(crate) struct Busy(());
+
+impl Busy {
+    pub(crate) fn count() -> Busy {
+        BUSY_THREADS.fetch_add(1, Ordering::Relaxed);
+        Busy(())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        BUSY_THREADS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+static BUSY_THREADS: AtomicUsize = AtomicUsize::new(0);
 
 /// What a shutdown asks of every shard: drain, store, sync, and stop at the deadline at the latest.
 pub(crate) struct Shutdown {
