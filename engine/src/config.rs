@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::cores;
+pub use crate::cores::Cores;
 
 /// Everything the bus itself can be told. [`Config::default`] is what an empty document means.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,15 +57,6 @@ impl Default for Config {
     fn default() -> Config {
         Document::default().into_config(CpuCount::allowed()).expect("the defaults are in range")
     }
-}
-
-/// Which CPUs the shards are pinned to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cores {
-    /// The last of the allowed CPUs downwards, so that single-threaded callers keep the first.
-    Auto,
-    /// These, in order, again from the first when there are more shards.
-    List(Vec<usize>),
 }
 
 /// What happens when a shard holds as much unstored data as it may.

@@ -2,7 +2,14 @@
 
 use std::thread;
 
-use crate::config::Cores;
+/// Which CPUs the shards are pinned to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cores {
+    /// The last of the allowed CPUs downwards, so that single-threaded callers keep the first.
+    Auto,
+    /// These, in order, again from the first when there are more shards.
+    List(Vec<usize>),
+}
 
 /// How many CPUs the process may use: the smaller of its affinity mask and its cgroup's quota, at least 1.
 pub fn allowed_count() -> usize {
