@@ -1,10 +1,7 @@
-//! Counters: what a shard has counted, published as one consistent snapshot.
-//!
-//! The shard is the only writer. A sequence lock lets any thread read a snapshot without stalling it: the words are
-//! relaxed atomics between two stores of a sequence number, and a reader that saw the number change, or odd, reads
-//! again (H.-J. Boehm, "Can Seqlocks Get Along With Programming Language Memory Models?", 2012).
+//! Counters: what a shard has counted, published as one consistent snapshot. The shard is the only writer; any thread
+//! reads without stalling it.
 
-use crate::sync::{AtomicU64, CachePadded, Ordering, fence};
+use crate::sequence_lock::SequenceLock;
 
 /// What one shard has counted since it started, in events unless said otherwise. In every snapshot
 /// `ingested = stored + dropped + pending_events`, each term counted on its own.
@@ -115,72 +112,18 @@ impl ShardStats {
 
 /// Where a shard's snapshot is published.
 #[derive(Debug, Default)]
-pub(crate) struct Board {
-    sequence: CachePadded<AtomicU64>,
-    words: [AtomicU64; WORDS],
-}
+pub(crate) struct Board(SequenceLock<WORDS>);
 
 impl Board {
     /// Publishes a snapshot. One thread only.
     pub(crate) fn publish(&self, stats: &ShardStats) {
-        let sequence = self.sequence.load(Ordering::Relaxed);
-        self.sequence.store(sequence + 1, Ordering::Relaxed);
-        // A reader that sees any of the words below also sees the odd number above.
-        fence(Ordering::Release);
-        for (word, value) in self.words.iter().zip(stats.words()) {
-            word.store(value, Ordering::Relaxed);
-        }
-        self.sequence.store(sequence + 2, Ordering::Release);
+        self.0.publish(stats.words());
     }
 
     /// The snapshot last published.
     pub(crate) fn read(&self) -> ShardStats {
-        let mut attempts = 0u32;
-        loop {
-            let before = self.sequence.load(Ordering::Acquire);
-            let words = std::array::from_fn(|at| self.words[at].load(Ordering::Relaxed));
-            // Pairs with the release fence in `publish`.
-            fence(Ordering::Acquire);
-            if before.is_multiple_of(2) && self.sequence.load(Ordering::Relaxed) == before {
-                return ShardStats::from_words(words);
-            }
-            attempts = attempts.saturating_add(1);
-            if attempts < SPINS_BEFORE_YIELD {
-                std::hint::spin_loop();
-            } else {
-                std::thread::yield_now();
-            }
-        }
+        ShardStats::from_words(self.0.read())
     }
 }
-
-/// Attempts before a reader lets the shard run, in case both are on one core.
-const SPINS_BEFORE_YIELD: u32 = 1_000;
 
 const WORDS: usize = 14;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-    use std::thread;
-
-    #[test]
-    fn a_snapshot_is_never_torn() {
-        let board = Arc::new(Board::default());
-        let writer = Arc::clone(&board);
-        let writing = thread::spawn(move || {
-            for round in 1..=200_000u64 {
-                writer.publish(&ShardStats::from_words([round; WORDS]));
-            }
-        });
-        let mut last = 0;
-        while last < 200_000 {
-            let words = board.read().words();
-            assert!(words.iter().all(|&word| word == words[0]), "{words:?}");
-            assert!(words[0] >= last);
-            last = words[0];
-        }
-        writing.join().expect("the writer ends");
-    }
-}

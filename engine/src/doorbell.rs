@@ -4,10 +4,12 @@
 //! could be waiting for it, and only then sleeps. Whoever brings work stores it, passes a light fence and loads the
 //! mark: either the sleeper's last look finds the work, or the bringer finds the mark and rings.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::task::Waker;
 
-use crate::sync::{AtomicBool, AtomicU64, CachePadded, Ordering, heavy_fence, light_fence};
+use crate::sync::{
+    AtomicBool, AtomicU64, CachePadded, Mutex, MutexGuard, Ordering, heavy_fence, light_fence,
+};
 
 /// One shard's doorbell. The shard parks on it; everybody else rings it.
 #[derive(Debug, Default)]
@@ -95,3 +97,6 @@ impl Doorbell {
         self.waker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(all(test, loom))]
+mod model;

@@ -25,6 +25,7 @@ mod doorbell;
 mod port;
 pub mod batch;
 mod shard;
+mod sequence_lock;
 pub mod counters;
 pub mod adapter;
 pub mod consume;
@@ -38,4 +39,6 @@ pub mod identity;
 pub mod cores;
 pub mod platform;
 mod os;
-mod sync;
+/// Not part of the interface: public for the C ABI's table of slots only.
+#[doc(hidden)]
+pub mod sync;

@@ -100,7 +100,10 @@ impl From<Refusal> for Failure {
 const MAGIC: u64 = 0x4e5;
 const PAYLOAD_MAX: u64 = (1 << 48) - 1;
 
+#[cfg(not(loom))]
 static BUSES: Table<Bus> = Table::new();
+#[cfg(loom)]
+static BUSES: std::sync::LazyLock<Table<Bus>> = std::sync::LazyLock::new(Table::new);
 
 #[cfg(test)]
 mod tests {

@@ -9,10 +9,11 @@ use std::cell::UnsafeCell;
 use std::collections::VecDeque;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{OnceLock, PoisonError};
 
-/// 65,536 slots, made in blocks as they are needed and never freed.
+use engine::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
+
+/// 65,536 slots (in the models: one), made in blocks as they are needed and never freed.
 pub(crate) struct Table<T> {
     blocks: [OnceLock<Box<[Slot<T>]>>; BLOCKS],
     vacancies: Mutex<Vacancies>,
@@ -38,14 +39,24 @@ pub(crate) enum Refusal {
     Poisoned,
 }
 
-impl<T> Table<T> {
-    pub(crate) const fn new() -> Table<T> {
-        Table {
-            blocks: [const { OnceLock::new() }; BLOCKS],
-            vacancies: Mutex::new(Vacancies { free: VecDeque::new(), fresh: 0 }),
-            left: Condvar::new(),
+/// An empty table, `const` where the mutex is: loom's is made at run time.
+macro_rules! new_table {
+    ($($const:tt)?) => {
+        pub(crate) $($const)? fn new() -> Table<T> {
+            Table {
+                blocks: [const { OnceLock::new() }; BLOCKS],
+                vacancies: Mutex::new(Vacancies { free: VecDeque::new(), fresh: 0 }),
+                left: Condvar::new(),
+            }
         }
-    }
+    };
+}
+
+impl<T> Table<T> {
+    #[cfg(not(loom))]
+    new_table!(const);
+    #[cfg(loom)]
+    new_table!();
 
     /// Gives `tenant` a slot. `Err` gives it back when every slot is taken or retired.
     pub(crate) fn insert(&self, tenant: T) -> Result<Key, T> {
@@ -236,7 +247,7 @@ impl Vacancies {
         if let Some(number) = self.free.pop_front() {
             return Some(number);
         }
-        let number = u16::try_from(self.fresh).ok()?;
+        let number = u16::try_from(self.fresh).ok().filter(|&number| usize::from(number) < SLOTS)?;
         self.fresh += 1;
         Some(number)
     }
@@ -296,8 +307,11 @@ impl Phase {
 
 const CALLS_BITS: u32 = 28;
 const FIRST_GENERATION: u32 = 1;
-const BLOCK: usize = 256;
-const BLOCKS: usize = (1 << 16) / BLOCK;
+const SLOTS: usize = if cfg!(loom) { 1 } else { 1 << 16 };
+const BLOCK: usize = if cfg!(loom) { 1 } else { 256 };
+const BLOCKS: usize = SLOTS / BLOCK;
 
+#[cfg(all(test, loom))]
+mod model;
 #[cfg(test)]
 mod tests;

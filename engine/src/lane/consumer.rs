@@ -3,7 +3,9 @@
 use std::ptr;
 use std::sync::{Arc, Weak};
 
-use super::record::{FLAG_BOXED, FLAG_PAD, HEADER_WORDS, Header, record_bytes, split_first_word};
+use super::record::{
+    FLAG_BOXED, FLAG_PAD, HEADER_WORDS, Header, RECORD_ALIGN, record_bytes, split_first_word,
+};
 use super::ring::{BOXED_BYTES, Shared};
 use crate::sync::Ordering;
 
@@ -45,6 +47,7 @@ impl LaneConsumer {
         let end = self.tail_seen.min((start | (self.shared.capacity() - 1)) + 1);
         while self.head < end && lengths.len() < events_max {
             let at = self.shared.at(self.head);
+            self.shared.reads(self.head, RECORD_ALIGN as u64);
             // SAFETY: positions below `tail_seen` were published by the producer's release store, which the acquire
             // load in `look` has seen, and stay untouched until `release`. Every record and pad starts with a word.
             let (payload_bytes, flags) = split_first_word(unsafe { at.read() });
@@ -69,6 +72,7 @@ impl LaneConsumer {
             return None;
         }
         self.popped += lengths.len() as u64;
+        self.shared.reads(start, self.head - start);
         let run = ptr::slice_from_raw_parts(self.shared.at(start).cast::<u8>(), (self.head - start) as usize);
         // SAFETY: as above for every byte of the run; it is contiguous because `end` is not past the wrap. The slice
         // borrows `self`, so nothing is released while it lives.
@@ -145,6 +149,7 @@ impl LaneConsumer {
     }
 
     fn take_boxed(&mut self) -> Run<'static> {
+        self.shared.reads(self.head, record_bytes(BOXED_BYTES) as u64);
         // SAFETY: the record at `head` is published and boxed, and `head` moves past it here.
         let (header, block) = unsafe {
             let words = self.shared.at(self.head).cast::<[u64; HEADER_WORDS]>().read();

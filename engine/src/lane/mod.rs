@@ -4,6 +4,8 @@ pub(crate) mod record;
 mod ring;
 mod producer;
 mod consumer;
+#[cfg(all(test, loom))]
+mod model;
 #[cfg(test)]
 mod tests;
 

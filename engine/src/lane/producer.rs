@@ -3,7 +3,7 @@
 use std::ptr;
 use std::sync::Arc;
 
-use super::record::{FLAG_BOXED, FLAG_PAD, HEADER_WORDS, Header, record_bytes};
+use super::record::{FLAG_BOXED, FLAG_PAD, HEADER_WORDS, Header, RECORD_ALIGN, record_bytes};
 use super::ring::{BOXED_BYTES, Shared};
 use crate::sync::{Ordering, light_fence};
 
@@ -56,6 +56,7 @@ impl LaneProducer {
         let bytes = record_bytes(payload.len()) as u64;
         self.reserve(bytes)?;
         let at = self.shared.at(self.tail);
+        self.shared.writes(self.tail, bytes);
         // SAFETY: `reserve` left `bytes` contiguous bytes at `tail` that the consumer has released, and only this end
         // writes there until `publish`. `payload` is a caller's slice and cannot lie in the ring's private memory.
         unsafe {
@@ -128,6 +129,7 @@ impl LaneProducer {
             }
         }
         if pad > 0 {
+            self.shared.writes(self.tail, RECORD_ALIGN as u64);
             // SAFETY: the check above covers the pad too, and a pad is at least one aligned word.
             unsafe { self.shared.at(self.tail).write(u64::from(FLAG_PAD) << 32) };
             self.tail += pad;

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use super::consumer::LaneConsumer;
 use super::producer::LaneProducer;
 use super::record::{FLAG_BOXED, FLAG_PAD, HEADER_WORDS, RECORD_ALIGN, record_bytes, split_first_word};
-use crate::sync::{AtomicBool, AtomicU64, CachePadded, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, CachePadded, Ordering, Touched};
 
-/// Makes a lane of `capacity_bytes`, a power of two of at least 4 KiB, if `budget` still has them.
+/// Makes a lane of `capacity_bytes`, a power of two of at least 4 KiB (in the models: 64 bytes), if `budget` still has them.
 pub fn lane(capacity_bytes: usize, budget: &Arc<LaneBudget>) -> Option<(LaneProducer, LaneConsumer)> {
     assert!(capacity_bytes.is_power_of_two() && capacity_bytes >= LANE_BYTES_MIN);
     if !budget.take(capacity_bytes as u64) {
@@ -25,6 +25,7 @@ pub fn lane(capacity_bytes: usize, budget: &Arc<LaneBudget>) -> Option<(LaneProd
         read: CachePadded::default(),
         control: CachePadded::default(),
         words: (0..capacity_bytes / RECORD_ALIGN).map(|_| UnsafeCell::new(0)).collect(),
+        touched: Touched::new(capacity_bytes / RECORD_ALIGN),
         budget: Arc::clone(budget),
     });
     Some((LaneProducer::new(Arc::clone(&shared)), LaneConsumer::new(shared)))
@@ -37,6 +38,7 @@ pub(super) struct Shared {
     pub(super) control: CachePadded<Control>,
     /// The ring's memory. The bytes between `head` and `tail` belong to the consumer, all others to the producer.
     words: Box<[UnsafeCell<u64>]>,
+    touched: Touched,
     pub(super) budget: Arc<LaneBudget>,
 }
 
@@ -81,9 +83,27 @@ impl Shared {
     /// Address of the word at `position`, a multiple of 8.
     #[inline]
     pub(super) fn at(&self, position: u64) -> *mut u64 {
-        let index = (position & (self.capacity() - 1)) as usize / RECORD_ALIGN;
         // `UnsafeCell<u64>` has the layout of `u64`, and the cell's pointer may be used to write.
-        UnsafeCell::raw_get(self.words[index..].as_ptr())
+        UnsafeCell::raw_get(self.words[self.index(position)..].as_ptr())
+    }
+
+    /// The consumer takes these contiguous bytes for its own until it releases them.
+    #[inline]
+    pub(super) fn reads(&self, position: u64, bytes: u64) {
+        let index = self.index(position);
+        self.touched.read(index..index + bytes as usize / RECORD_ALIGN);
+    }
+
+    /// The producer writes these contiguous bytes.
+    #[inline]
+    pub(super) fn writes(&self, position: u64, bytes: u64) {
+        let index = self.index(position);
+        self.touched.written(index..index + bytes as usize / RECORD_ALIGN);
+    }
+
+    #[inline]
+    fn index(&self, position: u64) -> usize {
+        (position & (self.capacity() - 1)) as usize / RECORD_ALIGN
     }
 
     /// Takes the block out of the boxed record at `position`.
@@ -155,6 +175,6 @@ impl LaneBudget {
 }
 
 /// Smallest ring.
-const LANE_BYTES_MIN: usize = 4 << 10;
+const LANE_BYTES_MIN: usize = if cfg!(loom) { 64 } else { 4 << 10 };
 /// Payload of a boxed record: address and length.
 pub(super) const BOXED_BYTES: usize = 16;

@@ -1,4 +1,4 @@
-//! The team's commands: `cargo xtask test | lint | header | deps`.
+//! The team's commands: `cargo xtask test | lint | loom | soak | header | deps`.
 //!
 //! Every command stops at its first failing stage, says which one it was, and exits with status 1.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
@@ -6,8 +6,10 @@
 mod deps;
 mod header;
 mod lint;
+mod loom;
 mod rules;
 mod shell;
+mod soak;
 mod test;
 
 use std::process::ExitCode;
@@ -32,6 +34,8 @@ fn run(shell: &Shell, command: Command) -> Result<(), Failure> {
         Command::Deps => deps::ensure(shell),
         Command::Test { filter } => test::run(shell, &filter).map(|()| println!("cargo xtask test: passed")),
         Command::Lint => lint::run(shell).map(|()| println!("cargo xtask lint: passed")),
+        Command::Loom => loom::run(shell),
+        Command::Soak { what: Soak::Bus { minutes } } => soak::bus(shell, minutes),
         Command::Header { check } => header::run(shell, check),
     }
 }
@@ -54,6 +58,13 @@ enum Command {
     },
     /// Formatting, clippy, documentation and the house rules.
     Lint,
+    /// Goes through the models of the lane, the doorbell, the counters and the handles in every order of their steps.
+    Loom,
+    /// Runs bursts, silences and stalls for minutes. An event that waits longer than a second, or is lost, fails it.
+    Soak {
+        #[command(subcommand)]
+        what: Soak,
+    },
     /// Writes include/net.h from the crate `ffi`.
     Header {
         /// Writes nothing; fails with the difference when the committed header is not what would be written.
@@ -62,4 +73,14 @@ enum Command {
     },
     /// Installs the system packages that the tests need; without root, names them.
     Deps,
+}
+
+#[derive(Subcommand)]
+enum Soak {
+    /// The bus under each idle policy, on the memory store and on one behind a socket.
+    Bus {
+        /// How long it lasts, builds not counted: policies and stores share the time.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+        minutes: u64,
+    },
 }

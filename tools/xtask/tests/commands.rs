@@ -47,6 +47,16 @@ fn what_the_readme_builds_is_built_before_the_tests() {
     assert!(commands >= 2, "the README has its release commands");
 }
 
+#[test]
+fn the_tests_end_with_the_models() {
+    let output = xtask("test", "echo");
+    let said = stdout(&output);
+    assert!(
+        said.lines().any(|line| line.starts_with("test --profile loom") && line.ends_with("-- model::")),
+        "{said}"
+    );
+}
+
 /// Runs a command of xtask in an empty workspace, where `cargo` is another program and the tools of the tests do nothing.
 fn xtask(command: &str, cargo: &str) -> Output {
     let folder = tempfile::tempdir().expect("a temporary folder");
