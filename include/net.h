@@ -127,6 +127,11 @@ typedef enum net_error_t {
 } net_error_t;
 
 /**
+ * A way into a bus that belongs to no thread. Opaque: a number that is looked up, never dereferenced.
+ */
+typedef struct net_producer_t net_producer_t;
+
+/**
  * A filter that remembers identities it has seen. Opaque.
  */
 typedef struct net_redis_dedup_t net_redis_dedup_t;
@@ -149,6 +154,24 @@ typedef struct net_receipt_t {
      */
     uint64_t timestamp;
 } net_receipt_t;
+
+/**
+ * An event's place in the bus, to be written by the thread that claimed it.
+ */
+typedef struct net_claim_t {
+    /**
+     * Where to write; NULL once the claim has ended.
+     */
+    void *data;
+    /**
+     * Bytes to write: all of them belong to the event.
+     */
+    size_t len;
+    /**
+     * The claim's identity.
+     */
+    uint64_t reserved[4];
+} net_claim_t;
 
 /**
  * An event as it was stored. Read-only; the strings are not NUL-terminated and belong to the result.
@@ -320,8 +343,9 @@ uint32_t net_abi_version(void);
  * Publishes one event, which has to be one JSON document. Its bytes are kept as they are.
  *
  * Threads: any. Ownership: the bytes are copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (a
- * length above `PTRDIFF_MAX`), `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_JSON`, `NET_ERR_TOO_LARGE`,
- * `NET_ERR_INGESTION_FAILED` (no room: not accepted, try again), `NET_ERR_SHUTTING_DOWN`, and those of any handle.
+ * length above `PTRDIFF_MAX`, or the thread has a claim open on the event's shard), `NET_ERR_INVALID_UTF8`,
+ * `NET_ERR_INVALID_JSON`, `NET_ERR_TOO_LARGE`, `NET_ERR_INGESTION_FAILED` (no room: not accepted, try again),
+ * `NET_ERR_SHUTTING_DOWN`, and those of any handle.
  *
  * Requires: `json` is NULL or has `len` readable bytes.
  */
@@ -374,7 +398,8 @@ int net_ingest_keyed(net_handle_t handle,
  *
  * Threads: any. Ownership: the bytes are copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_UTF8`,
  * `NET_ERR_INVALID_JSON`, `NET_ERR_INT_OVERFLOW` (more than `INT_MAX` elements), `NET_ERR_TOO_LARGE` (the first
- * element is), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing was accepted.
+ * element is), `NET_ERR_INVALID_ARGUMENT` (a claim is open on its shard), `NET_ERR_SHUTTING_DOWN`, and those of any
+ * handle. After an error nothing was accepted.
  *
  * Requires: `json_array` is NULL or NUL-terminated.
  */
@@ -413,6 +438,93 @@ int net_ingest_raw_batch_ex(net_handle_t handle,
                             size_t count,
                             size_t *failed,
                             size_t *failed_len);
+
+/**
+ * Claims the place of an event of `len` bytes, to be written at `out->data` and published with `net_commit`. The key
+ * routes it, as in `net_ingest_keyed`, and is needed, because there are no bytes yet. What the place holds before it
+ * is written is of no meaning. An open claim keeps its thread's other events to the same shard out, and nothing else:
+ * a flush and a shutdown do not wait for it. Waits for room as `net_ingest_raw` does.
+ *
+ * Threads: any; the claim belongs to the calling thread, which alone may end it. Ownership: the place is the caller's
+ * until the claim is committed or aborted, also when the bus is shut down meanwhile; a thread that ends aborts its
+ * claims. `out` is written on success only. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (a `key_len`
+ * of 0, a length above `PTRDIFF_MAX`, or the thread has a claim open on that shard), `NET_ERR_TOO_LARGE`,
+ * `NET_ERR_INGESTION_FAILED` (no room, or the thread is in the destructors of its thread-local data),
+ * `NET_ERR_SHUTTING_DOWN`, and those of any handle.
+ *
+ * Requires: `key` is NULL or has `key_len` readable bytes; `out` is NULL or writable.
+ */
+int net_claim(net_handle_t handle,
+              const void *key,
+              size_t key_len,
+              size_t len,
+              struct net_claim_t *out);
+
+/**
+ * Publishes the event of a claim: `len` bytes, as they were claimed, which have to be UTF-8. Its time is that of this
+ * call. The claim has ended with success and with every error but `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT`
+ * and `NET_ERR_FORKED`; nothing was published after an error. `out` may be NULL.
+ *
+ * Threads: the one that made the claim. Ownership: the place goes back to the library, and `claim->data` becomes NULL;
+ * `out` is written on success only. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (not an open claim of
+ * this thread: ended before, of another thread, or never made), `NET_ERR_INVALID_UTF8`, `NET_ERR_SHUTTING_DOWN`,
+ * `NET_ERR_PANIC`, `NET_ERR_FORKED`.
+ *
+ * Requires: `claim` is NULL or leads to a claim; `out` is NULL or writable; nobody writes into the claim's place any more.
+ */
+int net_commit(struct net_claim_t *claim,
+               struct net_receipt_t *out);
+
+/**
+ * Gives a claim up: nothing is published. NULL, and what is not an open claim of the calling thread, does no harm.
+ *
+ * Threads: the one that made the claim; from another it does nothing. Ownership: the place goes back to the library,
+ * and `claim->data` becomes NULL. Errors: none; `net_last_error` says why nothing was done.
+ *
+ * Requires: `claim` is NULL or leads to a claim; nobody writes into the claim's place any more.
+ */
+void net_abort(struct net_claim_t *claim);
+
+/**
+ * Opens a way into the bus that belongs to no thread.
+ *
+ * Threads: any. Ownership: `*out` is the caller's until `net_producer_close`, also when the bus is shut down before;
+ * written on success only. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT`, `NET_ERR_INGESTION_FAILED`
+ * (65,536 producers are open), `NET_ERR_SHUTTING_DOWN`, and those of any handle.
+ *
+ * Requires: `out` is NULL or writable.
+ */
+int net_producer_open(net_handle_t handle,
+                      struct net_producer_t **out);
+
+/**
+ * Publishes one event, which has to be UTF-8, and waits for room for `timeout_ms` milliseconds from 0: as long as the
+ * bus is full, and not shorter than `push_wait_us`. Key, bytes and `out` are those of `net_ingest_keyed`.
+ *
+ * Threads: any, one at a time: a call while another thread is inside is refused. Ownership: the bytes are copied; `out`
+ * is written on success only. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (not an open producer, one in
+ * use, a negative `timeout_ms`, a length above `PTRDIFF_MAX`), `NET_ERR_MISMATCHED_HANDLES`, `NET_ERR_INVALID_UTF8`,
+ * `NET_ERR_TOO_LARGE`, `NET_ERR_INGESTION_FAILED` (no room in time: not accepted), `NET_ERR_SHUTTING_DOWN`,
+ * `NET_ERR_PANIC` and `NET_ERR_FORKED`.
+ *
+ * Requires: `key` is NULL or has `key_len` readable bytes; `bytes` is NULL or has `len`; `out` is NULL or writable.
+ */
+int net_producer_ingest(struct net_producer_t *producer,
+                        const void *key,
+                        size_t key_len,
+                        const char *bytes,
+                        size_t len,
+                        int timeout_ms,
+                        struct net_receipt_t *out);
+
+/**
+ * Closes a producer. What it has published is stored; its lanes are given back.
+ *
+ * Threads: any; waits for a call that is inside the producer. Ownership: the producer ends here, also after a shutdown
+ * of its bus. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (not a producer, or closed before),
+ * `NET_ERR_MISMATCHED_HANDLES`, `NET_ERR_FORKED`.
+ */
+int net_producer_close(struct net_producer_t *producer);
 
 /**
  * Reads up to `limit` events of all shards, `limit` being at least 1, from `cursor` on; NULL reads from the oldest

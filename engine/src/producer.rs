@@ -2,7 +2,9 @@
 //!
 //! A producer has a lane of its own to each shard it has published to, so publishing takes no lock, no allocation, no
 //! system call and no shared read-modify-write. What is done per event is: hash, stamp, copy, and one store that makes
-//! it visible.
+//! it visible. A [`Claim`] saves the copy too: its event is written into the lane by the caller.
+
+mod claim;
 
 use std::sync::Arc;
 use std::thread;
@@ -13,9 +15,12 @@ use crate::config::Backpressure;
 use crate::doorbell::Doorbell;
 use crate::event::{EventFlags, Receipt, ShardId};
 use crate::lane::record::Header;
-use crate::lane::{BOXED_FROM_LANE_SHARE, LaneProducer, lane};
+use crate::lane::{BOXED_FROM_LANE_SHARE, Full, LaneProducer, lane};
 use crate::route::{routing_hash, shard_of};
 use crate::shared::{Busy, Shared};
+use crate::sync::{AtomicUsize, Ordering};
+
+pub use claim::{Claim, CommitError};
 
 /// One thread's way into a bus. May move between threads, and is used by one at a time. Dropping it closes its lanes;
 /// what they hold is still stored.
@@ -28,6 +33,12 @@ pub struct Producer {
     shards: u16,
     event_bytes_max: usize,
     boxed_from_bytes: usize,
+    /// How long the event that is being published waits for room whatever the shard says, see
+    /// [`publish_within`](Producer::publish_within).
+    patience: Duration,
+    /// Number of this producer in the process; never given again.
+    number: u64,
+    claims: u64,
     /// From the first lane on.
     busy: Option<Busy>,
 }
@@ -64,6 +75,9 @@ pub enum PublishError {
     /// Another lane would exceed `lanes_bytes_max`. Retry when other threads have ended, or raise the limit.
     #[error("another lane would exceed lanes_bytes_max")]
     LanesExhausted,
+    /// This producer has an open claim on the event's shard. Final until the claim is committed or aborted.
+    #[error("a claim on the event's shard is open")]
+    ClaimOpen,
 }
 
 impl Producer {
@@ -77,6 +91,9 @@ impl Producer {
             event_bytes_max: shared.config.max_event_bytes,
             boxed_from_bytes: (shared.config.lane_bytes / BOXED_FROM_LANE_SHARE)
                 .min(shared.config.max_event_bytes + 1),
+            patience: Duration::ZERO,
+            number: PRODUCERS.fetch_add(1, Ordering::Relaxed) as u64,
+            claims: 0,
             busy: None,
             shared,
         }
@@ -98,6 +115,21 @@ impl Producer {
             way.publish();
         }
         Ok(Receipt { shard, timestamp_ns })
+    }
+
+    /// [`publish`](Producer::publish) that waits for room for `patience`, also while the shard's buffer is full, and for
+    /// `push_wait_us` if that is longer.
+    pub fn publish_within(
+        &mut self,
+        key: Option<&[u8]>,
+        payload: &[u8],
+        flags: EventFlags,
+        patience: Duration,
+    ) -> Result<Receipt, PublishError> {
+        self.patience = patience;
+        let published = self.publish(key, payload, flags);
+        self.patience = Duration::ZERO;
+        published
     }
 
     /// Publishes events routed by their payloads, each lane made visible once. Stops at the first that is not
@@ -187,7 +219,21 @@ impl Producer {
     }
 
     fn push_waiting(&mut self, shard: ShardId, header: Header, payload: &[u8]) -> Result<(), PublishError> {
-        let (bytes, bytes_max) = (payload.len(), self.event_bytes_max);
+        let boxed = payload.len() >= self.boxed_from_bytes;
+        self.when_there_is_room(shard, payload.len(), |lane| {
+            if boxed { lane.push_boxed(header, payload) } else { lane.push(header, payload) }
+        })
+    }
+
+    /// Tries `attempt` on the lane to `shard`, for an event of `bytes` bytes, until it finds room or it is time to give
+    /// up. After a success the lane stays entered.
+    fn when_there_is_room(
+        &mut self,
+        shard: ShardId,
+        bytes: usize,
+        mut attempt: impl FnMut(&mut LaneProducer) -> Result<(), Full>,
+    ) -> Result<(), PublishError> {
+        let bytes_max = self.event_bytes_max;
         if bytes > bytes_max {
             return Err(PublishError::TooLarge { bytes, bytes_max });
         }
@@ -197,28 +243,29 @@ impl Producer {
         if self.lanes[shard.index()].is_none() {
             self.open_lane(shard)?;
         }
-        let boxed = bytes >= self.boxed_from_bytes;
-        let mut deadline = None;
+        let mut wait = None;
         let mut attempts = 0u32;
         loop {
             let way = self.lanes[shard.index()].as_mut().expect("opened above");
             if self.shared.is_closing() || !way.lane.enter() {
                 return Err(self.closed());
             }
-            let pushed =
-                if boxed { way.lane.push_boxed(header, payload) } else { way.lane.push(header, payload) };
-            if pushed.is_ok() {
+            if way.lane.open_claim().is_some() {
+                return Err(PublishError::ClaimOpen);
+            }
+            if attempt(&mut way.lane).is_ok() {
                 return Ok(());
             }
             let now = self.shared.clock.now();
-            let Some(deadline) = deadline else {
+            let Some((congested_until, deadline)) = wait else {
                 // Everything pushed so far is made visible, so that the shard has something to make room with.
                 way.publish();
                 self.publish_pushed();
-                deadline = Some(now.after(self.shared.config.push_wait));
+                let push_wait = self.shared.config.push_wait;
+                wait = Some((now.after(self.patience), now.after(self.patience.max(push_wait))));
                 continue;
             };
-            if now >= deadline || self.shared.port(shard).is_congested() {
+            if now >= deadline || (now >= congested_until && self.shared.port(shard).is_congested()) {
                 return Err(self.give_up(shard));
             }
             attempts += 1;
@@ -294,3 +341,5 @@ const SPINS_BEFORE_SLEEP: u32 = 200;
 /// Processor pauses between two such attempts, at most.
 const PAUSES_MAX: u32 = 32;
 const SLEEP_FOR_ROOM: Duration = Duration::from_micros(50);
+
+static PRODUCERS: AtomicUsize = AtomicUsize::new(0);

@@ -70,6 +70,23 @@ pub struct net_redis_dedup_t {
     _opaque: (),
 }
 
+/// An event's place in the bus, to be written by the thread that claimed it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct net_claim_t {
+    /// Where to write; NULL once the claim has ended.
+    pub data: *mut c_void,
+    /// Bytes to write: all of them belong to the event.
+    pub len: usize,
+    /// The claim's identity.
+    pub reserved: [u64; 4],
+}
+
+/// A way into a bus that belongs to no thread. Opaque: a number that is looked up, never dereferenced.
+pub struct net_producer_t {
+    _opaque: (),
+}
+
 /// What the functions return: zero or a count, or one of these. A code is never renumbered.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,5 +159,10 @@ const _: () = {
     assert!(offset_of!(net_poll_result_t, has_more) == 24);
 
     assert!(size_of::<net_stats_t>() == 24);
+    assert!(size_of::<net_claim_t>() == 48);
+    assert!(offset_of!(net_claim_t, data) == 0);
+    assert!(offset_of!(net_claim_t, len) == 8);
+    assert!(offset_of!(net_claim_t, reserved) == 16);
+
     assert!(size_of::<net_error_t>() == size_of::<c_int>());
 };

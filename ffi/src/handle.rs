@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Bus = 1,
     /// A `net_redis_dedup_t*`.
     Dedup = 2,
+    /// A `net_producer_t*`.
+    Producer = 3,
 }
 
 impl Kind {
@@ -34,17 +36,30 @@ impl Kind {
         }
         match (value >> 48) & 0xf {
             kind if kind == self as u64 => Ok(value & PAYLOAD_MAX),
-            1 | 2 => Err(Failure::OtherKind),
+            1..=3 => Err(Failure::OtherKind),
             _ => Err(Failure::NotAHandle),
         }
+    }
+
+    /// The number of this kind for a tenant of a table.
+    pub(crate) fn tag_key(self, key: Key) -> usize {
+        self.tag(u64::from(key.slot) << 32 | u64::from(key.generation))
+    }
+
+    /// What [`tag_key`](Kind::tag_key) put in. Refused in a forked child.
+    pub(crate) fn key(self, value: usize) -> Result<Key, Failure> {
+        let payload = self.payload(value)?;
+        if fork::is_child() {
+            return Err(Failure::Forked);
+        }
+        Ok(Key { slot: (payload >> 32) as u16, generation: payload as u32 })
     }
 }
 
 /// Gives a bus its handle.
 pub(crate) fn open(bus: Bus) -> Result<net_handle_t, Failure> {
     let key = BUSES.insert(bus).map_err(|_| Failure::HandlesExhausted)?;
-    let value = Kind::Bus.tag(u64::from(key.slot) << 32 | u64::from(key.generation));
-    Ok(std::ptr::without_provenance_mut(value))
+    Ok(std::ptr::without_provenance_mut(Kind::Bus.tag_key(key)))
 }
 
 /// Enters the bus of a handle. It stays as long as the result is held.
@@ -79,11 +94,7 @@ fn key_of(handle: net_handle_t) -> Result<Key, Failure> {
     if handle.is_null() {
         return Err(Failure::NullPointer("handle"));
     }
-    let payload = Kind::Bus.payload(handle.addr())?;
-    if fork::is_child() {
-        return Err(Failure::Forked);
-    }
-    Ok(Key { slot: (payload >> 32) as u16, generation: payload as u32 })
+    Kind::Bus.key(handle.addr())
 }
 
 impl From<Refusal> for Failure {

@@ -2,7 +2,8 @@
 //!
 //! What they share: any thread may call them at any time, and each thread has its own way in. Bytes are copied before
 //! the call returns. When a shard is full the outcome follows `backpressure_mode`; a shard that is merely busy is
-//! waited for up to `push_wait_us`.
+//! waited for up to `push_wait_us`. A thread's events to a shard on which it has a claim open are refused with
+//! `NET_ERR_INVALID_ARGUMENT`.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr;
@@ -21,8 +22,9 @@ use crate::thread::Thread;
 /// Publishes one event, which has to be one JSON document. Its bytes are kept as they are.
 ///
 /// Threads: any. Ownership: the bytes are copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (a
-/// length above `PTRDIFF_MAX`), `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_JSON`, `NET_ERR_TOO_LARGE`,
-/// `NET_ERR_INGESTION_FAILED` (no room: not accepted, try again), `NET_ERR_SHUTTING_DOWN`, and those of any handle.
+/// length above `PTRDIFF_MAX`, or the thread has a claim open on the event's shard), `NET_ERR_INVALID_UTF8`,
+/// `NET_ERR_INVALID_JSON`, `NET_ERR_TOO_LARGE`, `NET_ERR_INGESTION_FAILED` (no room: not accepted, try again),
+/// `NET_ERR_SHUTTING_DOWN`, and those of any handle.
 ///
 /// # Safety
 /// `json` is NULL or has `len` readable bytes.
@@ -122,7 +124,8 @@ pub unsafe extern "C" fn net_ingest_keyed(
 ///
 /// Threads: any. Ownership: the bytes are copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_UTF8`,
 /// `NET_ERR_INVALID_JSON`, `NET_ERR_INT_OVERFLOW` (more than `INT_MAX` elements), `NET_ERR_TOO_LARGE` (the first
-/// element is), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an error nothing was accepted.
+/// element is), `NET_ERR_INVALID_ARGUMENT` (a claim is open on its shard), `NET_ERR_SHUTTING_DOWN`, and those of any
+/// handle. After an error nothing was accepted.
 ///
 /// # Safety
 /// `json_array` is NULL or NUL-terminated.
@@ -214,17 +217,17 @@ pub unsafe extern "C" fn net_ingest_raw_batch_ex(
 /// Runs `body` with this thread's producer for the bus. That the bus has ended is the first thing to say: before
 /// `body` looks at what the caller hands over, and when the bus ended meanwhile.
 #[inline]
-fn publish(
+pub(crate) fn publish(
     handle: net_handle_t,
     body: impl FnOnce(&Thread, &mut Producer) -> Result<c_int, Failure>,
 ) -> c_int {
     let answer = guard::run(handle, |thread| {
         thread.with_producer(handle, |producer| {
             if producer.is_closed() {
-                return Err(thread.fail(&ended(producer)));
+                return Err(thread.fail(&Failure::ended(producer)));
             }
             body(thread, producer).map_err(|failure| {
-                let failure = if producer.is_closed() { ended(producer) } else { failure };
+                let failure = if producer.is_closed() { Failure::ended(producer) } else { failure };
                 thread.fail(&failure)
             })
         })
@@ -232,18 +235,15 @@ fn publish(
     answer.unwrap_or_else(|code| code as c_int)
 }
 
-/// How the bus of a closed producer has ended.
-#[cold]
-fn ended(producer: &Producer) -> Failure {
-    if producer.is_closing() { Failure::ShutDown } else { Failure::ShardFailed }
-}
-
 /// The answer of a batch: its count, unless nothing was accepted for a reason that is not want of room.
 fn counted(thread: &Thread, accepted: usize, refused: Option<PublishError>) -> Result<c_int, Failure> {
     match refused {
-        Some(error @ (PublishError::TooLarge { .. } | PublishError::ShuttingDown | PublishError::Failed))
-            if accepted == 0 =>
-        {
+        Some(
+            error @ (PublishError::TooLarge { .. }
+            | PublishError::ShuttingDown
+            | PublishError::Failed
+            | PublishError::ClaimOpen),
+        ) if accepted == 0 => {
             return Err(error.into());
         }
         Some(error) => {

@@ -25,6 +25,8 @@ mod lent;
 
 mod lifecycle;
 mod ingest;
+mod claim;
+mod producer;
 mod poll;
 mod stats;
 mod strings;
@@ -34,10 +36,12 @@ mod dedup;
 mod ended;
 
 pub use abi::*;
+pub use claim::*;
 pub use dedup::*;
 pub use ingest::*;
 pub use lifecycle::*;
 pub use poll::*;
+pub use producer::*;
 pub use stats::*;
 pub use status::{net_last_error, net_strerror};
 pub use strings::*;

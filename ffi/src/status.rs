@@ -8,7 +8,7 @@ use engine::bus::{FlushError, PollError, StartError};
 use engine::config::ConfigError;
 use engine::consume::request::RequestError;
 use engine::platform::{Missing, PlatformError};
-use engine::producer::PublishError;
+use engine::producer::{CommitError, Producer, PublishError};
 
 use crate::abi::net_error_t as Code;
 use crate::thread;
@@ -84,6 +84,16 @@ pub(crate) enum Failure {
 
     #[error("{0}")]
     Publish(#[from] PublishError),
+    #[error("this is not an open claim of the calling thread")]
+    NotAClaim,
+    #[error("the thread is ending, and would leave a claim behind")]
+    Ending,
+    #[error("the producer is closed")]
+    ProducerClosed,
+    #[error("65,536 producers are open")]
+    ProducersExhausted,
+    #[error("another thread is inside the producer")]
+    ProducerInUse,
     #[error("{0}")]
     Poll(#[from] PollError),
     #[error("{0}")]
@@ -95,6 +105,12 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// How the bus of a closed producer has ended.
+    #[cold]
+    pub(crate) fn ended(producer: &Producer) -> Failure {
+        if producer.is_closing() { Failure::ShutDown } else { Failure::ShardFailed }
+    }
+
     /// The code of this failure.
     pub(crate) fn code(&self) -> Code {
         match self {
@@ -103,7 +119,10 @@ impl Failure {
             Failure::Misaligned(_)
             | Failure::Length(_)
             | Failure::OutOfRange { .. }
-            | Failure::NotAHandle => Code::NET_ERR_INVALID_ARGUMENT,
+            | Failure::NotAHandle
+            | Failure::NotAClaim
+            | Failure::ProducerClosed
+            | Failure::ProducerInUse => Code::NET_ERR_INVALID_ARGUMENT,
             Failure::Json(_) | Failure::Request(_) => Code::NET_ERR_INVALID_JSON,
             Failure::CursorText => Code::NET_ERR_POLL_FAILED,
             Failure::BufferTooSmall { .. } => Code::NET_ERR_BUFFER_TOO_SMALL,
@@ -112,7 +131,9 @@ impl Failure {
             Failure::ShutDown => Code::NET_ERR_SHUTTING_DOWN,
             Failure::Poisoned | Failure::Panicked(_) | Failure::ShardFailed => Code::NET_ERR_PANIC,
             Failure::Forked => Code::NET_ERR_FORKED,
-            Failure::Reentered => Code::NET_ERR_INGESTION_FAILED,
+            Failure::Reentered | Failure::Ending | Failure::ProducersExhausted => {
+                Code::NET_ERR_INGESTION_FAILED
+            }
             Failure::Config(_) | Failure::Factory(FactoryError::Config(_)) => Code::NET_ERR_INVALID_CONFIG,
             Failure::Factory(FactoryError::Unsupported(_)) => Code::NET_ERR_UNSUPPORTED,
             Failure::Start(error) => start_code(error),
@@ -141,6 +162,16 @@ impl Failure {
     }
 }
 
+impl From<CommitError> for Failure {
+    fn from(error: CommitError) -> Failure {
+        match error {
+            CommitError::NotOpen => Failure::NotAClaim,
+            CommitError::ShuttingDown => Failure::ShutDown,
+            CommitError::Failed => Failure::ShardFailed,
+        }
+    }
+}
+
 fn start_code(error: &StartError) -> Code {
     match error {
         StartError::Config(_) => Code::NET_ERR_INVALID_CONFIG,
@@ -155,6 +186,7 @@ fn publish_code(error: &PublishError) -> Code {
         PublishError::ShuttingDown => Code::NET_ERR_SHUTTING_DOWN,
         PublishError::TooLarge { .. } => Code::NET_ERR_TOO_LARGE,
         PublishError::Failed => Code::NET_ERR_PANIC,
+        PublishError::ClaimOpen => Code::NET_ERR_INVALID_ARGUMENT,
         PublishError::Refused | PublishError::Dropped | PublishError::LanesExhausted => {
             Code::NET_ERR_INGESTION_FAILED
         }

@@ -1,4 +1,5 @@
-//! What a thread keeps between its calls: the producers it has used, its last failure, and whether it is in a call.
+//! What a thread keeps between its calls: the producers it has used with the claims that are open in them, its last
+//! failure, and whether it is in a call.
 //!
 //! It has no destructor of its own, so that a call finds it whatever the thread is doing, also while thread-locals are
 //! being destroyed; a second thread-local, [`Ending`], empties it when the thread ends.
@@ -9,7 +10,7 @@ use std::ffi::{CStr, c_char};
 use std::mem::{self, ManuallyDrop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use engine::producer::Producer;
+use engine::producer::{Claim, Producer};
 
 use crate::abi::{net_error_t, net_handle_t};
 use crate::status::Failure;
@@ -21,10 +22,14 @@ pub(crate) struct Thread {
     /// The [`fork::epoch`] under which `producers` was filled.
     epoch: Cell<u32>,
     /// By handle, the last used first.
-    producers: RefCell<Vec<(net_handle_t, Producer)>>,
+    producers: RefCell<Producers>,
+    /// Producers that take no event any more, kept because the memory of their open claims is in C's hands.
+    held: RefCell<Producers>,
     detail: RefCell<Cow<'static, CStr>>,
     ended: Cell<bool>,
 }
+
+type Producers = Vec<(net_handle_t, Producer)>;
 
 /// Runs `body` with the calling thread's state.
 #[inline]
@@ -45,7 +50,7 @@ impl Thread {
     }
 
     /// Runs `body` with this thread's producer for the bus of `handle`. Only the first call on a handle looks at the
-    /// table; after that a producer answers for itself. One that answers `NET_ERR_SHUTTING_DOWN` is dropped, with the
+    /// table; after that a producer answers for itself. One that answers `NET_ERR_SHUTTING_DOWN` is given up, with the
     /// memory of its lanes, and the table answers from then on. Details of failures are left here and by `body`.
     #[inline]
     pub(crate) fn with_producer<R>(
@@ -68,33 +73,69 @@ impl Thread {
         }
         let answer = body(&mut producers[0].1);
         if matches!(answer, Err(net_error_t::NET_ERR_SHUTTING_DOWN)) {
-            producers.swap_remove(0);
+            self.give_up(producers.swap_remove(0));
         }
         answer
+    }
+
+    /// Runs `body` with the producer in which this thread has `claim` open, and with why its bus takes no more events,
+    /// if it does not.
+    pub(crate) fn with_claim<R>(
+        &self,
+        handle: net_handle_t,
+        claim: Claim,
+        body: impl FnOnce(&mut Producer, Result<(), Failure>) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        if fork::is_child() {
+            return Err(Failure::Forked);
+        }
+        let mut producers = self.producers.try_borrow_mut().map_err(|_| Failure::Reentered)?;
+        self.follow_epoch(&mut producers);
+        let is_its_own = |(of, producer): &(_, Producer)| *of == handle && producer.is_open(claim);
+        if let Some(at) = producers.iter().position(is_its_own) {
+            let producer = &mut producers[at].1;
+            let standing = if producer.is_closed() { Err(Failure::ended(producer)) } else { Ok(()) };
+            let answer = body(producer, standing);
+            if matches!(answer, Err(Failure::ShutDown)) {
+                self.give_up(producers.swap_remove(at));
+            }
+            return answer;
+        }
+        let standing = handle::enter(handle).map(drop);
+        let mut held = self.held.borrow_mut();
+        if let Some(at) = held.iter().position(is_its_own) {
+            let answer = body(&mut held[at].1, standing.and(Err(Failure::ShutDown)));
+            held.retain(|(_, producer)| producer.has_open_claims());
+            return answer;
+        }
+        Err(match standing {
+            Ok(()) | Err(Failure::NullPointer(_)) => Failure::NotAClaim,
+            Err(refused) => refused,
+        })
+    }
+
+    /// Whether the thread still keeps anything for later calls; not while its thread-locals are being destroyed.
+    /// Asking registers the destructor that empties it.
+    pub(crate) fn lasts(&self) -> bool {
+        !self.ended.get() && ENDING.try_with(|_| ()).is_ok()
     }
 
     /// Puts the producer of `handle` first, or gives one for this call alone when the thread is ending.
     #[cold]
     fn bring_forward(
         &self,
-        producers: &mut Vec<(net_handle_t, Producer)>,
+        producers: &mut Producers,
         handle: net_handle_t,
     ) -> Result<Option<Producer>, Failure> {
-        let epoch = fork::epoch();
-        if epoch != self.epoch.get() && epoch != fork::FORKED {
-            // Those of other buses stay: what a thread publishes with one key has an order only within one lane.
-            producers.retain(|(of, _)| handle::enter(*of).is_ok());
-            self.epoch.set(epoch);
-        }
+        self.follow_epoch(producers);
         let known = producers.iter().position(|(of, _)| *of == handle);
-        if let Some(at) = known.filter(|_| epoch != fork::FORKED) {
+        if let Some(at) = known.filter(|_| !fork::is_child()) {
             producers.swap(0, at);
             return Ok(None);
         }
         let producer = handle::enter(handle)?.producer();
-        producers.retain(|(_, producer)| !producer.is_closed());
-        // Touching it registers its destructor, and fails once that has run.
-        if ENDING.try_with(|_| ()).is_err() {
+        producers.extract_if(.., |(_, producer)| producer.is_closed()).for_each(|ended| self.give_up(ended));
+        if !self.lasts() {
             return Ok(Some(producer));
         }
         producers.push((handle, producer));
@@ -103,14 +144,31 @@ impl Thread {
         Ok(None)
     }
 
+    /// Gives the producers up whose buses are refused since the last look.
+    fn follow_epoch(&self, producers: &mut Producers) {
+        let epoch = fork::epoch();
+        if epoch != self.epoch.get() && epoch != fork::FORKED {
+            // Those of other buses stay: what a thread publishes with one key has an order only within one lane.
+            let refused = producers.extract_if(.., |(of, _)| handle::enter(*of).is_err());
+            refused.for_each(|refused| self.give_up(refused));
+            self.epoch.set(epoch);
+        }
+    }
+
+    /// Drops a producer, or keeps it until its last claim has ended.
+    #[cold]
+    fn give_up(&self, producer: (net_handle_t, Producer)) {
+        if producer.1.has_open_claims() {
+            self.held.borrow_mut().push(producer);
+        }
+    }
+
     /// Keeps the detail of a failure, and gives its code.
     #[cold]
     pub(crate) fn fail(&self, failure: &Failure) -> net_error_t {
         let detail = match failure.detail() {
             // Once the thread's destructors ran, nobody would free it.
-            Cow::Owned(_) if self.ended.get() || ENDING.try_with(|_| ()).is_err() => {
-                Cow::Borrowed(c"no detail: the thread is ending")
-            }
+            Cow::Owned(_) if !self.lasts() => Cow::Borrowed(c"no detail: the thread is ending"),
             detail => detail,
         };
         self.detail.replace(detail);
@@ -131,7 +189,8 @@ impl Drop for Ending {
         with(|thread| {
             thread.ended.set(true);
             thread.detail.replace(Cow::Borrowed(c""));
-            let producers = thread.producers.take();
+            // Claims that are open are aborted with their producers.
+            let producers = (thread.producers.take(), thread.held.take());
             if fork::is_child() {
                 // Their lanes belong to shards that run in the parent.
                 mem::forget(producers);
@@ -151,6 +210,7 @@ thread_local! {
             in_call: Cell::new(false),
             epoch: Cell::new(fork::FORKED),
             producers: RefCell::new(Vec::new()),
+            held: RefCell::new(Vec::new()),
             detail: RefCell::new(Cow::Borrowed(c"")),
             ended: Cell::new(false),
         })
@@ -160,7 +220,11 @@ thread_local! {
 
 #[cfg(test)]
 mod tests {
+    use std::ptr;
+
     use super::*;
+    use crate::abi::net_claim_t;
+    use crate::claim::{net_claim, net_commit};
     use crate::ingest::net_ingest_raw;
     use crate::lifecycle::{net_init, net_shutdown};
 
@@ -187,6 +251,26 @@ mod tests {
         for bus in [healthy, poisoned, last] {
             assert_eq!(net_shutdown(bus), 0);
         }
+    }
+
+    #[test]
+    fn the_memory_of_a_claim_outlives_its_poisoned_bus_until_it_is_ended() {
+        let (poisoned, other) = (start(), start());
+        let mut claim = net_claim_t { data: ptr::null_mut(), len: 0, reserved: [0; 4] };
+        // SAFETY: the key is readable and the claim writable.
+        assert_eq!(unsafe { net_claim(poisoned, c"k".as_ptr().cast(), 1, 100, &raw mut claim) }, 0);
+        handle::poison(poisoned);
+        // SAFETY: one byte is readable.
+        assert_eq!(unsafe { net_ingest_raw(other, c"x".as_ptr(), 1) }, 0);
+        assert!(!remembers(poisoned));
+        let held = || with(|thread| thread.held.borrow().len());
+        assert_eq!(held(), 1);
+        // SAFETY: a claim that was not ended is writable, and nobody writes there after this.
+        unsafe { claim.data.cast::<u8>().write_bytes(b'x', claim.len) };
+        // SAFETY: as above.
+        assert_eq!(unsafe { net_commit(&raw mut claim, ptr::null_mut()) }, -16);
+        assert_eq!((held(), claim.data), (0, ptr::null_mut()));
+        assert_eq!((net_shutdown(poisoned), net_shutdown(other)), (0, 0));
     }
 
     #[test]

@@ -29,6 +29,16 @@ static size_t lens[BATCH];
 
 static void raw(void) { CHECK(net_ingest_raw(bus, EVENT, sizeof EVENT - 1) == 0); }
 static void keyed(void) { CHECK(net_ingest_keyed(bus, "key", 3, EVENT, sizeof EVENT - 1, NULL) == 0); }
+static void claimed(void) {
+    net_claim_t claim;
+    CHECK(net_claim(bus, "key", 3, sizeof EVENT - 1, &claim) == 0);
+    memcpy(claim.data, EVENT, claim.len);
+    CHECK(net_commit(&claim, NULL) == 0);
+}
+static net_producer_t *producer;
+static void produced(void) {
+    CHECK(net_producer_ingest(producer, "key", 3, EVENT, sizeof EVENT - 1, 1000, NULL) == 0);
+}
 static void json(void) { CHECK(net_ingest(bus, EVENT, sizeof EVENT - 1) == 0); }
 static void batch(void) { CHECK(net_ingest_raw_batch(bus, entries, lens, BATCH) == BATCH); }
 
@@ -51,9 +61,14 @@ int main(void) {
         entries[i] = EVENT;
         lens[i] = sizeof EVENT - 1;
     }
+    /* First, because with the thread's own lane there would be more producers than CPUs, and the shard would sleep. */
+    CHECK(net_producer_open(bus, &producer) == 0);
+    counted("net_producer_ingest", produced, EVENTS);
+    CHECK(net_producer_close(producer) == 0);
     counted("net_ingest_raw", raw, EVENTS);
     counted("net_ingest_keyed", keyed, EVENTS);
     counted("net_ingest", json, EVENTS);
+    counted("net_claim and net_commit", claimed, EVENTS);
     counted("net_ingest_raw_batch", batch, EVENTS / BATCH);
     CHECK(net_shutdown(bus) == 0);
     return 0;

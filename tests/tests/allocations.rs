@@ -11,7 +11,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use harness::c;
-use net::net_handle_t;
+use net::{net_claim_t, net_handle_t};
 
 struct Counting;
 
@@ -87,6 +87,17 @@ fn publish_batch(bus: net_handle_t) -> u64 {
     BATCH as u64
 }
 
+fn publish_claimed(bus: net_handle_t) -> u64 {
+    let mut claim = net_claim_t { data: ptr::null_mut(), len: 0, reserved: [0; 4] };
+    // SAFETY: the key has the length that is said, `claim` is writable, and the place of a claim has its length.
+    unsafe {
+        assert_eq!(net::net_claim(bus, b"a key".as_ptr().cast(), 5, EVENT.len(), &raw mut claim), 0);
+        claim.data.cast::<u8>().copy_from_nonoverlapping(EVENT.as_ptr(), EVENT.len());
+        assert_eq!(net::net_commit(&raw mut claim, ptr::null_mut()), 0);
+    }
+    1
+}
+
 fn start() -> net_handle_t {
     let mut bus = ptr::null_mut();
     let config = c"{\"num_shards\":1,\"idle\":\"spin\",\"push_wait_us\":60000000,\"memory\":{\"retention_events\":50000}}";
@@ -98,10 +109,11 @@ fn start() -> net_handle_t {
 // One test, because another one's allocations would be counted too.
 #[test]
 fn publishing_allocates_nothing_on_its_thread_and_next_to_nothing_on_all() {
-    let kinds: [(&str, Publish); 3] = [
+    let kinds: [(&str, Publish); 4] = [
         ("net_ingest_raw", publish_raw),
         ("net_ingest_keyed", publish_keyed),
         ("net_ingest_raw_batch", publish_batch),
+        ("net_claim and net_commit", publish_claimed),
     ];
     for (name, publish) in kinds {
         let bus = start();

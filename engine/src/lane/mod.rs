@@ -3,6 +3,7 @@
 pub(crate) mod record;
 mod ring;
 mod producer;
+mod claim;
 mod consumer;
 #[cfg(all(test, loom))]
 mod model;

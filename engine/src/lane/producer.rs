@@ -3,6 +3,7 @@
 use std::ptr;
 use std::sync::Arc;
 
+use super::claim::Claimed;
 use super::record::{FLAG_BOXED, FLAG_PAD, HEADER_WORDS, Header, RECORD_ALIGN, record_bytes};
 use super::ring::{BOXED_BYTES, Shared};
 use crate::sync::{Ordering, light_fence};
@@ -13,16 +14,19 @@ pub struct Full;
 
 /// The writing end. Dropping it says that the thread has gone; what was published stays readable.
 pub struct LaneProducer {
-    tail: u64,
-    pushed: u64,
+    pub(super) tail: u64,
+    pub(super) pushed: u64,
     boxed_bytes: u64,
-    head_seen: u64,
-    shared: Arc<Shared>,
+    /// What `head` was when it was last looked at. While a claim is open it says that the lane is full, so that only
+    /// the slow half of [`find_room`](LaneProducer::find_room) has to know of claims.
+    pub(super) head_seen: u64,
+    pub(super) claimed: Option<Claimed>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl LaneProducer {
     pub(super) fn new(shared: Arc<Shared>) -> LaneProducer {
-        LaneProducer { tail: 0, pushed: 0, boxed_bytes: 0, head_seen: 0, shared }
+        LaneProducer { tail: 0, pushed: 0, boxed_bytes: 0, head_seen: 0, claimed: None, shared }
     }
 
     /// Opens a publication: until [`leave`](LaneProducer::leave) a closing shard waits for this lane. `false` when
@@ -60,12 +64,7 @@ impl LaneProducer {
         // SAFETY: `reserve` left `bytes` contiguous bytes at `tail` that the consumer has released, and only this end
         // writes there until `publish`. `payload` is a caller's slice and cannot lie in the ring's private memory.
         unsafe {
-            // Volatile keeps the three words from being put together on the stack and copied as one vector, which
-            // would wait for the store buffer on every event.
-            let [lengths, timestamp_ns, hash] = header.to_words();
-            at.write_volatile(lengths);
-            at.add(1).write_volatile(timestamp_ns);
-            at.add(2).write_volatile(hash);
+            write_header(at, header);
             ptr::copy_nonoverlapping(payload.as_ptr(), at.add(HEADER_WORDS).cast::<u8>(), payload.len());
         }
         self.tail += bytes;
@@ -76,16 +75,24 @@ impl LaneProducer {
     /// Sends an event that is too large for the ring as one block. The block is charged to the lane: there is room
     /// when no other block is on its way, or when all together fit the lane's bytes.
     pub fn push_boxed(&mut self, header: Header, payload: &[u8]) -> Result<(), Full> {
+        self.charge_block(payload.len())?;
+        self.send_block(header, payload.into())
+    }
+
+    /// Charges a block of `bytes` to the lane's budget, if there is room for it and its record.
+    pub(super) fn charge_block(&mut self, bytes: usize) -> Result<(), Full> {
         let waiting = self.boxed_bytes - self.shared.read.boxed_bytes.load(Ordering::Relaxed);
-        if waiting > 0 && waiting + payload.len() as u64 > self.shared.capacity() {
+        if waiting > 0 && waiting + bytes as u64 > self.shared.capacity() {
             return Err(Full);
         }
+        self.find_room(record_bytes(BOXED_BYTES) as u64)?;
+        if self.shared.budget.take(bytes as u64) { Ok(()) } else { Err(Full) }
+    }
+
+    /// Sends a block that was charged.
+    pub(super) fn send_block(&mut self, header: Header, block: Box<[u8]>) -> Result<(), Full> {
         self.reserve(record_bytes(BOXED_BYTES) as u64)?;
-        let length = payload.len() as u64;
-        if !self.shared.budget.take(length) {
-            return Err(Full);
-        }
-        let block: Box<[u8]> = payload.into();
+        let length = block.len() as u64;
         let address = Box::into_raw(block).cast::<u8>() as u64;
         let mut parts = [0; BOXED_BYTES];
         parts[..8].copy_from_slice(&address.to_ne_bytes());
@@ -117,29 +124,57 @@ impl LaneProducer {
 
     /// Makes `bytes` contiguous bytes at the tail writable.
     #[inline]
-    fn reserve(&mut self, bytes: u64) -> Result<(), Full> {
-        let capacity = self.shared.capacity();
-        let to_end = capacity - (self.tail & (capacity - 1));
-        let pad = if bytes > to_end { to_end } else { 0 };
-        if self.tail + pad + bytes - self.head_seen > capacity {
-            // Acquire: pairs with the release of `head`; the consumer has finished reading what it released.
-            self.head_seen = self.shared.read.head.load(Ordering::Acquire);
-            if self.tail + pad + bytes - self.head_seen > capacity {
-                return Err(Full);
-            }
-        }
+    pub(super) fn reserve(&mut self, bytes: u64) -> Result<(), Full> {
+        let pad = self.find_room(bytes)?;
         if pad > 0 {
             self.shared.writes(self.tail, RECORD_ALIGN as u64);
-            // SAFETY: the check above covers the pad too, and a pad is at least one aligned word.
+            // SAFETY: `find_room` covers the pad too, and a pad is at least one aligned word.
             unsafe { self.shared.at(self.tail).write(u64::from(FLAG_PAD) << 32) };
             self.tail += pad;
         }
         Ok(())
     }
+
+    /// The pad before a record of `bytes`, if there is room for both. Nothing is written.
+    #[inline]
+    pub(super) fn find_room(&mut self, bytes: u64) -> Result<u64, Full> {
+        let capacity = self.shared.capacity();
+        let to_end = capacity - (self.tail & (capacity - 1));
+        let pad = if bytes > to_end { to_end } else { 0 };
+        let end = self.tail + pad + bytes;
+        if end.wrapping_sub(self.head_seen) > capacity {
+            if self.claimed.is_some() {
+                return Err(Full);
+            }
+            // Acquire: pairs with the release of `head`; the consumer has finished reading what it released.
+            self.head_seen = self.shared.read.head.load(Ordering::Acquire);
+            if end - self.head_seen > capacity {
+                return Err(Full);
+            }
+        }
+        Ok(pad)
+    }
+}
+
+/// Writes the header of a record at `at`.
+///
+/// # Safety
+/// `at` leads to a header's words that only the caller touches.
+#[inline]
+pub(super) unsafe fn write_header(at: *mut u64, header: Header) {
+    let [lengths, timestamp_ns, hash] = header.to_words();
+    // SAFETY: the caller's contract. Volatile keeps the three words from being put together on the stack and copied as
+    // one vector, which would wait for the store buffer on every event.
+    unsafe {
+        at.write_volatile(lengths);
+        at.add(1).write_volatile(timestamp_ns);
+        at.add(2).write_volatile(hash);
+    }
 }
 
 impl Drop for LaneProducer {
     fn drop(&mut self) {
+        self.abort();
         // What was pushed is not lost with its thread.
         self.publish();
         self.leave();

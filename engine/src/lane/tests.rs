@@ -138,6 +138,65 @@ fn a_closed_lane_refuses_and_says_when_it_is_quiet() {
     assert!(!producer.enter());
 }
 
+fn claim(producer: &mut LaneProducer, payload: &[u8]) -> Result<(), Full> {
+    producer.claim(1, 9, payload.len() as u32)?;
+    producer.claimed_bytes().expect("a claim is open").copy_from_slice(payload);
+    Ok(())
+}
+
+#[test]
+fn claims_and_pushes_keep_their_order_across_the_wrap() {
+    let (mut producer, mut consumer, _) = ring(4096);
+    for round in 0..2_000usize {
+        let claimed = vec![round as u8; round * 7 % 1000];
+        claim(&mut producer, &claimed).expect("the ring is empty");
+        assert!(pop_all(&mut consumer).is_empty());
+        assert!(producer.commit(7, 0));
+        push(&mut producer, b"pushed").expect("room");
+        producer.publish();
+        assert_eq!(pop_all(&mut consumer), [claimed, b"pushed".to_vec()]);
+    }
+}
+
+#[test]
+fn an_open_claim_keeps_everything_else_out_and_an_aborted_one_leaves_nothing() {
+    let (mut producer, mut consumer, budget) = ring(4096);
+    for round in 0..200usize {
+        if round % 2 == 0 {
+            claim(&mut producer, &vec![1; round * 5]).expect("the ring is empty");
+        } else {
+            producer.claim_boxed(1, 9, 100_000).expect("the ring is empty");
+        }
+        assert_eq!(push(&mut producer, b""), Err(Full));
+        assert_eq!(producer.push_boxed(header(b"x"), b"x"), Err(Full));
+        producer.publish();
+        assert!(consumer.is_empty());
+        producer.abort();
+        assert_eq!((producer.open_claim(), budget.bytes()), (None, 4096));
+        push(&mut producer, b"after").expect("room");
+        producer.publish();
+        assert_eq!(pop_all(&mut consumer), [b"after"]);
+    }
+}
+
+#[test]
+fn a_large_claim_travels_as_a_block_and_is_freed_with_its_lane() {
+    let (mut producer, mut consumer, budget) = ring(4096);
+    for byte in [5, 6] {
+        producer.claim_boxed(1, 9, 100_000).expect("nothing else is on its way");
+        producer.claimed_bytes().expect("a claim is open").fill(byte);
+        assert!(producer.commit(7, 0));
+        producer.publish();
+        assert_eq!(pop_all(&mut consumer), [vec![byte; 100_000]]);
+    }
+    producer.claim_boxed(1, 9, 100_000).expect("the others were read");
+    assert_eq!(budget.bytes(), 4096 + 100_000);
+    drop(consumer);
+    producer.claimed_bytes().expect("still there").fill(1);
+    drop(producer);
+    assert_eq!(budget.bytes(), 0);
+}
+
 #[test]
 fn counts_cover_pushed_read_dropped_and_refused() {
     let (mut producer, mut consumer, _) = ring(4096);
