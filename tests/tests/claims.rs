@@ -70,7 +70,7 @@ fn a_patient_producer_waits_for_a_full_shard_and_is_refused_once_when_it_stays_f
     assert_eq!(bus.stats().total().refused, refused_before + 1);
     thread::scope(|scope| {
         let waiting = scope.spawn(|| {
-            producer.publish_within(None, b"event", EventFlags::NONE, Duration::from_secs(3600)).map(|_| ())
+            producer.publish_within(None, b"event", EventFlags::NONE, Duration::from_hours(1)).map(|_| ())
         });
         stores.set(0, Mode::Store);
         assert_eq!(waiting.join().expect("no panic"), Ok(()));
@@ -84,7 +84,7 @@ fn a_waiting_producer_hears_of_a_shutdown() {
     let (bus, _stores, mut producer) = congested();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| {
-            producer.publish_within(None, b"event", EventFlags::NONE, Duration::from_secs(3600)).map(|_| ())
+            producer.publish_within(None, b"event", EventFlags::NONE, Duration::from_hours(1)).map(|_| ())
         });
         bus.shutdown(Some(Duration::ZERO)).expect("the first");
         assert_eq!(waiting.join().expect("no panic"), Err(PublishError::ShuttingDown));
