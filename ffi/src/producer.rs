@@ -146,4 +146,7 @@ fn refused(refusal: Refusal) -> Failure {
     }
 }
 
+#[cfg(not(loom))]
 static PRODUCERS: Table<Mutex<Way>> = Table::new();
+#[cfg(loom)]
+static PRODUCERS: std::sync::LazyLock<Table<Mutex<Way>>> = std::sync::LazyLock::new(Table::new);
