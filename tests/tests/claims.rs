@@ -62,11 +62,13 @@ fn congested() -> (Bus, Stores, Producer) {
 fn a_patient_producer_waits_for_a_full_shard_and_is_refused_once_when_it_stays_full() {
     let (bus, stores, mut producer) = congested();
     let refused_before = bus.stats().total().refused;
-    let wait = Duration::from_millis(20);
+    let wait = Duration::from_millis(100);
     let started = std::time::Instant::now();
     let refused = producer.publish_within(None, b"event", EventFlags::NONE, wait);
     assert_eq!(refused, Err(PublishError::Refused));
-    assert!(started.elapsed() >= wait);
+    // Half, because the bus waits by a calibrated counter, which is not the clock of this test.
+    let waited = started.elapsed();
+    assert!(waited >= wait / 2, "{waited:?}");
     assert_eq!(bus.stats().total().refused, refused_before + 1);
     thread::scope(|scope| {
         let waiting = scope.spawn(|| {
