@@ -8,7 +8,7 @@
  * What holds for every function:
  *
  * - Threads. Any function may be called from any thread at any time, also while another thread shuts the bus down.
- *   Not from a signal handler.
+ *   Not from a signal handler. A claim is ended by the thread that made it, and a producer is used by one thread at a time.
  * - Codes. A negative int is a net_error_t, zero or more is success or a count. net_strerror() names a code,
  *   net_last_error() has the detail of this thread's last failure. Nothing is ever printed.
  * - Checks come in this order, before anything is read: handle, pointers, lengths, UTF-8, JSON.

@@ -13,12 +13,14 @@ use engine::config::Config;
 
 use crate::abi::net_error_t::{NET_ERR_INVALID_ARGUMENT, NET_ERR_PANIC, NET_ERR_SHUTTING_DOWN, NET_SUCCESS};
 use crate::abi::{net_error_t, net_handle_t, net_poll_result_t};
+use crate::claim::net_claim;
 use crate::handle;
 use crate::ingest::{
     net_ingest, net_ingest_batch, net_ingest_keyed, net_ingest_raw, net_ingest_raw_batch_ex,
 };
 use crate::lifecycle::{net_flush, net_num_shards, net_shutdown, net_shutdown_within};
 use crate::poll::{net_poll, net_poll_ex};
+use crate::producer::net_producer_open;
 use crate::stats::{net_stats, net_stats_ex};
 use crate::status::{Failure, net_last_error};
 
@@ -102,6 +104,8 @@ fn assert_ended(bus: net_handle_t, code: net_error_t) {
             net_ingest_keyed(bus, nowhere.cast(), 1, nowhere, 1, out.cast()),
             net_ingest_batch(bus, nowhere),
             net_ingest_raw_batch_ex(bus, nowhere.cast(), nowhere.cast(), 1, out.cast(), out.cast()),
+            net_claim(bus, nowhere.cast(), 1, 1, out.cast()),
+            net_producer_open(bus, out.cast()),
             net_poll(bus, nowhere, out, 256),
             net_poll_ex(bus, 1, nowhere, out.cast()),
             net_stats(bus, out, 256),
@@ -109,7 +113,7 @@ fn assert_ended(bus: net_handle_t, code: net_error_t) {
             net_flush(bus),
         ]
     };
-    assert_eq!(codes, [code as c_int; 10]);
+    assert_eq!(codes, [code as c_int; 12]);
     assert_eq!(net_num_shards(bus), 0);
 }
 

@@ -31,6 +31,9 @@ static void check_locks_are_left_alone(void) {
     CHECK(pair[0] == '{');
 }
 
+static net_claim_t claim;
+static net_producer_t *producer;
+
 static void check_refused(void) {
     char text[512];
     net_poll_result_t result;
@@ -44,6 +47,14 @@ static void check_refused(void) {
     CHECK(net_ingest_keyed(bus, "k", 1, "1", 1, NULL) == NET_ERR_FORKED);
     CHECK(net_ingest_batch(bus, "[1]") == NET_ERR_FORKED);
     CHECK(net_ingest_raw_batch(bus, &entry, &len, 1) == NET_ERR_FORKED);
+    net_claim_t copy = claim;
+    CHECK(net_claim(bus, "k", 1, 1, &copy) == NET_ERR_FORKED);
+    CHECK(net_commit(&copy, NULL) == NET_ERR_FORKED);
+    net_abort(&copy);
+    CHECK(copy.data == claim.data);
+    CHECK(net_producer_open(bus, &producer) == NET_ERR_FORKED);
+    CHECK(net_producer_ingest(producer, NULL, 0, "1", 1, 0, NULL) == NET_ERR_FORKED);
+    CHECK(net_producer_close(producer) == NET_ERR_FORKED);
     CHECK(net_poll(bus, "{}", text, sizeof text) == NET_ERR_FORKED);
     CHECK(net_poll_ex(bus, 1, NULL, &result) == NET_ERR_FORKED);
     CHECK(net_stats(bus, text, sizeof text) == NET_ERR_FORKED);
@@ -87,11 +98,13 @@ int main(void) {
     filter = net_redis_dedup_new(0);
     CHECK(net_redis_dedup_is_duplicate(filter, "id") == 0);
     pair = net_generate_keypair();
+    CHECK(net_producer_open(bus, &producer) == NET_SUCCESS);
     pthread_t publisher, locker;
     CHECK(pthread_create(&publisher, NULL, publish, NULL) == 0);
     CHECK(pthread_create(&locker, NULL, lock_and_unlock, NULL) == 0);
     for (int round = 0; round < 20; round++) {
         fflush(NULL);
+        CHECK(net_claim(bus, "k", 1, 1, &claim) == NET_SUCCESS);
         pid_t child = fork();
         CHECK(child >= 0);
         if (child == 0) {
@@ -105,12 +118,15 @@ int main(void) {
         int status;
         CHECK(waitpid(child, &status, 0) == child);
         CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 42);
+        net_abort(&claim);
+        CHECK(claim.data == NULL);
         CHECK(net_ingest_raw(bus, "after", 5) == NET_SUCCESS);
     }
     forked = 1;
     CHECK(pthread_join(publisher, NULL) == 0 && pthread_join(locker, NULL) == 0);
     net_redis_dedup_free(filter);
     net_free_string(pair);
+    CHECK(net_producer_close(producer) == NET_SUCCESS);
     CHECK(net_flush(bus) == NET_SUCCESS);
     CHECK(read_to_the_end(bus, 1000, NULL, NULL) == 1 + 20 + 20000);
     CHECK(net_shutdown(bus) == NET_SUCCESS);
