@@ -6,6 +6,7 @@
 //! sees the rare side's. To loom both are sequentially consistent fences, which is what the pair amounts to.
 //!
 //! `cargo xtask loom` runs the models; each lies beside its code, in a file `model.rs`.
+//! Not part of the interface: public for the C ABI's table of slots only.
 
 #[cfg(loom)]
 pub use loom::{
