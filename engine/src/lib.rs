@@ -39,6 +39,5 @@ pub mod identity;
 pub mod cores;
 pub mod platform;
 mod os;
-/// Not part of the interface: public for the C ABI's table of slots only.
 #[doc(hidden)]
 pub mod sync;

@@ -1,11 +1,12 @@
 //! The one door to atomics, fences, and what else the models watch: the system's, or loom's under `cfg(loom)`.
 //!
-//! [`light_fence`] and [`heavy_fence`] are the two halves of an asymmetric Dekker handshake: the frequent side orders
+//! `light_fence` and `heavy_fence` are the two halves of an asymmetric Dekker handshake: the frequent side orders
 //! its store before its load with a compiler fence, the rare side with `membarrier(PRIVATE_EXPEDITED)`, which makes
 //! every running thread of the process pass a full barrier. Either the rare side sees the store, or the frequent side
 //! sees the rare side's. To loom both are sequentially consistent fences, which is what the pair amounts to.
 //!
 //! `cargo xtask loom` runs the models; each lies beside its code, in a file `model.rs`.
+//! Not part of the interface: public for the C ABI's table of slots only.
 
 #[cfg(loom)]
 pub use loom::{

@@ -1,7 +1,8 @@
 //! The table of slots under loom: calls, closers and the next tenant, in every order.
 //!
-//! A tenant is memory whose every use loom watches: dropping it writes to it, so that a call which still uses it, or
-//! came by it without the order that `insert` gives, is a race.
+//! Calls read a tenant's memory and whoever has closed it writes there, both watched by loom: a call that is not over
+//! by then, or that came by the tenant without the order that `insert` gives, is a race. The write is not in the
+//! tenant's drop, whose panic the table catches.
 
 use std::sync::Arc;
 
@@ -12,35 +13,56 @@ use super::*;
 
 struct Tenant {
     number: u64,
-    memory: UnsafeCell<()>,
+    memory: Memory,
 }
 
+#[derive(Clone)]
+struct Memory(Arc<UnsafeCell<()>>);
+
 // SAFETY: the cell holds nothing; loom is asked whether its uses are ordered.
-unsafe impl Sync for Tenant {}
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
 
 impl Tenant {
-    fn new(number: u64) -> Tenant {
-        let tenant = Tenant { number, memory: UnsafeCell::new(()) };
-        tenant.memory.with_mut(|_| ());
-        tenant
-    }
-
     fn call(&self) -> u64 {
-        self.memory.with(|_| ());
+        self.memory.0.with(|_| ());
         self.number
     }
 }
 
-impl Drop for Tenant {
-    fn drop(&mut self) {
-        self.memory.with_mut(|_| ());
+impl Memory {
+    fn new() -> Memory {
+        Memory(Arc::new(UnsafeCell::new(())))
+    }
+
+    fn reuse(&self) {
+        self.0.with_mut(|_| ());
     }
 }
 
-fn table() -> (Arc<Table<Tenant>>, Key) {
-    let table = Arc::new(Table::new());
-    let key = table.insert(Tenant::new(1)).map_err(|_| ()).expect("empty");
-    (table, key)
+/// A table with a tenant.
+fn table() -> (Arc<Table<Tenant>>, Key, Memory) {
+    let (table, memory) = (Arc::new(Table::new()), Memory::new());
+    let key = insert(&table, 1, &memory);
+    (table, key, memory)
+}
+
+fn insert(table: &Table<Tenant>, number: u64, memory: &Memory) -> Key {
+    memory.reuse();
+    let tenant = Tenant { number, memory: memory.clone() };
+    table.insert(tenant).map_err(|_| ()).expect("the slot is free")
+}
+
+/// Whether this call closed.
+fn close(table: &Table<Tenant>, key: Key, memory: &Memory) -> bool {
+    let closed = table.close(key).map(drop);
+    assert!(closed.is_ok() || closed == Err(Refusal::Closed));
+    assert_eq!(table.slot(key).expect("made").now().generation(), key.generation + 1, "returned too early");
+    if closed.is_ok() {
+        memory.reuse();
+    }
+    closed.is_ok()
 }
 
 fn check(model: impl Fn() + Send + Sync + 'static) {
@@ -52,7 +74,7 @@ fn check(model: impl Fn() + Send + Sync + 'static) {
 #[test]
 fn a_tenant_outlives_the_calls_inside() {
     check(|| {
-        let (table, key) = table();
+        let (table, key, memory) = table();
         let callers: Vec<_> = (0..2)
             .map(|_| {
                 let table = Arc::clone(&table);
@@ -62,7 +84,7 @@ fn a_tenant_outlives_the_calls_inside() {
                 })
             })
             .collect();
-        drop(table.close(key).expect("open"));
+        assert!(close(&table, key, &memory));
         assert_eq!(table.enter(key).err(), Some(Refusal::Closed));
         for caller in callers {
             caller.join().expect("no panic");
@@ -73,29 +95,21 @@ fn a_tenant_outlives_the_calls_inside() {
 #[test]
 fn of_two_closers_one_closes_and_both_return_after_the_drop() {
     check(|| {
-        let (table, key) = table();
+        let (table, key, memory) = table();
         let closing = {
-            let table = Arc::clone(&table);
-            thread::spawn(move || close(&table, key))
+            let (table, memory) = (Arc::clone(&table), memory.clone());
+            thread::spawn(move || close(&table, key, &memory))
         };
-        let here = close(&table, key);
+        let here = close(&table, key, &memory);
         let there = closing.join().expect("no panic");
         assert!(here != there, "one of two closes: {here} {there}");
     });
 }
 
-/// Whether this call closed. Whoever returns may put the next tenant in: the slot is free.
-fn close(table: &Table<Tenant>, key: Key) -> bool {
-    let closed = table.close(key).map(drop);
-    assert!(closed.is_ok() || closed == Err(Refusal::Closed));
-    assert_eq!(table.slot(key).expect("made").now().generation(), key.generation + 1);
-    closed.is_ok()
-}
-
 #[test]
 fn a_key_finds_its_own_tenant_or_none_while_the_slot_changes_hands() {
     check(|| {
-        let (table, old) = table();
+        let (table, old, memory) = table();
         let new = Key { generation: old.generation + 1, ..old };
         let calling = {
             let table = Arc::clone(&table);
@@ -108,10 +122,8 @@ fn a_key_finds_its_own_tenant_or_none_while_the_slot_changes_hands() {
                 }
             })
         };
-        drop(table.close(old).expect("open"));
-        let key = table.insert(Tenant::new(2)).map_err(|_| ()).expect("the slot was given on");
-        assert_eq!(key, new);
+        assert!(close(&table, old, &memory));
+        assert_eq!(insert(&table, 2, &Memory::new()), new);
         calling.join().expect("no panic");
-        drop(table.close(key).expect("open"));
     });
 }
