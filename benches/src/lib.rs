@@ -1,11 +1,29 @@
-//! What the benches share: a bus behind the C ABI, threads on the cores that callers have, and the floor.
+//! What the benches share: a bus behind the C ABI, threads on the cores that callers have, and the floors; and the
+//! figures, which hold each measurement beside its target and its floor.
+//!
+//! `figures` measures by `throughput`, `latency`, `idle` and `curves` on the ground of `floor` and `open_loop`, and gives a
+//! `report`. `check` is its short form, on ratios alone.
+
+pub mod check;
+pub mod curves;
+pub mod figures;
+pub mod floor;
+pub mod idle;
+pub mod latency;
+pub mod machine;
+pub mod open_loop;
+pub mod percentiles;
+pub mod quantity;
+pub mod report;
+pub mod throughput;
 
 use std::ffi::{CStr, CString, c_char};
 use std::hint::black_box;
 
+use floor::Core;
 use net::{
-    net_flush, net_free_poll_result, net_handle_t, net_ingest_raw, net_ingest_raw_batch, net_init,
-    net_last_error, net_poll_ex, net_poll_result_t, net_shutdown,
+    net_event_t, net_flush, net_free_poll_result, net_handle_t, net_ingest_raw, net_ingest_raw_batch,
+    net_init, net_last_error, net_poll_ex, net_poll_result_t, net_shutdown, net_stats_ex, net_stats_t,
 };
 
 /// A running bus, used as a C program would use it.
@@ -60,22 +78,50 @@ impl Bus {
     /// # Panics
     /// When the poll fails.
     pub fn poll(self, limit: usize, cursor: Option<&CStr>) -> (usize, Option<CString>) {
+        self.poll_each(limit, cursor, |events| {
+            black_box(events);
+        })
+    }
+
+    /// Polls behind `cursor` and shows `visit` the events; how many there were, and the next cursor.
+    ///
+    /// # Panics
+    /// When the poll fails.
+    pub fn poll_each(
+        self,
+        limit: usize,
+        cursor: Option<&CStr>,
+        visit: impl FnOnce(&[net_event_t]),
+    ) -> (usize, Option<CString>) {
         let mut result = net_poll_result_t {
             events: std::ptr::null_mut(),
             count: 0,
             next_id: std::ptr::null_mut(),
             has_more: 0,
         };
-        // SAFETY: the cursor is NUL-terminated or NULL, `result` is writable, and freed once below.
+        // SAFETY: the cursor is NUL-terminated or NULL, `result` is writable, is read before it is freed, and freed once.
         unsafe {
             let cursor = cursor.map_or(std::ptr::null(), CStr::as_ptr);
             assert_eq!(net_poll_ex(self.0, limit, cursor, &raw mut result), 0, "{}", last_error());
             let next = (!result.next_id.is_null()).then(|| CStr::from_ptr(result.next_id).to_owned());
             let count = result.count;
-            black_box(result.events);
+            if count > 0 {
+                visit(std::slice::from_raw_parts(result.events, count));
+            }
             net_free_poll_result(&raw mut result);
             (count, next)
         }
+    }
+
+    /// How many events the bus has accepted.
+    ///
+    /// # Panics
+    /// When the call fails.
+    pub fn ingested(self) -> u64 {
+        let mut stats = net_stats_t { events_ingested: 0, events_dropped: 0, batches_dispatched: 0 };
+        // SAFETY: `stats` is writable.
+        assert_eq!(unsafe { net_stats_ex(self.0, &raw mut stats) }, 0, "{}", last_error());
+        stats.events_ingested
     }
 
     /// Ends the bus.
@@ -90,56 +136,36 @@ fn last_error() -> String {
     unsafe { CStr::from_ptr(net_last_error()) }.to_string_lossy().into_owned()
 }
 
-/// The floor of the way in: the same bytes checked as UTF-8, hashed, stamped, and copied into a buffer that stays in the
-/// cache. No thread, no hand-over.
-pub struct Floor {
-    clock: quanta::Clock,
-    ring: Vec<u8>,
-    at: usize,
-}
-
-impl Floor {
-    /// A floor over a buffer of the size of a lane.
-    pub fn new() -> Floor {
-        Floor { clock: quanta::Clock::new(), ring: vec![0; LANE_BYTES], at: 0 }
-    }
-
-    /// One event.
-    #[inline]
-    pub fn ingest(&mut self, event: &[u8]) -> bool {
-        let valid = simdutf8::basic::from_utf8(event).is_ok();
-        let hash = xxhash_rust::xxh3::xxh3_64(event);
-        let stamp = self.clock.raw();
-        if self.at + event.len() + 24 > self.ring.len() {
-            self.at = 0;
-        }
-        let slot = &mut self.ring[self.at..self.at + 24 + event.len()];
-        slot[..8].copy_from_slice(&hash.to_ne_bytes());
-        slot[8..16].copy_from_slice(&stamp.to_ne_bytes());
-        slot[24..].copy_from_slice(event);
-        self.at += (24 + event.len()).next_multiple_of(8);
-        black_box(&self.ring);
-        valid
-    }
-}
-
-impl Default for Floor {
-    fn default() -> Floor {
-        Floor::new()
-    }
+/// The bytes of an event.
+///
+/// # Safety
+/// The library lends the event, and still does while the bytes are read.
+#[inline]
+pub unsafe fn bytes_of(event: &net_event_t) -> &[u8] {
+    // SAFETY: a lent event has that many readable bytes.
+    unsafe { std::slice::from_raw_parts(event.raw.cast(), event.raw_len) }
 }
 
 /// Runs `work` on a thread pinned to the first allowed CPU, which the shards leave to callers. The calling thread stays
 /// as it is: a bus started on a pinned thread would put its shards on the same CPU.
 pub fn on_first_core<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    let first = core_affinity::get_core_ids().unwrap_or_default().first().copied();
     std::thread::scope(|scope| {
         let pinned = scope.spawn(move || {
-            first.map(core_affinity::set_for_current);
+            pin(Core::First);
             work()
         });
         pinned.join().expect("the work does not panic")
     })
+}
+
+/// Pins the calling thread, where the system lets it.
+pub fn pin(core: Core) {
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    let chosen = match core {
+        Core::First => cores.first(),
+        Core::Last => cores.last(),
+    };
+    chosen.copied().map(core_affinity::set_for_current);
 }
 
 /// An event of `bytes` printable bytes.
@@ -151,5 +177,3 @@ pub fn event(bytes: usize) -> Vec<u8> {
 pub fn batch_of(event: &[u8], count: usize) -> (Vec<*const c_char>, Vec<usize>) {
     (vec![event.as_ptr().cast(); count], vec![event.len(); count])
 }
-
-const LANE_BYTES: usize = 256 << 10;

@@ -1,9 +1,10 @@
-//! The team's commands: `cargo xtask test | lint | loom | soak | header | deps`.
+//! The team's commands: `cargo xtask test | lint | loom | soak | figures | header | deps`.
 //!
 //! Every command stops at its first failing stage, says which one it was, and exits with status 1.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
 mod deps;
+mod figures;
 mod header;
 mod lint;
 mod loom;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use figures::Form;
 use shell::{Failure, Shell};
 
 fn main() -> ExitCode {
@@ -36,6 +38,14 @@ fn run(shell: &Shell, command: Command) -> Result<(), Failure> {
         Command::Lint => lint::run(shell).map(|()| println!("cargo xtask lint: passed")),
         Command::Loom => loom::run(shell),
         Command::Soak { what: Soak::Bus { minutes } } => soak::bus(shell, minutes),
+        Command::Figures { quick, check } => {
+            let form = match (quick, check) {
+                (_, true) => Form::Check,
+                (true, false) => Form::Quick,
+                (false, false) => Form::Full,
+            };
+            figures::run(shell, form).map(|()| println!("cargo xtask figures: passed"))
+        }
         Command::Header { check } => header::run(shell, check),
     }
 }
@@ -64,6 +74,15 @@ enum Command {
     Soak {
         #[command(subcommand)]
         what: Soak,
+    },
+    /// Measures every figure beside its target and its floor, prints them and writes benches/FIGURES.md.
+    Figures {
+        /// In less time, and with more noise.
+        #[arg(long, conflicts_with = "check")]
+        quick: bool,
+        /// Writes nothing; fails when a ratio to a floor of the same run is worse than its bound.
+        #[arg(long)]
+        check: bool,
     },
     /// Writes include/net.h from the crate `ffi`.
     Header {

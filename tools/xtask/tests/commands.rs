@@ -57,8 +57,22 @@ fn the_tests_end_with_the_models() {
     );
 }
 
+#[test]
+fn the_check_of_the_figures_measures_and_writes_nothing() {
+    let output = xtask_with(&["figures", "--check"], "echo");
+    let said = stdout(&output);
+    assert!(output.status.success(), "{output:?}");
+    assert!(said.lines().any(|line| line.ends_with("--bench figures -- --form check")), "{said}");
+    let failed = xtask_with(&["figures", "--check"], "false");
+    assert_eq!(failed.status.code(), Some(1));
+}
+
 /// Runs a command of xtask in an empty workspace, where `cargo` is another program and the tools of the tests do nothing.
 fn xtask(command: &str, cargo: &str) -> Output {
+    xtask_with(&[command], cargo)
+}
+
+fn xtask_with(arguments: &[&str], cargo: &str) -> Output {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let manifest = folder.path().join("tools/xtask");
     std::fs::create_dir_all(&manifest).expect("the folder is writable");
@@ -66,7 +80,7 @@ fn xtask(command: &str, cargo: &str) -> Output {
         symlink("/bin/true", folder.path().join(program)).expect("the folder is empty");
     }
     let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    xtask.arg(command).env("PATH", folder.path()).env("CARGO_MANIFEST_DIR", manifest);
+    xtask.args(arguments).env("PATH", folder.path()).env("CARGO_MANIFEST_DIR", manifest);
     xtask.env("CARGO", format!("/bin/{cargo}")).output().expect("it starts")
 }
 

@@ -1,0 +1,97 @@
+//! How rates and latencies change with the size of an event, the number of producers and shards, and the load; and why
+//! each curve bends.
+
+use serde::Serialize;
+
+use crate::figures::Effort;
+use crate::quantity::Quantity;
+use crate::throughput::{Publication, median};
+
+/// A small table.
+#[derive(Clone, Debug, Serialize)]
+pub struct Curve {
+    /// What changes and what is measured.
+    pub title: &'static str,
+    /// Names of the columns.
+    pub columns: &'static [&'static str],
+    /// As many quantities in each as there are columns.
+    pub rows: Vec<Vec<Quantity>>,
+    /// Where it bends, and why.
+    pub why: &'static str,
+}
+
+/// Throughput against the size of an event, beside the floor for the same size.
+pub fn by_event_size(effort: &Effort) -> Curve {
+    let row = |event_bytes: usize| {
+        let events = (effort.curve_bytes / event_bytes).clamp(100, effort.events);
+        let publication = Publication::of(event_bytes, events, 1);
+        let (rate, floor) = beside_floor(publication, effort.curve_rounds);
+        vec![
+            Quantity::bytes(event_bytes),
+            Quantity::events_per_second(rate),
+            Quantity::bytes_per_second(rate * event_bytes as f64),
+            Quantity::events_per_second(floor),
+            Quantity::percent(100.0 * rate / floor),
+        ]
+    };
+    Curve {
+        title: "Throughput against event size: `net_ingest_raw` until stored, one producer, one shard",
+        columns: &["event", "events", "bytes", "floor", "of the floor"],
+        rows: EVENT_SIZES_BYTES.map(row).into(),
+        why: WHY_EVENT_SIZE,
+    }
+}
+
+/// Throughput of several producers together.
+pub fn by_producers(effort: &Effort) -> Curve {
+    Curve {
+        title: "Throughput against producers: `net_ingest_raw` of 100 bytes until stored, one shard, all producers together",
+        columns: &["producers", "events", "of one producer"],
+        rows: against_one(effort, PRODUCERS, |producers, one| Publication { producers, ..one }),
+        why: WHY_PRODUCERS,
+    }
+}
+
+/// Throughput of one producer into several shards.
+pub fn by_shards(effort: &Effort) -> Curve {
+    Curve {
+        title: "Throughput against shards: `net_ingest_raw` of 100 bytes until stored, one producer",
+        columns: &["shards", "events", "of one shard"],
+        rows: against_one(effort, SHARDS, |shards, one| Publication { shards, ..one }),
+        why: WHY_SHARDS,
+    }
+}
+
+/// Rows of `[count, rate, share of the first row's rate]`.
+fn against_one<const ROWS: usize>(
+    effort: &Effort,
+    counts: [usize; ROWS],
+    with: impl Fn(usize, Publication) -> Publication,
+) -> Vec<Vec<Quantity>> {
+    let mut first = None;
+    let row = |count| {
+        let publication = with(count, Publication::of(100, effort.events, 1));
+        let rate = median((0..effort.curve_rounds).map(|_| publication.measured()).collect());
+        let share = rate / *first.get_or_insert(rate);
+        vec![
+            Quantity::count(count as u64),
+            Quantity::events_per_second(rate),
+            Quantity::percent(100.0 * share),
+        ]
+    };
+    counts.into_iter().map(row).collect()
+}
+
+/// Median rate and median floor of rounds that take turns.
+pub fn beside_floor(publication: Publication, rounds: usize) -> (f64, f64) {
+    let (rates, floors) = (0..rounds).map(|_| (publication.measured(), publication.floor())).unzip();
+    (median(rates), median(floors))
+}
+
+const EVENT_SIZES_BYTES: [usize; 8] = [16, 64, 100, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10];
+const PRODUCERS: [usize; 5] = [1, 2, 4, 8, 16];
+const SHARDS: [usize; 4] = [1, 2, 4, 8];
+
+const WHY_EVENT_SIZE: &str = "";
+const WHY_PRODUCERS: &str = "";
+const WHY_SHARDS: &str = "";

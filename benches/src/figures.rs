@@ -1,0 +1,188 @@
+//! The figures: every measurement of a run, put beside its target and its floor.
+
+use std::time::{Duration, Instant};
+
+use crate::curves;
+use crate::floor;
+use crate::idle;
+use crate::latency::{self, CONTROL_PERIOD_NS, EVENT_BYTES, Idle};
+use crate::machine::{self, Machine};
+use crate::percentiles::Percentiles;
+use crate::quantity::{Quantity, Target};
+use crate::report::{Figure, Report};
+use crate::throughput::{self, Publication, median};
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Its name in the report.
+    pub form: &'static str,
+    /// Rounds of a rate in the table.
+    pub rounds: usize,
+    /// Events of a round.
+    pub events: usize,
+    /// Rounds of a point of a curve.
+    pub curve_rounds: usize,
+    /// Bytes of a point of the curve over sizes.
+    pub curve_bytes: usize,
+    /// How long an open loop runs.
+    pub loop_time: Duration,
+    /// How long an idle bus is watched.
+    pub idle_time: Duration,
+    /// Round trips of the spinning floor.
+    pub ping_pongs: u64,
+    /// Round trips of the sleeping floor, and control calls.
+    pub wakes: u64,
+}
+
+impl Effort {
+    /// What is committed: a few minutes.
+    pub const FULL: Effort = Effort {
+        form: "the full form",
+        rounds: 5,
+        events: 4_000_000,
+        curve_rounds: 3,
+        curve_bytes: 512 << 20,
+        loop_time: Duration::from_secs(2),
+        idle_time: Duration::from_secs(5),
+        ping_pongs: 2_000_000,
+        wakes: 20_000,
+    };
+    /// Enough to see where one stands: well under a minute.
+    pub const QUICK: Effort = Effort {
+        form: "the quick form",
+        rounds: 3,
+        events: 1_000_000,
+        curve_rounds: 1,
+        curve_bytes: 128 << 20,
+        loop_time: Duration::from_millis(300),
+        idle_time: Duration::from_secs(1),
+        ping_pongs: 300_000,
+        wakes: 3_000,
+    };
+    /// Only that it runs.
+    pub const SMOKE: Effort = Effort {
+        form: "a smoke test",
+        rounds: 1,
+        events: 5_000,
+        curve_rounds: 1,
+        curve_bytes: 1 << 20,
+        loop_time: Duration::from_millis(2),
+        idle_time: Duration::from_millis(10),
+        ping_pongs: 1_000,
+        wakes: 10,
+    };
+}
+
+/// Measures everything. `progress` hears what comes next.
+///
+/// # Panics
+/// When the process may use fewer than two CPUs: the floors need two.
+pub fn run(effort: &Effort, progress: impl Fn(&str)) -> Report {
+    let machine = Machine::describe();
+    assert!(machine.cpus >= 2, "the figures need two CPUs");
+    let (start, stolen_before) = (Instant::now(), machine::stolen_ticks());
+    let (mut figures, mut percentiles) = (Vec::new(), Vec::new());
+    progress("rates");
+    rates(effort, &mut figures);
+    progress("calls");
+    calls(effort, &mut figures, &mut percentiles);
+    progress("ways through the bus");
+    ways(effort, &mut figures, &mut percentiles);
+    progress("an idle bus");
+    idle_bus(effort, &mut figures);
+    progress("curves");
+    let by_producers = curves::by_producers(effort);
+    figures.push(Figure {
+        name: "8 producers together, of one alone",
+        target: Some(Target::AtLeast(Quantity::percent(60.0))),
+        measured: by_producers.rows[3][2],
+        floor: None,
+    });
+    let curves = vec![curves::by_event_size(effort), by_producers, curves::by_shards(effort)];
+    let seconds = start.elapsed().as_secs_f64();
+    let stolen_seconds = (machine::stolen_ticks() - stolen_before) as f64 / TICKS_PER_SECOND;
+    let stolen_percent = 100.0 * stolen_seconds / (seconds * machine.cpus as f64);
+    Report { machine, form: effort.form, seconds, stolen_percent, figures, percentiles, curves }
+}
+
+fn rates(effort: &Effort, figures: &mut Vec<Figure>) {
+    let single = Publication::of(EVENT_BYTES, effort.events, 1);
+    let batched = Publication::of(EVENT_BYTES, effort.events, BATCH_EVENTS);
+    let read_events = effort.events.min(1_000_000);
+    let measures: [&dyn Fn() -> f64; 6] = [
+        &|| single.floor(),
+        &|| single.measured(),
+        &|| batched.floor(),
+        &|| batched.measured(),
+        &|| floor::copy(read_events),
+        &|| throughput::poll(read_events),
+    ];
+    let mut rounds = measures.map(|_| Vec::new());
+    for _ in 0..effort.rounds {
+        rounds.iter_mut().zip(measures).for_each(|(rounds, measure)| rounds.push(measure()));
+    }
+    let [floor, single, batch_floor, batched, copy, poll] =
+        rounds.map(|rounds| Quantity::events_per_second(median(rounds)));
+    let mut push = |name, target, measured, floor| {
+        let target = Some(Target::AtLeast(Quantity::events_per_second(target)));
+        figures.push(Figure { name, target, measured, floor: Some(floor) });
+    };
+    push("net_ingest_raw, until stored", 25e6, single, floor);
+    push("net_ingest_raw_batch of 64, until stored", 40e6, batched, batch_floor);
+    push("net_poll_ex, limit 1,000, spinning", 10e6, poll, copy);
+}
+
+fn calls(effort: &Effort, figures: &mut Vec<Figure>, percentiles: &mut Vec<Percentiles>) {
+    let ingest = latency::ingest_call(effort.events);
+    time(figures, "net_ingest_raw, one call, p50", Some(35), ingest.call.p50_ns, ingest.floor.p50_ns);
+    time(figures, "net_ingest_raw, one call, p99", Some(100), ingest.call.p99_ns, ingest.floor.p99_ns);
+    percentiles.extend([ingest.floor, ingest.call]);
+}
+
+fn ways(effort: &Effort, figures: &mut Vec<Figure>, percentiles: &mut Vec<Percentiles>) {
+    let ping_pong = floor::ping_pong(effort.ping_pongs).summary("floor: a word to the other core and back");
+    let wake =
+        floor::wake(effort.wakes, CONTROL_PERIOD_NS).summary("floor: an eventfd to the other core and back");
+    let [spinning_poll, spinning_stats] = latency::control(Idle::Spin, effort.wakes);
+    let [parked_poll, parked_stats] = latency::control(Idle::Park, effort.wakes);
+    time(figures, "control round trip, spinning, p50", None, spinning_poll.p50_ns, ping_pong.p50_ns);
+    time(figures, "control round trip, parked, p50", None, parked_poll.p50_ns, wake.p50_ns);
+    percentiles.extend([ping_pong, wake, spinning_poll, spinning_stats, parked_poll, parked_stats]);
+    for rate in [10_000, 100_000] {
+        percentiles.push(latency::to_poll(rate, effort.loop_time));
+    }
+}
+
+fn idle_bus(effort: &Effort, figures: &mut Vec<Figure>) {
+    let cost = idle::parked(effort.idle_time);
+    let mut push = |name, bound, measured| {
+        figures.push(Figure { name, target: Some(Target::AtMost(bound)), measured, floor: None });
+    };
+    push("idle, parked: of one core", Quantity::percent(0.5), Quantity::percent(cost.core_percent));
+    push(
+        "idle, parked: wakes",
+        Quantity::wakes_per_second(0.0),
+        Quantity::wakes_per_second(cost.wakes_per_second),
+    );
+}
+
+fn time(
+    figures: &mut Vec<Figure>,
+    name: &'static str,
+    target_ns: Option<u64>,
+    measured_ns: u64,
+    floor_ns: u64,
+) {
+    figures.push(Figure {
+        name,
+        target: target_ns.map(|bound| Target::AtMost(Quantity::nanoseconds(bound))),
+        measured: Quantity::nanoseconds(measured_ns),
+        floor: Some(Quantity::nanoseconds(floor_ns)),
+    });
+}
+
+/// Events a call of the batched way in.
+pub const BATCH_EVENTS: usize = 64;
+/// Of the times in `/proc/stat`: 100 on every Linux that Rust supports.
+const TICKS_PER_SECOND: f64 = 100.0;
