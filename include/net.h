@@ -137,6 +137,11 @@ typedef struct net_producer_t net_producer_t;
 typedef struct net_redis_dedup_t net_redis_dedup_t;
 
 /**
+ * A cursor that the shards push into. Opaque: a number that is looked up, never dereferenced.
+ */
+typedef struct net_subscription_t net_subscription_t;
+
+/**
  * A bus. Opaque: a number that is looked up, never dereferenced, and never given out twice.
  */
 typedef void *net_handle_t;
@@ -577,6 +582,98 @@ int net_poll(net_handle_t handle,
              const char *request_json,
              char *out,
              size_t len);
+
+/**
+ * Subscribes. The request is an object with `from` (`"now"`, which is the default, `"start"`, or a cursor of a poll or
+ * a subscription), `filter` and `shards`, as in `net_poll`. From now on means: every event that is stored after this
+ * call has returned.
+ *
+ * Every shard pushes what it has stored into a lane to the subscriber, of twice `lane_bytes`. A subscriber that does
+ * not keep up stalls nobody: the shard goes on from the store when there is room again, and what retention has removed
+ * by then is counted.
+ *
+ * Threads: any. Ownership: `*out` is the caller's until `net_unsubscribe`, also when the bus is shut down before;
+ * written on success only. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (a shard that is not there),
+ * `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_JSON` (an unknown key, a wrong type), `NET_ERR_POLL_FAILED` (a cursor that is
+ * not one of this store; 65,536 subscriptions are open; `lanes_bytes_max` or the process's descriptors are used up; a
+ * shard does not answer), `NET_ERR_SHUTTING_DOWN`, and those of any handle.
+ *
+ * Requires: `request_json` is NULL or NUL-terminated; `out` is NULL or writable.
+ */
+int net_subscribe(net_handle_t handle,
+                  const char *request_json,
+                  struct net_subscription_t **out);
+
+/**
+ * Waits for events, writes up to `max` of them to `events`, and returns how many; 0 when none came within `timeout_ms`
+ * milliseconds. 0 milliseconds look once; negative ones wait for ever. The events of one call are of one shard, in its
+ * order. A call that waits looks for `spin_us` and then sleeps.
+ *
+ * Threads: any, one at a time: a call while another thread is inside is refused. Ownership: the events and their bytes
+ * are read-only, and stay until the next `net_next` or `net_unsubscribe` of this subscription, also when the bus is
+ * shut down meanwhile. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (not an open subscription, one in
+ * use or unsubscribed meanwhile, a `max` of 0), `NET_ERR_MISMATCHED_HANDLES`, `NET_ERR_SHUTTING_DOWN` (the bus is shut
+ * down, and everything its shards had pushed was given), `NET_ERR_PANIC` and `NET_ERR_FORKED`.
+ *
+ * Requires: `events` is NULL or has room for `max` entries.
+ */
+int net_next(struct net_subscription_t *subscription,
+             struct net_event_t *events,
+             size_t max,
+             int timeout_ms);
+
+/**
+ * A descriptor that is readable when there may be events, for `epoll` and its like. It is readable from the start, and
+ * until `net_next` has returned 0, which makes it unreadable until a shard pushes again. So an event loop calls
+ * `net_next` with a timeout of 0 once for every time the descriptor is reported, and misses nothing; with edge
+ * triggering it calls until the answer is 0. It stays readable when the bus has ended. Only to be waited for: the
+ * library alone reads and closes it.
+ *
+ * ```c
+ * int epoll = epoll_create1(EPOLL_CLOEXEC);
+ * struct epoll_event wanted = { .events = EPOLLIN, .data.ptr = subscription };
+ * epoll_ctl(epoll, EPOLL_CTL_ADD, net_subscription_fd(subscription), &wanted);
+ * for (;;) {
+ *     struct epoll_event ready;
+ *     if (epoll_wait(epoll, &ready, 1, -1) != 1) continue;
+ *     net_event_t events[256];
+ *     int count = net_next(ready.data.ptr, events, 256, 0);
+ *     if (count < 0) break;                       // NET_ERR_SHUTTING_DOWN: everything was given
+ *     for (int i = 0; i < count; i++) handle(&events[i]);
+ * }
+ * net_unsubscribe(subscription);
+ * ```
+ *
+ * Threads: as `net_next`. Ownership: the library's, closed by `net_unsubscribe`. Errors: `NET_ERR_NULL_POINTER`,
+ * `NET_ERR_INVALID_ARGUMENT`, `NET_ERR_MISMATCHED_HANDLES`, `NET_ERR_FORKED`.
+ */
+int net_subscription_fd(struct net_subscription_t *subscription);
+
+/**
+ * Writes the subscription's position as a cursor, NUL-terminated, and returns its bytes without the NUL: it is behind
+ * every event that `net_next` has given or the filter has rejected, and good for `net_subscribe`, `net_poll` and
+ * `net_poll_ex`. `*skipped`, if it is not NULL, becomes the number of events that retention had removed before this
+ * subscriber got them, since the last call of this function that succeeded with it.
+ *
+ * Threads: as `net_next`; also after a shutdown. Ownership: `out` and `skipped` are written on success only. Errors:
+ * `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT`, `NET_ERR_BUFFER_TOO_SMALL`, `NET_ERR_MISMATCHED_HANDLES`,
+ * `NET_ERR_FORKED`.
+ *
+ * Requires: `out` is NULL or has `len` writable bytes; `skipped` is NULL or writable.
+ */
+int net_subscription_cursor(struct net_subscription_t *subscription,
+                            char *out,
+                            size_t len,
+                            uint64_t *skipped);
+
+/**
+ * Ends a subscription. A `net_next` that another thread is waiting in returns `NET_ERR_INVALID_ARGUMENT`.
+ *
+ * Threads: any; waits for a call that is inside the subscription. Ownership: the subscription, its descriptor and the
+ * events it has given end here, also after a shutdown of its bus. Errors: `NET_ERR_NULL_POINTER`,
+ * `NET_ERR_INVALID_ARGUMENT` (not a subscription, or ended before), `NET_ERR_MISMATCHED_HANDLES`, `NET_ERR_FORKED`.
+ */
+int net_unsubscribe(struct net_subscription_t *subscription);
 
 /**
  * Writes the bus's statistics as one JSON object, NUL-terminated, and returns its bytes without the NUL.

@@ -58,7 +58,7 @@ pub trait Adapter {
     /// Whether it takes a batch now. One that does not rings its [`Notify`] when it does again. A shard has one batch in flight at most, so that a retry keeps the order.
     fn ready(&self) -> bool;
 
-    /// Takes a numbered batch. Its outcome follows, at once or later.
+    /// Takes a numbered batch. Its outcome follows, at once or later. It is read back under the same sequences.
     fn submit(&mut self, batch: Batch, now: Monotonic);
 
     /// What became of submitted batches, reads and syncs since the last call; `None` when there is no more news.

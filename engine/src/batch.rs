@@ -95,6 +95,19 @@ impl Batch {
         (0..self.len()).map(|index| self.event(index))
     }
 
+    /// The records of the events from `index` on that take at most `bytes_max` bytes, and how many they are.
+    pub(crate) fn records(&self, index: usize, bytes_max: usize) -> (&[u8], usize) {
+        let starts = &self.starts[self.evicted + index..];
+        let Some(&begin) = starts.first() else { return (&[], 0) };
+        let begin = begin as usize;
+        if self.bytes.len() - begin <= bytes_max {
+            return (&self.bytes[begin..], starts.len());
+        }
+        // The record at a start within the limit ends past it, so the one before is the last that fits.
+        let count = starts.partition_point(|&start| start as usize - begin <= bytes_max) - 1;
+        (&self.bytes[begin..starts[count] as usize], count)
+    }
+
     /// Appends one event.
     pub fn push(&mut self, timestamp_ns: u64, hash: u64, flags: EventFlags, payload: &[u8]) {
         let payload_bytes = u32::try_from(payload.len()).expect("max_event_bytes is below 4 GiB");
@@ -197,6 +210,21 @@ mod tests {
         assert_eq!(batch.event(0).sequence, Sequence(12));
         assert_eq!(batch.evict(5), (1, 32));
         assert_eq!(batch.record_bytes(), 0);
+    }
+
+    #[test]
+    fn records_are_taken_whole() {
+        let mut batch = batch(&[b"a", b"123456789", b"c"]);
+        for (bytes_max, bytes, count) in
+            [(0, 0, 0), (31, 0, 0), (32, 32, 1), (71, 32, 1), (72, 72, 2), (104, 104, 3)]
+        {
+            let (records, taken) = batch.records(0, bytes_max);
+            assert_eq!((records.len(), taken), (bytes, count), "{bytes_max}");
+        }
+        assert_eq!(batch.records(1, 1_000).1, 2);
+        batch.evict(1);
+        assert_eq!((batch.records(0, 40).0.len(), batch.records(0, 40).1), (40, 1));
+        assert_eq!(batch.records(2, 1_000), (&[][..], 0));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::consume::PollResponse;
 use crate::consume::cursor::{CursorError, Store};
 use crate::consume::merge::{Merge, MergeError};
 use crate::consume::request::PollRequest;
+use crate::consume::subscribe::SubscribeRequest;
 use crate::cores::Placement;
 use crate::counters::ShardStats;
 use crate::crew::Crew;
@@ -26,6 +27,7 @@ use crate::platform;
 use crate::port::{Mail, Port};
 use crate::producer::Producer;
 use crate::shared::Shared;
+use crate::subscription::{SubscribeError, Subscription};
 use crate::sync::Ordering;
 
 /// A running bus. Every method may be called from any thread at any time.
@@ -187,6 +189,12 @@ impl Bus {
             return Err(PollError::Unanswered);
         }
         Ok(response)
+    }
+
+    /// Subscribes. Every event that is stored after this call has returned is in it, if it is wanted.
+    pub fn subscribe(&self, request: SubscribeRequest) -> Result<Subscription, SubscribeError> {
+        self.check().map_err(|ended| ended.or(SubscribeError::ShuttingDown, SubscribeError::Failed))?;
+        Subscription::open(&self.shared, self.store, request)
     }
 
     /// Waits until everything that was accepted before this call is stored, and synced where the store can, or was

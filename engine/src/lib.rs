@@ -29,6 +29,7 @@ mod sequence_lock;
 pub mod counters;
 pub mod adapter;
 pub mod consume;
+pub mod subscription;
 mod executor;
 mod bridge;
 mod crew;

@@ -9,8 +9,9 @@ use crate::adapter::{AdapterError, ReadBlock, ReadRequest};
 use crate::clock::Monotonic;
 use crate::counters::{Board, ShardStats};
 use crate::doorbell::Doorbell;
-use crate::event::ShardId;
+use crate::event::{Sequence, ShardId};
 use crate::lane::{LaneConsumer, LaneWitness};
+use crate::subscription::Joining;
 use crate::sync::{AtomicBool, AtomicU64, CachePadded, Ordering};
 
 /// The outside of one shard.
@@ -45,6 +46,8 @@ pub(crate) enum Mail {
         deadline: Monotonic,
         answer: Sender<(ShardId, Result<ReadBlock, AdapterError>)>,
     },
+    /// A subscriber. The answer is the last sequence that it does not get, where that is known.
+    Subscribe { joining: Joining, answer: Sender<(ShardId, Option<Sequence>)> },
     /// A barrier: answered when everything published to the shard's lanes by now is stored, and synced.
     Flush { deadline: Monotonic, answer: Sender<(ShardId, Flushed)> },
     /// A snapshot that covers everything published by now.

@@ -1,7 +1,7 @@
 //! What all parts of one bus share: its configuration, its clock, the ports of its shards, and the words that say
 //! that it ends.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::Thread;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -11,7 +11,8 @@ use crate::config::Config;
 use crate::event::ShardId;
 use crate::lane::LaneBudget;
 use crate::port::{Mail, Port};
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, CachePadded, Ordering, light_fence};
+use crate::subscription::Signal;
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, CachePadded, Ordering, fence, light_fence};
 
 pub(crate) struct Shared {
     pub(crate) config: Config,
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     ended: AtomicBool,
     failed: AtomicBool,
     bridge: BridgeBell,
+    /// Of the subscriptions: rung when the bus has ended or failed, whatever its shards do.
+    signals: Mutex<Vec<Weak<Signal>>>,
 }
 
 impl Shared {
@@ -51,6 +54,7 @@ impl Shared {
             ended: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             bridge: BridgeBell::default(),
+            signals: Mutex::default(),
         };
         (Arc::new(shared), inboxes)
     }
@@ -97,6 +101,7 @@ impl Shared {
 
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::Release);
+        self.ring_subscribers();
     }
 
     /// Whether a shard has panicked.
@@ -106,6 +111,21 @@ impl Shared {
 
     pub(crate) fn fail(&self) {
         self.failed.store(true, Ordering::Release);
+        self.ring_subscribers();
+    }
+
+    /// Rings this subscriber too when the bus has ended or failed.
+    pub(crate) fn watch(&self, signal: &Arc<Signal>) {
+        let mut signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
+        signals.retain(|signal| signal.strong_count() > 0);
+        signals.push(Arc::downgrade(signal));
+    }
+
+    fn ring_subscribers(&self) {
+        // Pairs with the fence in `Signal::arm`.
+        fence(Ordering::SeqCst);
+        let signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
+        signals.iter().filter_map(Weak::upgrade).for_each(|signal| signal.ring());
     }
 
     /// Whether a shard may spin: no two of the bus share a CPU, and the shards and producers of the process, of other

@@ -87,6 +87,11 @@ pub struct net_producer_t {
     _opaque: (),
 }
 
+/// A cursor that the shards push into. Opaque: a number that is looked up, never dereferenced.
+pub struct net_subscription_t {
+    _opaque: (),
+}
+
 /// What the functions return: zero or a count, or one of these. A code is never renumbered.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

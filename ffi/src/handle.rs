@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Dedup = 2,
     /// A `net_producer_t*`.
     Producer = 3,
+    /// A `net_subscription_t*`.
+    Subscription = 4,
 }
 
 impl Kind {
@@ -36,7 +38,7 @@ impl Kind {
         }
         match (value >> 48) & 0xf {
             kind if kind == self as u64 => Ok(value & PAYLOAD_MAX),
-            1..=3 => Err(Failure::OtherKind),
+            1..=4 => Err(Failure::OtherKind),
             _ => Err(Failure::NotAHandle),
         }
     }

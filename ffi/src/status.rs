@@ -9,6 +9,7 @@ use engine::config::ConfigError;
 use engine::consume::request::RequestError;
 use engine::platform::{Missing, PlatformError};
 use engine::producer::{CommitError, Producer, PublishError};
+use engine::subscription::{SubscribeError, SubscriptionEnded};
 
 use crate::abi::net_error_t as Code;
 use crate::thread;
@@ -95,6 +96,14 @@ pub(crate) enum Failure {
     #[error("another thread is inside the producer")]
     ProducerInUse,
     #[error("{0}")]
+    Subscribe(#[from] SubscribeError),
+    #[error("{0}")]
+    SubscriptionEnded(#[from] SubscriptionEnded),
+    #[error("65,536 subscriptions are open")]
+    SubscriptionsExhausted,
+    #[error("another thread is inside the subscription")]
+    SubscriptionInUse,
+    #[error("{0}")]
     Poll(#[from] PollError),
     #[error("{0}")]
     Flush(#[from] FlushError),
@@ -122,7 +131,8 @@ impl Failure {
             | Failure::NotAHandle
             | Failure::NotAClaim
             | Failure::ProducerClosed
-            | Failure::ProducerInUse => Code::NET_ERR_INVALID_ARGUMENT,
+            | Failure::ProducerInUse
+            | Failure::SubscriptionInUse => Code::NET_ERR_INVALID_ARGUMENT,
             Failure::Json(_) | Failure::Request(_) => Code::NET_ERR_INVALID_JSON,
             Failure::CursorText => Code::NET_ERR_POLL_FAILED,
             Failure::BufferTooSmall { .. } => Code::NET_ERR_BUFFER_TOO_SMALL,
@@ -139,6 +149,9 @@ impl Failure {
             Failure::Start(error) => start_code(error),
             Failure::HandlesExhausted | Failure::ForkPage(_) => Code::NET_ERR_INIT_FAILED,
             Failure::Publish(error) => publish_code(error),
+            Failure::Subscribe(error) => subscribe_code(error),
+            Failure::SubscriptionEnded(ended) => ended_code(*ended),
+            Failure::SubscriptionsExhausted => Code::NET_ERR_POLL_FAILED,
             Failure::Poll(error) => poll_code(error),
             Failure::Flush(error) => flush_code(error),
             Failure::NotStored(_) => Code::NET_ERR_TIMEOUT,
@@ -151,9 +164,9 @@ impl Failure {
         match self {
             Failure::Publish(PublishError::Refused) => Cow::Borrowed(c"refused: the shard's lane is full"),
             Failure::Publish(PublishError::Dropped) => Cow::Borrowed(c"dropped: the shard's lane is full"),
-            Failure::ShutDown | Failure::Publish(PublishError::ShuttingDown) => {
-                Cow::Borrowed(c"the bus is shut down")
-            }
+            Failure::ShutDown
+            | Failure::SubscriptionEnded(SubscriptionEnded::ShutDown)
+            | Failure::Publish(PublishError::ShuttingDown) => Cow::Borrowed(c"the bus is shut down"),
             other => {
                 let text = other.to_string().replace('\0', "\u{fffd}");
                 Cow::Owned(CString::new(text).expect("every NUL was replaced"))
@@ -190,6 +203,26 @@ fn publish_code(error: &PublishError) -> Code {
         PublishError::Refused | PublishError::Dropped | PublishError::LanesExhausted => {
             Code::NET_ERR_INGESTION_FAILED
         }
+    }
+}
+
+fn subscribe_code(error: &SubscribeError) -> Code {
+    match error {
+        SubscribeError::Cursor(_)
+        | SubscribeError::LanesExhausted
+        | SubscribeError::Descriptor(_)
+        | SubscribeError::Unanswered => Code::NET_ERR_POLL_FAILED,
+        SubscribeError::UnknownShard(_) => Code::NET_ERR_INVALID_ARGUMENT,
+        SubscribeError::ShuttingDown => Code::NET_ERR_SHUTTING_DOWN,
+        SubscribeError::Failed => Code::NET_ERR_PANIC,
+    }
+}
+
+fn ended_code(ended: SubscriptionEnded) -> Code {
+    match ended {
+        SubscriptionEnded::ShutDown => Code::NET_ERR_SHUTTING_DOWN,
+        SubscriptionEnded::Failed => Code::NET_ERR_PANIC,
+        SubscriptionEnded::Closed => Code::NET_ERR_INVALID_ARGUMENT,
     }
 }
 

@@ -25,7 +25,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::PollResponse;
 use super::cursor::{Cursor, CursorError, Store};
 use super::filter::{Filter, FilterScratch};
-use super::request::{Ordering, PollRequest};
+use super::request::{Ordering, PollRequest, shard_ids};
 use crate::adapter::{ReadBlock, ReadRequest};
 use crate::event::{Sequence, ShardId};
 
@@ -63,14 +63,8 @@ impl Merge {
             Some(text) => Cursor::parse(text, store)?,
             None => Cursor::new(store),
         };
-        let mut polled = request.shards.unwrap_or_else(|| (0..shards).collect());
-        polled.sort_unstable();
-        polled.dedup();
-        if let Some(&unknown) = polled.last().filter(|&&last| last >= shards) {
-            return Err(MergeError::UnknownShard(ShardId(unknown)));
-        }
-        let sources: Vec<Source> =
-            polled.into_iter().map(|shard| Source::new(ShardId(shard), &cursor)).collect();
+        let polled = shard_ids(request.shards, shards).map_err(MergeError::UnknownShard)?;
+        let sources: Vec<Source> = polled.into_iter().map(|shard| Source::new(shard, &cursor)).collect();
         let turn = request.cursor.as_ref().map_or(0, |text| xxh3_64(text.as_bytes()));
         let mut merge = Merge {
             given: request.cursor,

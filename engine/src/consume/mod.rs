@@ -6,6 +6,7 @@ pub mod filter;
 mod json;
 pub mod merge;
 pub mod request;
+pub mod subscribe;
 
 use crate::adapter::ReadBlock;
 use crate::event::{Event, ShardId};

@@ -9,6 +9,7 @@ use serde::de::{Deserializer, Error};
 use serde_json::Value;
 
 use super::filter::Filter;
+use crate::event::ShardId;
 
 /// A poll.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,16 +56,7 @@ impl Default for PollRequest {
 impl PollRequest {
     /// Parses a JSON document of at most [`REQUEST_BYTES_MAX`] bytes. Any thread.
     pub fn parse(json: &str) -> Result<PollRequest, RequestError> {
-        if json.len() > REQUEST_BYTES_MAX {
-            return Err(refused(".", format!("longer than {REQUEST_BYTES_MAX} bytes")));
-        }
-        if !json.trim_start().starts_with('{') {
-            return Err(refused(".", "expected an object".into()));
-        }
-        let mut json = serde_json::Deserializer::from_str(json);
-        let document: Document = serde_path_to_error::deserialize(&mut json)
-            .map_err(|error| refused(&error.path().to_string(), error.inner().to_string()))?;
-        json.end().map_err(|error| refused(".", error.to_string()))?;
+        let document: Document = parse_document(json)?;
         document.into_request()
     }
 }
@@ -85,17 +77,12 @@ impl Document {
         if limit == 0 {
             return Err(refused("limit", "0 asks for nothing".into()));
         }
-        let filter = self.filter.as_ref().map(Filter::parse).transpose().map_err(|error| {
-            let path = if error.path.is_empty() { "filter".into() } else { format!("filter.{}", error.path) };
-            refused(&path, error.fault.to_string())
-        })?;
-        let shards = self.shards.map(bounded).transpose()?;
         Ok(PollRequest {
             limit,
             cursor: self.cursor,
             ordering: self.ordering.unwrap_or_default(),
-            filter,
-            shards,
+            filter: filter(self.filter.as_ref())?,
+            shards: shards(self.shards)?,
         })
     }
 }
@@ -114,14 +101,49 @@ impl<'de> Deserialize<'de> for Ordering {
     }
 }
 
-fn bounded(shards: Vec<u16>) -> Result<Vec<u16>, RequestError> {
-    if shards.is_empty() {
-        return Err(refused("shards", "the list names no shard".into()));
+/// Parses the one JSON object that `json` is.
+pub(super) fn parse_document<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, RequestError> {
+    if json.len() > REQUEST_BYTES_MAX {
+        return Err(refused(".", format!("longer than {REQUEST_BYTES_MAX} bytes")));
     }
-    if shards.len() > SHARDS_MAX {
-        return Err(refused("shards", format!("more than {SHARDS_MAX} entries")));
+    if !json.trim_start().starts_with('{') {
+        return Err(refused(".", "expected an object".into()));
     }
-    Ok(shards)
+    let mut json = serde_json::Deserializer::from_str(json);
+    let document = serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| refused(&error.path().to_string(), error.inner().to_string()))?;
+    json.end().map_err(|error| refused(".", error.to_string()))?;
+    Ok(document)
+}
+
+/// The key `filter`.
+pub(super) fn filter(filter: Option<&Value>) -> Result<Option<Filter>, RequestError> {
+    filter.map(Filter::parse).transpose().map_err(|error| {
+        let path = if error.path.is_empty() { "filter".into() } else { format!("filter.{}", error.path) };
+        refused(&path, error.fault.to_string())
+    })
+}
+
+/// The key `shards`.
+pub(super) fn shards(shards: Option<Vec<u16>>) -> Result<Option<Vec<u16>>, RequestError> {
+    match shards {
+        Some(shards) if shards.is_empty() => Err(refused("shards", "the list names no shard".into())),
+        Some(shards) if shards.len() > SHARDS_MAX => {
+            Err(refused("shards", format!("more than {SHARDS_MAX} entries")))
+        }
+        shards => Ok(shards),
+    }
+}
+
+/// Numbers of the shards that are asked for, ascending, each once; `Err` with one that a bus of `count` does not have.
+pub(crate) fn shard_ids(shards: Option<Vec<u16>>, count: u16) -> Result<Vec<ShardId>, ShardId> {
+    let mut shards = shards.unwrap_or_else(|| (0..count).collect());
+    shards.sort_unstable();
+    shards.dedup();
+    match shards.last() {
+        Some(&last) if last >= count => Err(ShardId(last)),
+        _ => Ok(shards.into_iter().map(ShardId).collect()),
+    }
 }
 
 fn refused(path: &str, reason: String) -> RequestError {

@@ -20,6 +20,8 @@ pub enum Run<'a> {
 /// The reading end.
 pub struct LaneConsumer {
     head: u64,
+    /// Where the records start that `next_run` gave last.
+    run_start: u64,
     popped: u64,
     boxed_bytes: u64,
     tail_seen: u64,
@@ -28,7 +30,7 @@ pub struct LaneConsumer {
 
 impl LaneConsumer {
     pub(super) fn new(shared: Arc<Shared>) -> LaneConsumer {
-        LaneConsumer { head: 0, popped: 0, boxed_bytes: 0, tail_seen: 0, shared }
+        LaneConsumer { head: 0, run_start: 0, popped: 0, boxed_bytes: 0, tail_seen: 0, shared }
     }
 
     /// Reads the next records, at most `events_max` and about `bytes_max` bytes of them but at least one, and puts the
@@ -44,6 +46,7 @@ impl LaneConsumer {
         debug_assert!(lengths.is_empty());
         self.look();
         let start = self.head;
+        self.run_start = start;
         let end = self.tail_seen.min((start | (self.shared.capacity() - 1)) + 1);
         while self.head < end && lengths.len() < events_max {
             let at = self.shared.at(self.head);
@@ -73,17 +76,31 @@ impl LaneConsumer {
         }
         self.popped += lengths.len() as u64;
         self.shared.reads(start, self.head - start);
-        let run = ptr::slice_from_raw_parts(self.shared.at(start).cast::<u8>(), (self.head - start) as usize);
-        // SAFETY: as above for every byte of the run; it is contiguous because `end` is not past the wrap. The slice
-        // borrows `self`, so nothing is released while it lives.
-        Some(Run::Records(unsafe { &*run }))
+        Some(Run::Records(self.last_run()))
+    }
+
+    /// The records that [`next_run`](LaneConsumer::next_run) gave last, until they are released.
+    pub fn last_run(&self) -> &[u8] {
+        let bytes = (self.head - self.run_start) as usize;
+        let run = ptr::slice_from_raw_parts(self.shared.at(self.run_start).cast::<u8>(), bytes);
+        // SAFETY: the bytes were published by the producer's release store, which the acquire load in `look` has seen,
+        // and stay untouched until `release`, which empties the run; they are contiguous because a run does not pass the
+        // wrap. The slice borrows `self`, so nothing is released while it lives.
+        unsafe { &*run }
     }
 
     /// Gives the memory of everything read so far back to the producer.
     #[inline]
     pub fn release(&mut self) {
+        self.run_start = self.head;
         // Release: pairs with the acquire of `head` in `reserve`; the reads come before it.
         self.shared.read.head.store(self.head, Ordering::Release);
+    }
+
+    /// Whether the producer rests until there is room, and there is. To be asked behind a light fence after
+    /// [`release`](LaneConsumer::release).
+    pub fn owes_a_ring(&self) -> bool {
+        self.shared.written.waits.load(Ordering::Relaxed) && self.shared.is_half_free()
     }
 
     /// Somebody who sees what the shard has not counted.
@@ -156,6 +173,7 @@ impl LaneConsumer {
             (Header::from_words(words), self.shared.unbox(self.head))
         };
         self.head += record_bytes(BOXED_BYTES) as u64;
+        self.run_start = self.head;
         self.popped += 1;
         self.boxed_bytes += block.len() as u64;
         self.shared.read.boxed_bytes.store(self.boxed_bytes, Ordering::Relaxed);

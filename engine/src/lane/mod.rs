@@ -4,6 +4,7 @@ pub(crate) mod record;
 mod ring;
 mod producer;
 mod claim;
+mod run;
 mod consumer;
 #[cfg(all(test, loom))]
 mod model;

@@ -16,7 +16,7 @@ pub struct Full;
 pub struct LaneProducer {
     pub(super) tail: u64,
     pub(super) pushed: u64,
-    boxed_bytes: u64,
+    pub(super) boxed_bytes: u64,
     /// What `head` was when it was last looked at. While a claim is open it says that the lane is full, so that only
     /// the slow half of [`find_room`](LaneProducer::find_room) has to know of claims.
     pub(super) head_seen: u64,
@@ -99,6 +99,7 @@ impl LaneProducer {
         parts[8..].copy_from_slice(&length.to_ne_bytes());
         let header = Header { payload_bytes: BOXED_BYTES as u32, flags: header.flags | FLAG_BOXED, ..header };
         self.boxed_bytes += length;
+        self.shared.written.boxed_bytes.store(self.boxed_bytes, Ordering::Relaxed);
         self.write(header, &parts)
     }
 

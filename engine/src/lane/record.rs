@@ -12,6 +12,9 @@ pub(crate) const HEADER_WORDS: usize = HEADER_BYTES / RECORD_ALIGN;
 /// Every record starts and ends on a multiple of this.
 pub(crate) const RECORD_ALIGN: usize = 8;
 
+/// Not an event: the sequence of the next one stands in place of the timestamp, and how many retention has removed before it
+/// in place of the hash. On its way to a subscriber only.
+pub(crate) const FLAG_MARK: u32 = 1 << 29;
 /// Only the first word of the record is there: the rest of the ring up to its end is unused.
 pub(crate) const FLAG_PAD: u32 = 1 << 30;
 /// The payload is the address and length of a boxed block.
@@ -57,7 +60,7 @@ impl Header {
 
     #[inline]
     pub(crate) fn event_flags(self) -> EventFlags {
-        EventFlags(self.flags & !(FLAG_PAD | FLAG_BOXED))
+        EventFlags(self.flags & !(FLAG_MARK | FLAG_PAD | FLAG_BOXED))
     }
 }
 

@@ -58,6 +58,9 @@ pub(super) struct Written {
     pub(super) refused: AtomicU64,
     pub(super) publishing: AtomicBool,
     pub(super) gone: AtomicBool,
+    pub(super) boxed_bytes: AtomicU64,
+    /// The producer rests until half of the lane is free.
+    pub(super) waits: AtomicBool,
 }
 
 /// Written by the consumer only.
@@ -106,6 +109,36 @@ impl Shared {
         (position & (self.capacity() - 1)) as usize / RECORD_ALIGN
     }
 
+    /// Whether at least half of the lane is free and no block is on its way, so that any event fits.
+    pub(super) fn is_half_free(&self) -> bool {
+        let (written, read) = (&self.written, &self.read);
+        let waiting = written.tail.load(Ordering::Relaxed) - read.head.load(Ordering::Relaxed);
+        waiting <= self.capacity() / 2
+            && written.boxed_bytes.load(Ordering::Relaxed) == read.boxed_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Frees the blocks of the records from `from` to `to`. Returns their bytes.
+    ///
+    /// # Safety
+    /// These are whole records that only the caller reads, and no block of theirs was taken.
+    pub(super) unsafe fn free_blocks(&self, mut from: u64, to: u64) -> u64 {
+        let mut bytes = 0;
+        while from < to {
+            // SAFETY: the caller's contract; every record and pad starts with a word.
+            let (payload_bytes, flags) = split_first_word(unsafe { self.at(from).read() });
+            if flags & FLAG_PAD != 0 {
+                from = (from | (self.capacity() - 1)) + 1;
+                continue;
+            }
+            if flags & FLAG_BOXED != 0 {
+                // SAFETY: the caller's contract.
+                bytes += unsafe { self.unbox(from) }.len() as u64;
+            }
+            from += record_bytes(payload_bytes as usize) as u64;
+        }
+        bytes
+    }
+
     /// Takes the block out of the boxed record at `position`.
     ///
     /// # Safety
@@ -124,21 +157,10 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         // Both ends are gone. Blocks that were never read are freed with the ring they travel in.
-        let (mut head, tail) =
+        let (head, tail) =
             (self.read.head.load(Ordering::Relaxed), self.written.tail.load(Ordering::Relaxed));
-        while head < tail {
-            // SAFETY: everything between `head` and `tail` is published records, and this is the only reference left.
-            let (payload_bytes, flags) = split_first_word(unsafe { self.at(head).read() });
-            if flags & FLAG_PAD != 0 {
-                head = (head | (self.capacity() - 1)) + 1;
-                continue;
-            }
-            if flags & FLAG_BOXED != 0 {
-                // SAFETY: a boxed record past `head` was never taken.
-                drop(unsafe { self.unbox(head) });
-            }
-            head += record_bytes(payload_bytes as usize) as u64;
-        }
+        // SAFETY: everything between `head` and `tail` is published and was not read, and this is the only reference left.
+        unsafe { self.free_blocks(head, tail) };
         self.budget.give(self.capacity());
     }
 }

@@ -1,10 +1,12 @@
 //! The shard: one thread's share of the bus, as a synchronous state machine that takes `now`.
 //!
 //! It owns its lanes' reading ends, its buffer and its adapter, and nothing of it is shared but its port. A round is a
-//! list of stages: mail, drain, submit, acknowledge, barriers, books.
+//! list of stages: mail, drain, submit, acknowledge, deliver, barriers, books.
 
 mod barrier;
 mod buffer;
+mod delivery;
+mod feed;
 mod intake;
 mod outbox;
 #[cfg(test)]
@@ -24,8 +26,9 @@ use crate::shared::Shared;
 use crate::sync::{Ordering, heavy_fence};
 use barrier::Barriers;
 use buffer::Buffer;
+use delivery::Delivery;
 use intake::Intake;
-use outbox::Outbox;
+use outbox::{News, Outbox};
 
 /// One shard.
 pub(crate) struct Shard {
@@ -36,6 +39,7 @@ pub(crate) struct Shard {
     intake: Intake,
     buffer: Buffer,
     outbox: Outbox,
+    delivery: Delivery,
     barriers: Barriers,
     closing: Option<Closing>,
     dropped_at_shutdown: u64,
@@ -68,13 +72,15 @@ impl Shard {
         inbox: Receiver<Mail>,
         adapter: Box<dyn Adapter>,
     ) -> Shard {
+        let outbox = Outbox::new(adapter, &shared.config);
         Shard {
             id,
             inbox,
             mail_seen: 0,
             intake: Intake::new(shared.config.backpressure),
             buffer: Buffer::new(&shared.config),
-            outbox: Outbox::new(adapter, &shared.config),
+            delivery: Delivery::new(outbox.next(), shared.config.adapter_timeout),
+            outbox,
             barriers: Barriers::new(id),
             closing: None,
             dropped_at_shutdown: 0,
@@ -94,24 +100,28 @@ impl Shard {
         let drained = self.drain(now);
         let submitted = self.submit(now);
         let news = self.acknowledge(now);
+        let reads = self.delivery.read(&mut self.outbox, now);
         let synced = self.advance(now);
-        let work = mail + drained + usize::from(submitted) + news;
+        let work = mail + drained + usize::from(submitted) + news + usize::from(reads);
         let finished = self.closing.is_some() && self.close(now);
         if now.since(self.published_at) >= SNAPSHOT_PERIOD {
             self.publish_snapshot(now);
         }
-        Round { work, submitted: submitted || synced || mail > 0, finished }
+        Round { work, submitted: submitted || reads || synced || mail > 0, finished }
     }
 
     /// The last look before sleeping: whether a round would find work. `true` is always safe.
     pub(crate) fn has_work(&self) -> bool {
-        self.port().doorbell.posted() != self.mail_seen || self.intake.has_work()
+        self.port().doorbell.posted() != self.mail_seen || self.intake.has_work() || self.delivery.has_work()
     }
 
     /// When a round is due although nobody rings.
     pub(crate) fn due(&self) -> Option<Monotonic> {
         let closing = self.closing.as_ref().map(|_| self.published_at.after(CLOSING_PERIOD));
-        [self.outbox.due(&self.buffer), self.barriers.due(), closing].into_iter().flatten().min()
+        [self.outbox.due(&self.buffer), self.delivery.due(), self.barriers.due(), closing]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Whether the adapter waits for the kernel.
@@ -161,6 +171,7 @@ impl Shard {
             }
         }
         self.adopt_arrivals();
+        self.delivery.retire();
         received
     }
 
@@ -171,6 +182,9 @@ impl Shard {
                 // The channel has room for one answer of each shard; a caller that has gone needs none.
                 let answer = move |result| drop(answer.try_send((id, result)));
                 self.outbox.read(request, deadline, Box::new(answer), now);
+            }
+            Mail::Subscribe { joining, answer } => {
+                let _ = answer.try_send((id, self.delivery.join(joining)));
             }
             Mail::Flush { deadline, answer } => self.barriers.set(&self.intake, deadline, answer),
             Mail::Stats { answer } => {
@@ -199,15 +213,19 @@ impl Shard {
             return false;
         }
         let urgent = self.closing.is_some() || !self.barriers.is_empty();
-        self.outbox.submit(&mut self.buffer, now, urgent)
+        self.outbox.submit(&mut self.buffer, now, urgent, |batch| self.delivery.stage(batch))
     }
 
     /// Stage: hears what became of it.
     #[inline]
     fn acknowledge(&mut self, now: Monotonic) -> usize {
         let mut synced = Vec::new();
-        let news =
-            self.outbox.acknowledge(&mut self.buffer, now, |ticket, result| synced.push((ticket, result)));
+        let news = self.outbox.acknowledge(&mut self.buffer, now, |news| match news {
+            News::Stored { end } => self.delivery.stored(end),
+            News::Refused { events, end } => self.delivery.refused(events, end),
+            News::Read { ticket, result } => self.delivery.absorb(ticket, result, now),
+            News::Synced { ticket, result } => synced.push((ticket, result)),
+        });
         for (ticket, result) in synced {
             if self.closing.as_ref().is_some_and(|closing| closing.sync == Some(ticket)) {
                 self.closing.iter_mut().for_each(|closing| closing.synced = true);

@@ -25,6 +25,18 @@ pub(crate) struct Outbox {
     counts: Counts,
 }
 
+/// What the outbox hears and does not settle by itself.
+pub(crate) enum News {
+    /// The batch in flight is stored; it ended before this sequence.
+    Stored { end: Sequence },
+    /// The batch in flight was refused for good.
+    Refused { events: u64, end: Sequence },
+    /// A read has ended that [`start_read`](Outbox::start_read) began.
+    Read { ticket: u64, result: Result<ReadBlock, AdapterError> },
+    /// A sync has ended.
+    Synced { ticket: u64, result: Result<(), AdapterError> },
+}
+
 /// Takes the answer to a read.
 pub(crate) type ReadAnswer = Box<dyn FnOnce(Result<ReadBlock, AdapterError>)>;
 
@@ -67,9 +79,21 @@ impl Outbox {
         }
     }
 
-    /// Submits the next batch if one is due and the adapter takes it. `urgent` does not wait for `min_size`.
+    /// Sequence of the next event that is submitted for the first time.
+    pub(crate) fn next(&self) -> Sequence {
+        self.next
+    }
+
+    /// Submits the next batch if one is due and the adapter takes it. `urgent` does not wait for `min_size`. `first_time`
+    /// sees a batch before its first submission.
     #[inline]
-    pub(crate) fn submit(&mut self, buffer: &mut Buffer, now: Monotonic, urgent: bool) -> bool {
+    pub(crate) fn submit(
+        &mut self,
+        buffer: &mut Buffer,
+        now: Monotonic,
+        urgent: bool,
+        first_time: impl FnOnce(&Batch),
+    ) -> bool {
         if self.in_flight.is_some() || !self.adapter.ready() {
             return false;
         }
@@ -85,41 +109,41 @@ impl Outbox {
         let Some(mut chunk) = buffer.take() else { return false };
         chunk.batch.number_from(self.next);
         self.next = chunk.batch.end();
+        first_time(&chunk.batch);
         self.send(chunk, 0, now);
         true
     }
 
-    /// Hears all news from the adapter. Ended syncs go to `synced` as ticket and result. Returns how much news there was.
+    /// Hears all news from the adapter, and tells `news` what became of batches, reads and syncs. Returns how much there was.
     #[inline]
     pub(crate) fn acknowledge(
         &mut self,
         buffer: &mut Buffer,
         now: Monotonic,
-        mut synced: impl FnMut(u64, Result<(), AdapterError>),
+        mut news: impl FnMut(News),
     ) -> usize {
-        let mut news = 0;
+        let mut heard = 0;
         while let Some(outcome) = self.adapter.outcome(now) {
-            news += 1;
+            heard += 1;
             match outcome {
-                Outcome::Stored { first, spent } => self.stored(buffer, first, spent),
-                Outcome::Refused { batch, error } => self.refused(buffer, batch, &error, now),
-                Outcome::Read { ticket, result } => {
-                    if let Some((_, answer)) = self.reads.remove(&ticket) {
-                        answer(result);
-                    }
-                }
-                Outcome::Synced { ticket, result } => synced(ticket, result),
-            }
+                Outcome::Stored { first, spent } => self.stored(buffer, first, spent).map(&mut news),
+                Outcome::Refused { batch, error } => self.refused(buffer, batch, &error, now).map(&mut news),
+                Outcome::Read { ticket, result } => match self.reads.remove(&ticket) {
+                    Some((_, answer)) => Some(answer(result)),
+                    None => Some(news(News::Read { ticket, result })),
+                },
+                Outcome::Synced { ticket, result } => Some(news(News::Synced { ticket, result })),
+            };
         }
         if let Some(flight) = self.in_flight.as_mut().filter(|flight| flight.times_out_at <= now) {
             flight.times_out_at = now.after(self.timeout);
             if let Some(batch) = self.adapter.cancel(now) {
                 let unknown = AdapterError::Transient("no answer in time".to_owned());
-                self.refused(buffer, batch, &unknown, now);
-                news += 1;
+                self.refused(buffer, batch, &unknown, now).map(&mut news);
+                heard += 1;
             }
         }
-        news
+        heard
     }
 
     /// Starts a read.
@@ -133,6 +157,13 @@ impl Outbox {
         let ticket = self.ticket();
         self.reads.insert(ticket, (deadline, answer));
         self.adapter.read(ticket, request, now);
+    }
+
+    /// Starts a read whose answer is news; its ticket.
+    pub(crate) fn start_read(&mut self, request: ReadRequest, now: Monotonic) -> u64 {
+        let ticket = self.ticket();
+        self.adapter.read(ticket, request, now);
+        ticket
     }
 
     /// Forgets the reads whose deadline has passed: their callers have gone.
@@ -210,18 +241,26 @@ impl Outbox {
         self.in_flight.take_if(|flight| flight.first == first)
     }
 
-    fn stored(&mut self, buffer: &mut Buffer, first: Sequence, spent: Option<Batch>) {
-        let Some(flight) = self.land(first) else { return };
+    fn stored(&mut self, buffer: &mut Buffer, first: Sequence, spent: Option<Batch>) -> Option<News> {
+        let flight = self.land(first)?;
         self.counts.stored += flight.amount.events as u64;
         self.counts.batches += 1;
         buffer.settle(flight.amount);
         if let Some(batch) = spent {
             buffer.recycle(batch);
         }
+        Some(News::Stored { end: first.advanced_by(flight.amount.events as u64) })
     }
 
-    fn refused(&mut self, buffer: &mut Buffer, batch: Batch, error: &AdapterError, now: Monotonic) {
-        let Some(flight) = self.land(batch.first()) else { return };
+    /// Retries, or gives up.
+    fn refused(
+        &mut self,
+        buffer: &mut Buffer,
+        batch: Batch,
+        error: &AdapterError,
+        now: Monotonic,
+    ) -> Option<News> {
+        let flight = self.land(batch.first())?;
         let attempts = flight.attempts + 1;
         let worth_it = match error {
             AdapterError::Transient(_) => self.retries_max.is_none_or(|max| attempts <= max),
@@ -230,11 +269,13 @@ impl Outbox {
         if worth_it {
             let chunk = Chunk { batch, position: flight.position, opened_at: now };
             self.retry = Some(Retry { chunk, attempts, due: now.after(backoff(attempts)) });
-        } else {
-            self.counts.dropped += flight.amount.events as u64;
-            buffer.settle(flight.amount);
-            buffer.recycle(batch);
+            return None;
         }
+        let (events, end) = (flight.amount.events as u64, batch.end());
+        self.counts.dropped += events;
+        buffer.settle(flight.amount);
+        buffer.recycle(batch);
+        Some(News::Refused { events, end })
     }
 
     fn ticket(&mut self) -> u64 {

@@ -1,0 +1,68 @@
+//! The run: whole records copied into the lane at once, and taken back as long as they are not published.
+
+use std::ptr;
+
+use super::producer::LaneProducer;
+use crate::sync::Ordering;
+
+impl LaneProducer {
+    /// Bytes that can be written behind the tail before the ring wraps.
+    pub fn contiguous_room(&mut self) -> usize {
+        let capacity = self.shared.capacity();
+        let to_end = capacity - (self.tail & (capacity - 1));
+        if self.tail + to_end - self.head_seen > capacity {
+            // Acquire: pairs with the release of `head`; the consumer has finished reading what it released.
+            self.head_seen = self.shared.read.head.load(Ordering::Acquire);
+        }
+        to_end.min(capacity - (self.tail - self.head_seen)) as usize
+    }
+
+    /// Writes `records`, which are `count` whole records one behind the other without a pad or a block among them, behind
+    /// the tail. They become readable with the next [`publish`](LaneProducer::publish).
+    ///
+    /// # Panics
+    /// When they exceed [`contiguous_room`](LaneProducer::contiguous_room), or a claim is open.
+    pub fn push_run(&mut self, records: &[u8], count: usize) {
+        assert!(self.claimed.is_none() && records.len() <= self.contiguous_room(), "the run fits");
+        self.shared.writes(self.tail, records.len() as u64);
+        // SAFETY: that many contiguous bytes at the tail are released by the consumer, and only this end writes there
+        // until `publish`. `records` is a caller's slice and cannot lie in the ring's private memory.
+        unsafe {
+            let at = self.shared.at(self.tail).cast::<u8>();
+            ptr::copy_nonoverlapping(records.as_ptr(), at, records.len());
+        }
+        self.tail += records.len() as u64;
+        self.pushed += count as u64;
+    }
+
+    /// Takes back everything pushed since the last [`publish`](LaneProducer::publish).
+    pub fn retract(&mut self) {
+        let written = &self.shared.written;
+        // This end alone stores these two.
+        let (tail, pushed) = (written.tail.load(Ordering::Relaxed), written.pushed.load(Ordering::Relaxed));
+        // SAFETY: the records between the published tail and this end's were written by it and are nobody else's.
+        self.boxed_bytes -= unsafe { self.shared.free_blocks(tail, self.tail) };
+        written.boxed_bytes.store(self.boxed_bytes, Ordering::Relaxed);
+        (self.tail, self.pushed) = (tail, pushed);
+    }
+
+    /// Whether at least half of the lane is free and no block is on its way, so that any event fits.
+    pub fn has_room(&self) -> bool {
+        self.shared.is_half_free()
+    }
+
+    /// Tells the consumer whether this end waits for room, so that it rings when there is.
+    pub fn wait_for_room(&self, waits: bool) {
+        self.shared.written.waits.store(waits, Ordering::Relaxed);
+    }
+
+    /// Whether the reading end is gone.
+    pub fn is_closed(&self) -> bool {
+        self.shared.control.closed.load(Ordering::Relaxed)
+    }
+
+    /// A larger payload than this does not go into the ring: it travels as a boxed block.
+    pub fn payload_bytes_max(&self) -> usize {
+        self.shared.capacity() as usize / super::BOXED_FROM_LANE_SHARE - 1
+    }
+}

@@ -1,0 +1,119 @@
+//! The delivery: a shard's subscribers, and how far what it stores has got.
+
+use std::time::Duration;
+
+use super::feed::Feed;
+use super::outbox::Outbox;
+use crate::adapter::{AdapterError, ReadBlock};
+use crate::batch::Batch;
+use crate::clock::Monotonic;
+use crate::event::Sequence;
+use crate::subscription::Joining;
+use crate::sync::{Ordering, fence};
+
+/// The subscribers of one shard.
+pub(super) struct Delivery {
+    feeds: Vec<Feed>,
+    /// One past the last sequence that was stored or refused.
+    settled: Sequence,
+    /// The feed that may read first in the next round.
+    first_reader: usize,
+    /// Some feed may be behind. While none is, a round costs one look at this.
+    restless: bool,
+    timeout: Duration,
+}
+
+impl Delivery {
+    /// For a shard whose first batch starts at `next`. A read that takes longer than `timeout` is repeated.
+    pub(super) fn new(next: Sequence, timeout: Duration) -> Delivery {
+        Delivery { feeds: Vec::new(), settled: next, first_reader: 0, restless: false, timeout }
+    }
+
+    /// Takes a subscriber in. Returns the last sequence that it does not get, where that is known.
+    pub(super) fn join(&mut self, joining: Joining) -> Option<Sequence> {
+        let feed = Feed::new(joining, self.settled);
+        let last = feed.next().map(|next| Sequence(next.0 - 1));
+        self.feeds.push(feed);
+        self.restless = true;
+        last
+    }
+
+    /// Forgets subscribers that have gone.
+    pub(super) fn retire(&mut self) {
+        self.feeds.retain(|feed| !feed.is_gone());
+    }
+
+    /// A batch is about to be submitted for the first time.
+    #[inline]
+    pub(super) fn stage(&mut self, batch: &Batch) {
+        self.feeds.iter_mut().for_each(|feed| feed.stage(batch));
+    }
+
+    /// The batch in flight, which ends before `end`, is stored.
+    #[inline]
+    pub(super) fn stored(&mut self, end: Sequence) {
+        self.settled = end;
+        let mut published = false;
+        for feed in &mut self.feeds {
+            published |= feed.publish();
+            self.restless |= !feed.is_settled(end);
+        }
+        if published {
+            self.ring();
+        }
+    }
+
+    /// The batch in flight, of `events` events before `end`, is refused for good.
+    pub(super) fn refused(&mut self, events: u64, end: Sequence) {
+        self.settled = end;
+        self.feeds.iter_mut().for_each(|feed| feed.retract(events, end));
+    }
+
+    /// A read has ended.
+    pub(super) fn absorb(&mut self, ticket: u64, result: Result<ReadBlock, AdapterError>, now: Monotonic) {
+        let settled = self.settled;
+        let reader = self.feeds.iter_mut().find(|feed| feed.awaits(ticket));
+        if reader.is_some_and(|feed| feed.absorb(result.ok(), settled, now)) {
+            self.ring();
+        }
+    }
+
+    /// Starts a read for one subscriber that is behind, so that a shard with many slow ones does not stall. Whether one
+    /// was started.
+    #[inline]
+    pub(super) fn read(&mut self, outbox: &mut Outbox, now: Monotonic) -> bool {
+        if !self.restless {
+            return false;
+        }
+        self.restless = self.feeds.iter().any(|feed| !feed.is_settled(self.settled));
+        let count = self.feeds.len();
+        for turn in 0..count {
+            let index = (self.first_reader + turn) % count;
+            let feed = &mut self.feeds[index];
+            if let Some(request) = feed.read_request(self.settled, now) {
+                let ticket = outbox.start_read(request, now);
+                feed.reads(ticket, self.settled, now.after(self.timeout));
+                self.first_reader = index + 1;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether a subscriber that is behind could be given more.
+    pub(super) fn has_work(&self) -> bool {
+        self.restless && self.feeds.iter().any(|feed| feed.wants_read(self.settled))
+    }
+
+    /// When a subscriber is to be looked at again although nobody rings.
+    pub(super) fn due(&self) -> Option<Monotonic> {
+        if self.restless { self.feeds.iter().filter_map(Feed::due).min() } else { None }
+    }
+
+    /// Rings the subscribers for what was published.
+    fn ring(&self) {
+        // One for all of them. Pairs with the fence in `Signal::arm`.
+        fence(Ordering::SeqCst);
+        self.feeds.iter().for_each(Feed::ring);
+    }
+}

@@ -1,0 +1,296 @@
+//! The feed: one subscriber's lane, on its shard's side.
+//!
+//! A feed that keeps up gets every batch when it is submitted, and the batch becomes readable when it is stored. One that
+//! does not (no room in its lane, or it begins in the past) remembers where it stands and goes on from the store. So
+//! a lane holds events in the shard's order, without one twice, and a mark wherever sequences jump.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::adapter::{ReadBlock, ReadRequest};
+use crate::batch::Batch;
+use crate::clock::Monotonic;
+use crate::event::Sequence;
+use crate::lane::record::{FLAG_MARK, Header};
+use crate::lane::{Full, LaneProducer};
+use crate::subscription::{Begin, Joining, Signal};
+use crate::sync::{Ordering, fence};
+
+/// One subscriber's lane.
+pub(super) struct Feed {
+    lane: LaneProducer,
+    bell: Bell,
+    place: Place,
+    /// Where it stood before it was given the batch in flight.
+    staged: Option<Place>,
+    reading: Option<Reading>,
+    /// Whether the subscriber was told to ring when there is room.
+    waits: bool,
+    /// Sequences ahead that no event will ever have, because the store refused them.
+    refused: u64,
+    failures: u32,
+    retry_at: Option<Monotonic>,
+}
+
+/// Where a feed stands.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Sequence of the next event to push; `None` is the oldest there is.
+    next: Option<Sequence>,
+    /// What the subscriber takes the next record for.
+    expected: Option<Sequence>,
+    /// Events that are gone, and that the subscriber was not told of.
+    lost: u64,
+}
+
+/// A read under way.
+struct Reading {
+    ticket: u64,
+    /// What the shard had settled when the read began.
+    settled: Sequence,
+    deadline: Monotonic,
+}
+
+impl Feed {
+    /// Takes a subscriber in. `settled` is one past the last sequence that was stored or refused.
+    pub(super) fn new(joining: Joining, settled: Sequence) -> Feed {
+        let next = match joining.begin {
+            Begin::Oldest => None,
+            Begin::Now => Some(settled),
+            Begin::After(last) => Some(last.advanced_by(1)),
+        };
+        Feed {
+            lane: joining.lane,
+            bell: Bell(joining.signal),
+            place: Place { next, expected: next, lost: 0 },
+            staged: None,
+            reading: None,
+            waits: false,
+            refused: 0,
+            failures: 0,
+            retry_at: None,
+        }
+    }
+
+    /// Sequence of the first event that the subscriber gets, where it is known.
+    pub(super) fn next(&self) -> Option<Sequence> {
+        self.place.next
+    }
+
+    /// Whether the subscriber has gone.
+    pub(super) fn is_gone(&self) -> bool {
+        self.lane.is_closed()
+    }
+
+    /// Pushes a batch that is about to be submitted, if it is the next; it becomes readable with
+    /// [`publish`](Feed::publish).
+    pub(super) fn stage(&mut self, batch: &Batch) {
+        if self.place.next == Some(batch.first()) && self.reading.is_none() {
+            self.staged = Some(self.place);
+            self.push(batch);
+        }
+    }
+
+    /// What was staged is stored. Whether there was anything.
+    pub(super) fn publish(&mut self) -> bool {
+        let staged = self.staged.take().is_some();
+        if staged {
+            self.lane.publish();
+        }
+        staged
+    }
+
+    /// The batch in flight, of `events` events before `end`, was refused for good.
+    pub(super) fn retract(&mut self, events: u64, end: Sequence) {
+        if let Some(before) = self.staged.take() {
+            self.lane.retract();
+            self.place = Place { next: Some(end), ..before };
+        } else if self.is_behind(end) {
+            self.refused += events;
+        }
+    }
+
+    /// Rings the subscriber, behind the fence that follows a publication.
+    pub(super) fn ring(&self) {
+        self.bell.0.ring();
+    }
+
+    /// Whether it has everything that is settled, and needs no look until more is.
+    pub(super) fn is_settled(&self, settled: Sequence) -> bool {
+        self.reading.is_none() && !self.is_behind(settled)
+    }
+
+    /// Whether a read is due that [`read_request`](Feed::read_request) would name, so that the shard does not sleep.
+    pub(super) fn wants_read(&self, settled: Sequence) -> bool {
+        self.is_behind(settled) && self.reading.is_none() && self.retry_at.is_none() && self.lane.has_room()
+    }
+
+    /// When it is to be looked at again although nobody rings.
+    pub(super) fn due(&self) -> Option<Monotonic> {
+        self.reading.as_ref().map(|reading| reading.deadline).or(self.retry_at)
+    }
+
+    /// The read it needs to go on, if it is behind and there is room for what comes.
+    pub(super) fn read_request(&mut self, settled: Sequence, now: Monotonic) -> Option<ReadRequest> {
+        if self.reading.as_ref().is_some_and(|reading| reading.deadline <= now) {
+            self.reading = None;
+            self.fail(now);
+        }
+        self.retry_at.take_if(|retry_at| *retry_at <= now);
+        let wants_read = self.wants_read(settled);
+        let waits = self.is_behind(settled) && !wants_read;
+        if std::mem::replace(&mut self.waits, waits) != waits {
+            self.lane.wait_for_room(waits);
+        }
+        wants_read.then(|| ReadRequest {
+            after: self.place.next.map(|next| Sequence(next.0 - 1)),
+            events_max: READ_EVENTS_MAX,
+            bytes_max: READ_BYTES_MAX.min(self.lane.contiguous_room().max(READ_BYTES_MIN)),
+        })
+    }
+
+    /// The read that was asked for has begun.
+    pub(super) fn reads(&mut self, ticket: u64, settled: Sequence, deadline: Monotonic) {
+        self.reading = Some(Reading { ticket, settled, deadline });
+    }
+
+    /// Whether it waits for this read.
+    pub(super) fn awaits(&self, ticket: u64) -> bool {
+        self.reading.as_ref().is_some_and(|reading| reading.ticket == ticket)
+    }
+
+    /// Takes the answer of its read; `None` when it failed. Whether anything was published.
+    pub(super) fn absorb(&mut self, block: Option<ReadBlock>, settled: Sequence, now: Monotonic) -> bool {
+        let Some(reading) = self.reading.take() else { return false };
+        let Some(block) = block.filter(|block| self.accepts(block)) else {
+            self.fail(now);
+            return false;
+        };
+        self.place.lost += if self.place.next.is_some() { block.skipped } else { 0 };
+        let pushed = if block.batch.is_empty() {
+            0
+        } else {
+            self.place.next = Some(block.batch.first());
+            self.push(&block.batch)
+        };
+        if pushed < block.batch.len() {
+            // Nothing fits: the budget of all lanes is used up, and nobody rings when it is not any more.
+            if pushed == 0 {
+                self.fail(now);
+                return false;
+            }
+        } else {
+            self.failures = 0;
+            let through = block.through.map(|through| through.advanced_by(1));
+            self.place.next = self.place.next.max(through);
+            if !block.more && settled == reading.settled {
+                self.catch_up(settled);
+            }
+        }
+        // Also where nothing came: the subscriber's cursor moves on, and it hears what is lost.
+        if let Some(next) =
+            self.place.next.filter(|_| self.place.lost > 0 || self.place.expected != self.place.next)
+        {
+            let _ = self.mark(next);
+        }
+        self.lane.publish();
+        true
+    }
+
+    fn is_behind(&self, settled: Sequence) -> bool {
+        self.place.next.is_none_or(|next| next < settled)
+    }
+
+    fn accepts(&self, block: &ReadBlock) -> bool {
+        let begins = block.batch.is_empty() || Some(block.batch.first()) >= self.place.next;
+        begins && (!block.more || block.through.map(|through| through.advanced_by(1)) > self.place.next)
+    }
+
+    /// The store has nothing more before `settled`. What it should have had is lost, unless it was refused.
+    fn catch_up(&mut self, settled: Sequence) {
+        if let Some(next) = self.place.next.filter(|&next| next < settled) {
+            self.place.lost += (settled.0 - next.0).saturating_sub(self.refused);
+        }
+        self.place.next = self.place.next.max(Some(settled));
+        self.refused = 0;
+    }
+
+    /// Pushes the events of `batch`, which begins with the next one, as far as there is room. Returns how many.
+    fn push(&mut self, batch: &Batch) -> usize {
+        let jumps = self.place.expected != self.place.next || self.place.lost > 0;
+        if jumps && self.mark(batch.first()).is_err() {
+            return 0;
+        }
+        let mut pushed = 0;
+        while pushed < batch.len() {
+            let (records, count) = batch.records(pushed, self.lane.contiguous_room());
+            if count > 0 {
+                self.lane.push_run(records, count);
+            } else if self.push_event(batch, pushed).is_err() {
+                break;
+            }
+            pushed += count.max(1);
+        }
+        self.place.next = Some(batch.first().advanced_by(pushed as u64));
+        self.place.expected = self.place.next;
+        pushed
+    }
+
+    /// Pushes one event that does not fit before the ring wraps.
+    fn push_event(&mut self, batch: &Batch, index: usize) -> Result<(), Full> {
+        let event = batch.event(index);
+        let header = Header {
+            payload_bytes: event.payload.len() as u32,
+            flags: event.flags.0,
+            timestamp_ns: event.timestamp_ns,
+            hash: event.hash,
+        };
+        if event.payload.len() > self.lane.payload_bytes_max() {
+            self.lane.push_boxed(header, event.payload)
+        } else {
+            self.lane.push(header, event.payload)
+        }
+    }
+
+    /// Tells the subscriber that the next event is `next`, and how many are lost before it.
+    fn mark(&mut self, next: Sequence) -> Result<(), Full> {
+        let header =
+            Header { payload_bytes: 0, flags: FLAG_MARK, timestamp_ns: next.0, hash: self.place.lost };
+        self.lane.push(header, &[])?;
+        (self.place.expected, self.place.lost) = (Some(next), 0);
+        Ok(())
+    }
+
+    fn fail(&mut self, now: Monotonic) {
+        let wait = RETRY_MIN.saturating_mul(1 << self.failures.min(10)).min(RETRY_MAX);
+        self.failures = self.failures.saturating_add(1);
+        self.retry_at = Some(now.after(wait));
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        // What is not stored is not delivered. The lane, and after it the bell, say that nothing more will be.
+        self.lane.retract();
+    }
+}
+
+/// Rings for the last time when the lane is gone.
+struct Bell(Arc<Signal>);
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        fence(Ordering::SeqCst);
+        self.0.ring();
+    }
+}
+
+/// Events that one read brings at most.
+const READ_EVENTS_MAX: usize = 4096;
+/// Bytes of records that one read brings at most: what a shard copies for a slow subscriber in one round.
+const READ_BYTES_MAX: usize = 64 << 10;
+/// Bytes that a read asks for at least, although the ring wraps before.
+const READ_BYTES_MIN: usize = 4 << 10;
+/// Wait before a failed read is repeated, doubled each time.
+const RETRY_MIN: Duration = Duration::from_millis(1);
+const RETRY_MAX: Duration = Duration::from_secs(1);

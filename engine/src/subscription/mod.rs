@@ -1,0 +1,394 @@
+//! The subscription: a cursor that the shards push into. This is its receiving end; the shards' is `shard::feed`.
+//!
+//! Each shard has a lane to the subscriber, in which events lie in the shard's order, and the subscriber reads them in
+//! place. A slow subscriber stalls nobody: the shard remembers where it stands and goes on from the store.
+
+mod readable;
+mod signal;
+mod source;
+
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::bounded;
+
+use crate::clock::Monotonic;
+use crate::config::Idle;
+use crate::consume::cursor::{Cursor, CursorError, Store};
+use crate::consume::filter::FilterScratch;
+use crate::consume::request::shard_ids;
+use crate::consume::subscribe::{From, SubscribeRequest};
+use crate::event::{Event, Sequence, ShardId};
+use crate::gather::gather;
+use crate::lane::{LaneProducer, lane};
+use crate::port::Mail;
+use crate::shared::Shared;
+use crate::sync::light_fence;
+pub(crate) use signal::Signal;
+use source::{Source, Wanted};
+
+/// A subscription. May move between threads, and is used by one at a time. Dropping it ends it.
+pub struct Subscription {
+    shared: Arc<Shared>,
+    /// Where the subscription began; how far each shard was read since is known to `sources`.
+    cursor: Cursor,
+    /// Ascending by shard.
+    sources: Vec<Source>,
+    /// The source that was read last.
+    last: usize,
+    /// Whether memory of that source is lent to the caller.
+    lent: bool,
+    signal: Arc<Signal>,
+    wanted: Wanted,
+    skipped: u64,
+    /// Whether the subscriber waits on the descriptor by itself, so that it has to be right after every call.
+    descriptor_given: bool,
+}
+
+/// What a shard is told of a subscriber.
+pub(crate) struct Joining {
+    pub(crate) lane: LaneProducer,
+    pub(crate) signal: Arc<Signal>,
+    pub(crate) begin: Begin,
+}
+
+/// Where a subscription begins on one shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// With the oldest event that is still there.
+    Oldest,
+    /// With the next batch that is stored.
+    Now,
+    /// Behind this event.
+    After(Sequence),
+}
+
+/// Why there is no subscription.
+#[derive(Debug, thiserror::Error)]
+pub enum SubscribeError {
+    /// The cursor is not one of this bus's. Final.
+    #[error("{0}")]
+    Cursor(CursorError),
+    /// The request names a shard that the bus does not have. Final.
+    #[error("the bus has no shard {0}")]
+    UnknownShard(ShardId),
+    /// Its lanes would exceed `lanes_bytes_max`. Retry when other threads or subscriptions have ended, or raise the limit.
+    #[error("the lanes of another subscription would exceed lanes_bytes_max")]
+    LanesExhausted,
+    /// The system gave no eventfd: a limit of the process. For the operator.
+    #[error("the system gave no eventfd: {0}")]
+    Descriptor(io::Error),
+    /// A shard did not answer within `adapter_timeout_ms`. Retry.
+    #[error("a shard did not answer")]
+    Unanswered,
+    /// The bus is shutting down. Final.
+    #[error("the bus is shutting down")]
+    ShuttingDown,
+    /// A shard has panicked. Final.
+    #[error("a shard of the bus has failed")]
+    Failed,
+}
+
+/// Why no more events come. Final. The cursor still holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubscriptionEnded {
+    /// The bus was shut down, and everything that its shards had pushed was read.
+    #[error("the bus is shut down")]
+    ShutDown,
+    /// A shard has panicked.
+    #[error("a shard of the bus has failed")]
+    Failed,
+    /// A [`Closer`] has closed it.
+    #[error("the subscription is closed")]
+    Closed,
+}
+
+/// Ends a subscription that another thread may be waiting in.
+#[derive(Clone)]
+pub struct Closer(Arc<Signal>);
+
+impl Closer {
+    /// Makes [`Subscription::next`] return, now and ever after.
+    pub fn close(&self) {
+        self.0.close();
+    }
+}
+
+/// Events that a subscriber was given, borrowed where they lie.
+pub struct Events<'a> {
+    source: Option<&'a Source>,
+    index: usize,
+}
+
+impl<'a> Iterator for Events<'a> {
+    type Item = (ShardId, Event<'a>);
+
+    #[inline]
+    fn next(&mut self) -> Option<(ShardId, Event<'a>)> {
+        let source = self.source.filter(|source| self.index < source.picked_count())?;
+        self.index += 1;
+        Some((source.shard, source.event(self.index - 1)))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.source.map_or(0, |source| source.picked_count() - self.index);
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Events<'_> {}
+
+impl Subscription {
+    pub(crate) fn open(
+        shared: &Arc<Shared>,
+        store: Store,
+        request: SubscribeRequest,
+    ) -> Result<Subscription, SubscribeError> {
+        let shards = shard_ids(request.shards, shared.shards()).map_err(SubscribeError::UnknownShard)?;
+        let cursor = match &request.from {
+            From::Cursor(text) => Cursor::parse(text, store).map_err(SubscribeError::Cursor)?,
+            From::Start | From::Now => Cursor::new(store),
+        };
+        let mut subscription = Subscription {
+            shared: Arc::clone(shared),
+            cursor,
+            sources: Vec::with_capacity(shards.len()),
+            last: 0,
+            lent: false,
+            signal: Arc::new(Signal::new().map_err(SubscribeError::Descriptor)?),
+            wanted: request.filter.map(|filter| (filter, FilterScratch::default())),
+            skipped: 0,
+            descriptor_given: false,
+        };
+        subscription.join(&shards, &request.from)?;
+        shared.watch(&subscription.signal);
+        Ok(subscription)
+    }
+
+    /// Makes a lane from every shard, and hears where each begins.
+    fn join(&mut self, shards: &[ShardId], from: &From) -> Result<(), SubscribeError> {
+        let shared = Arc::clone(&self.shared);
+        let lane_bytes = shared.config.lane_bytes * LANE_SHARE;
+        let (answer, answers) = bounded(shards.len());
+        for &shard in shards {
+            let begin = match (from, self.cursor.position(shard)) {
+                (From::Now, _) => Begin::Now,
+                (_, Some(position)) => Begin::After(position),
+                (_, None) => Begin::Oldest,
+            };
+            let (producer, consumer) =
+                lane(lane_bytes, &shared.lane_budget).ok_or(SubscribeError::LanesExhausted)?;
+            self.sources.push(Source::new(shard, consumer));
+            let joining = Joining { lane: producer, signal: Arc::clone(&self.signal), begin };
+            let posted = shared.port(shard).post(Mail::Subscribe { joining, answer: answer.clone() });
+            posted.map_err(|_| SubscribeError::Unanswered)?;
+        }
+        drop(answer);
+        let deadline = shared.clock.now().after(shared.config.adapter_timeout);
+        let is_over = || shared.is_closing() || shared.is_failed();
+        let begun = gather(&shared.clock, &answers, shards.len(), deadline, is_over);
+        if begun.len() < shards.len() {
+            return Err(match (shared.is_failed(), shared.is_closing()) {
+                (true, _) => SubscribeError::Failed,
+                (_, true) => SubscribeError::ShuttingDown,
+                _ => SubscribeError::Unanswered,
+            });
+        }
+        for (shard, last) in begun {
+            let at = shards.binary_search(&shard).expect("only these were asked");
+            if let Some(last) = last {
+                self.sources[at].begin_after(last);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for events and gives up to `events_max` of them, of one shard, in its order. They are borrowed in place,
+    /// until the next call. None when `timeout` has passed first: zero looks once, and `None` waits for ever. Looks for
+    /// `spin_us` before it sleeps, where the idle policy is not `park` and CPUs are left.
+    pub fn next(
+        &mut self,
+        events_max: usize,
+        timeout: Option<Duration>,
+    ) -> Result<Events<'_>, SubscriptionEnded> {
+        self.give_back();
+        let found = self.wait_for_events(events_max.max(1), timeout)?;
+        Ok(Events { source: found.then(|| &self.sources[self.last]), index: 0 })
+    }
+
+    /// A descriptor that is readable when there may be events, until [`next`](Subscription::next) has returned none; for
+    /// `epoll` and its like. It is this subscription's, and closed with it.
+    pub fn descriptor(&mut self) -> RawFd {
+        self.descriptor_given = true;
+        self.signal.descriptor()
+    }
+
+    /// Where the subscriber stands: behind every event that [`next`](Subscription::next) has returned or the filter has
+    /// rejected. To be subscribed from, or polled from, later.
+    pub fn cursor(&self) -> String {
+        let mut cursor = self.cursor.clone();
+        for source in &self.sources {
+            if let Some(position) = source.position() {
+                cursor.set(source.shard, position);
+            }
+        }
+        cursor.to_string()
+    }
+
+    /// Events that retention removed before this subscriber got them, since the last call.
+    pub fn take_skipped(&mut self) -> u64 {
+        std::mem::take(&mut self.skipped)
+    }
+
+    /// Events that retention removed before this subscriber got them, since [`take_skipped`](Subscription::take_skipped).
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// What ends this subscription from another thread.
+    pub fn closer(&self) -> Closer {
+        Closer(Arc::clone(&self.signal))
+    }
+
+    /// Gives back the memory of what was read last.
+    fn give_back(&mut self) {
+        if !std::mem::take(&mut self.lent) {
+            return;
+        }
+        let source = &mut self.sources[self.last];
+        source.give_back();
+        // Pairs with the heavy fence in `Doorbell::park`: a shard that goes to sleep sees the room, or this thread sees
+        // that it waits.
+        light_fence();
+        if source.owes_a_ring() {
+            self.shared.port(source.shard).doorbell.ring();
+        }
+    }
+
+    /// Waits until the source `last` has events; false at the timeout.
+    fn wait_for_events(
+        &mut self,
+        events_max: usize,
+        timeout: Option<Duration>,
+    ) -> Result<bool, SubscriptionEnded> {
+        let mut patience = None;
+        loop {
+            // Before the look, so that what was pushed before the end is found.
+            let ended = self.ended();
+            let look = self.look(events_max);
+            if look == Look::Found {
+                self.signal.disarm();
+                return Ok(true);
+            }
+            if let Some(ended) = ended {
+                self.signal.disarm();
+                return Err(ended);
+            }
+            if timeout == Some(Duration::ZERO) && !self.descriptor_given {
+                return Ok(false);
+            }
+            let now = self.shared.clock.now();
+            let patience = patience.get_or_insert_with(|| Patience::new(&self.shared, now, timeout));
+            let left = patience.left(now);
+            if look == Look::Unfinished {
+                // There may be more: the signal stays readable, or becomes so again.
+                self.signal.disarm();
+                if left == Some(Duration::ZERO) {
+                    return Ok(false);
+                }
+            } else if now < patience.spins_until {
+                std::hint::spin_loop();
+            } else if !self.signal.arm() {
+                if left == Some(Duration::ZERO) {
+                    return Ok(false);
+                }
+                self.signal.wait(left);
+            }
+        }
+    }
+
+    /// Looks for events in every lane, the one that was read last coming last.
+    fn look(&mut self, events_max: usize) -> Look {
+        let (count, last) = (self.sources.len(), self.last);
+        let mut runs = 0;
+        for turn in 1..=count {
+            self.last = (last + turn) % count;
+            while self.sources[self.last].read(events_max, &mut self.wanted, &mut self.skipped) {
+                self.lent = true;
+                if self.sources[self.last].picked_count() > 0 {
+                    return Look::Found;
+                }
+                self.give_back();
+                runs += 1;
+                if runs == LOOK_RUNS_MAX {
+                    return Look::Unfinished;
+                }
+            }
+        }
+        Look::Nothing
+    }
+
+    /// Why nothing more will be pushed, if that is so.
+    fn ended(&self) -> Option<SubscriptionEnded> {
+        if self.signal.is_closed() {
+            return Some(SubscriptionEnded::Closed);
+        }
+        if self.shared.is_failed() {
+            return Some(SubscriptionEnded::Failed);
+        }
+        let over =
+            self.shared.is_closing() && (self.shared.has_ended() || self.sources.iter().all(Source::is_gone));
+        over.then_some(SubscriptionEnded::ShutDown)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        for source in self.sources.drain(..) {
+            let shard = source.shard;
+            drop(source);
+            // The shard forgets the lane, and is woken for it, so that its memory does not pile up.
+            self.shared.port(shard).doorbell.post();
+        }
+    }
+}
+
+/// What a look has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// Events, in the source that was read last.
+    Found,
+    /// None anywhere.
+    Nothing,
+    /// None that the filter lets through, so far.
+    Unfinished,
+}
+
+/// How long one call waits.
+struct Patience {
+    spins_until: Monotonic,
+    /// `None` is for ever.
+    deadline: Option<Monotonic>,
+}
+
+impl Patience {
+    fn new(shared: &Shared, now: Monotonic, timeout: Option<Duration>) -> Patience {
+        let spins = shared.config.idle != Idle::Park && shared.may_spin();
+        let spin = if spins { shared.config.spin } else { Duration::ZERO };
+        Patience {
+            spins_until: now.after(timeout.map_or(spin, |timeout| timeout.min(spin))),
+            deadline: timeout.map(|timeout| now.after(timeout)),
+        }
+    }
+
+    fn left(&self, now: Monotonic) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.since(now))
+    }
+}
+
+/// Runs without a wanted event that one look goes through, so that a filter cannot hold a call up past its timeout.
+const LOOK_RUNS_MAX: usize = 256;
+/// A subscription's lane is this many times as large as a producer's: a whole batch fits into half of it.
+const LANE_SHARE: usize = 2;

@@ -1,0 +1,93 @@
+//! Something that is readable or not, and can be slept on until it is: an eventfd; in the models a flag of loom's.
+
+#[cfg(not(loom))]
+pub(super) use system::Readable;
+
+#[cfg(loom)]
+pub(super) use model::Readable;
+
+#[cfg(not(loom))]
+mod system {
+    use std::io;
+    use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+    use std::time::Duration;
+
+    use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+    use rustix::io::{read, write};
+
+    /// An eventfd.
+    #[derive(Debug)]
+    pub(in crate::subscription) struct Readable(OwnedFd);
+
+    impl Readable {
+        /// A readable one.
+        pub(in crate::subscription) fn new() -> io::Result<Readable> {
+            Ok(Readable(eventfd(1, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?))
+        }
+
+        /// Makes it readable.
+        pub(in crate::subscription) fn set(&self) {
+            // It fails only when the count is at its end, and then it is readable.
+            let _ = write(&self.0, &1u64.to_ne_bytes());
+        }
+
+        /// Makes it unreadable.
+        pub(in crate::subscription) fn clear(&self) {
+            // It fails only when it is not readable.
+            let _ = read(&self.0, &mut [0u8; 8]);
+        }
+
+        /// Sleeps until it is readable, a signal handler ran, or `timeout` has passed.
+        pub(in crate::subscription) fn wait(&self, timeout: Option<Duration>) {
+            let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+            // Whatever ends it, the caller looks again.
+            let _ = poll(&mut [PollFd::new(&self.0, PollFlags::IN)], timeout.as_ref());
+        }
+
+        pub(in crate::subscription) fn descriptor(&self) -> RawFd {
+            self.0.as_raw_fd()
+        }
+    }
+}
+
+#[cfg(loom)]
+mod model {
+    use std::io;
+    use std::os::fd::RawFd;
+    use std::time::Duration;
+
+    use crate::sync::{Condvar, Mutex};
+
+    /// A flag; nobody's wait times out.
+    #[derive(Debug)]
+    pub(in crate::subscription) struct Readable {
+        flag: Mutex<bool>,
+        set: Condvar,
+    }
+
+    impl Readable {
+        pub(in crate::subscription) fn new() -> io::Result<Readable> {
+            Ok(Readable { flag: Mutex::new(true), set: Condvar::new() })
+        }
+
+        pub(in crate::subscription) fn set(&self) {
+            *self.flag.lock().expect("no panic") = true;
+            self.set.notify_all();
+        }
+
+        pub(in crate::subscription) fn clear(&self) {
+            *self.flag.lock().expect("no panic") = false;
+        }
+
+        pub(in crate::subscription) fn wait(&self, _: Option<Duration>) {
+            let mut flag = self.flag.lock().expect("no panic");
+            while !*flag {
+                flag = self.set.wait(flag).expect("no panic");
+            }
+        }
+
+        pub(in crate::subscription) fn descriptor(&self) -> RawFd {
+            -1
+        }
+    }
+}

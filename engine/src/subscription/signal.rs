@@ -1,0 +1,87 @@
+//! The signal: how a subscriber sleeps without missing an event, and how it is woken at most once.
+//!
+//! A subscriber that found nothing arms its signal, passes a fence, and looks once more. Whoever publishes to it passes a
+//! fence and rings: an armed signal becomes readable, and is armed no more. Both fences are full ones. A shard pays one
+//! for each batch that it has published to subscribers; a `membarrier` on the other side would interrupt every
+//! running thread whenever a subscriber goes to sleep, producers too.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use super::readable::Readable;
+use crate::sync::{AtomicBool, CachePadded, Ordering, fence};
+
+/// Between one subscriber and the shards.
+#[derive(Debug)]
+pub(crate) struct Signal {
+    armed: CachePadded<AtomicBool>,
+    closed: AtomicBool,
+    readable: Readable,
+}
+
+impl Signal {
+    /// A signal that is readable, because nobody has looked yet.
+    pub(crate) fn new() -> io::Result<Signal> {
+        Ok(Signal {
+            armed: CachePadded::default(),
+            closed: AtomicBool::new(false),
+            readable: Readable::new()?,
+        })
+    }
+
+    /// Rings if the subscriber has armed it. What it is to find was published, and a full fence passed, before.
+    #[inline]
+    pub(crate) fn ring(&self) {
+        if self.armed.load(Ordering::Relaxed) {
+            self.fire();
+        }
+    }
+
+    /// Makes whoever waits return, for good.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        self.ring();
+    }
+
+    /// Whether it was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Makes the signal unreadable until somebody rings. False when it is so already, and the subscriber's last look
+    /// was enough; after true it looks once more.
+    pub(crate) fn arm(&self) -> bool {
+        if self.armed.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.readable.clear();
+        self.armed.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        true
+    }
+
+    /// Makes an armed signal readable again, because the subscriber found something after all.
+    #[inline]
+    pub(crate) fn disarm(&self) {
+        self.ring();
+    }
+
+    /// Sleeps until an armed signal is rung, or for `timeout`; `None` is for ever.
+    pub(crate) fn wait(&self, timeout: Option<Duration>) {
+        self.readable.wait(timeout);
+    }
+
+    /// The descriptor that becomes readable.
+    pub(crate) fn descriptor(&self) -> RawFd {
+        self.readable.descriptor()
+    }
+
+    #[cold]
+    fn fire(&self) {
+        if self.armed.swap(false, Ordering::Relaxed) {
+            self.readable.set();
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The source: one shard's lane, on the subscriber's side. It reads a run of records and picks the events from it, which
+//! stay in the lane until they are given back.
+
+use crate::consume::filter::{Filter, FilterScratch};
+use crate::event::{Event, Sequence, ShardId};
+use crate::lane::record::{FLAG_MARK, HEADER_BYTES, Header};
+use crate::lane::{LaneConsumer, Run};
+
+/// One shard's lane.
+pub(super) struct Source {
+    pub(super) shard: ShardId,
+    lane: LaneConsumer,
+    /// Sequence of the next record; not known before the first mark where the subscription begins with the oldest event.
+    next: Option<Sequence>,
+    lengths: Vec<u32>,
+    picked: Vec<Picked>,
+    /// The event that came as a block, without its payload's place in the lane.
+    block: Option<(Header, Box<[u8]>)>,
+}
+
+/// An event of the run that was read last.
+struct Picked {
+    sequence: Sequence,
+    /// Where its record starts in the run.
+    at: usize,
+}
+
+/// What a subscription wants, and the memory it takes to tell.
+pub(super) type Wanted = Option<(Filter, FilterScratch)>;
+
+impl Source {
+    pub(super) fn new(shard: ShardId, lane: LaneConsumer) -> Source {
+        Source { shard, lane, next: None, lengths: Vec::new(), picked: Vec::new(), block: None }
+    }
+
+    /// The shard has said that the subscriber gets what follows `last`.
+    pub(super) fn begin_after(&mut self, last: Sequence) {
+        self.next = Some(last.advanced_by(1));
+    }
+
+    /// The last sequence that was read; `None` when that is not known yet.
+    pub(super) fn position(&self) -> Option<Sequence> {
+        self.next.map(|next| Sequence(next.0 - 1))
+    }
+
+    /// Whether the shard has ended this lane.
+    pub(super) fn is_gone(&self) -> bool {
+        self.lane.is_gone()
+    }
+
+    /// Reads the next run, of up to `records_max` records, and picks the events that are wanted. Events that retention
+    /// removed are added to `skipped`. Whether there was a run.
+    pub(super) fn read(&mut self, records_max: usize, wanted: &mut Wanted, skipped: &mut u64) -> bool {
+        if self.lane.is_empty() {
+            return false;
+        }
+        let mut is_wanted = |payload: &[u8]| match wanted {
+            Some((filter, scratch)) => filter.matches(payload, scratch),
+            None => true,
+        };
+        match self.lane.next_run(records_max, usize::MAX, &mut self.lengths) {
+            None => return false,
+            Some(Run::Boxed(header, block)) => {
+                let sequence = advance(&mut self.next);
+                if is_wanted(&block) {
+                    self.picked.push(Picked { sequence, at: 0 });
+                    self.block = Some((header, block));
+                }
+            }
+            Some(Run::Records(run)) => {
+                let mut at = 0;
+                for &bytes in &self.lengths {
+                    let header = Header::of(&run[at..]);
+                    if header.flags & FLAG_MARK != 0 {
+                        self.next = Some(Sequence(header.timestamp_ns));
+                        *skipped += header.hash;
+                    } else {
+                        let sequence = advance(&mut self.next);
+                        if is_wanted(payload_at(run, at, header)) {
+                            self.picked.push(Picked { sequence, at });
+                        }
+                    }
+                    at += bytes as usize;
+                }
+            }
+        }
+        true
+    }
+
+    /// How many events were picked.
+    pub(super) fn picked_count(&self) -> usize {
+        self.picked.len()
+    }
+
+    /// An event that was picked.
+    pub(super) fn event(&self, index: usize) -> Event<'_> {
+        let Picked { sequence, at } = self.picked[index];
+        let (header, payload) = if let Some((header, block)) = &self.block {
+            (*header, &block[..])
+        } else {
+            let run = self.lane.last_run();
+            let header = Header::of(&run[at..]);
+            (header, payload_at(run, at, header))
+        };
+        Event {
+            sequence,
+            timestamp_ns: header.timestamp_ns,
+            hash: header.hash,
+            flags: header.event_flags(),
+            payload,
+        }
+    }
+
+    /// Gives the memory of what was read back to the shard.
+    pub(super) fn give_back(&mut self) {
+        self.picked.clear();
+        self.lengths.clear();
+        self.block = None;
+        self.lane.release();
+    }
+
+    /// Whether the shard is to be rung, because it waits for the room that was given back.
+    pub(super) fn owes_a_ring(&self) -> bool {
+        self.lane.owes_a_ring()
+    }
+}
+
+/// The sequence of the record that is being read.
+fn advance(next: &mut Option<Sequence>) -> Sequence {
+    let sequence = next.expect("the first record is a mark where the beginning is not known");
+    *next = Some(sequence.advanced_by(1));
+    sequence
+}
+
+fn payload_at(run: &[u8], at: usize, header: Header) -> &[u8] {
+    &run[at + HEADER_BYTES..at + HEADER_BYTES + header.payload_bytes as usize]
+}
