@@ -71,14 +71,21 @@ fn poll() -> [f64; 2] {
     [throughput::poll(EVENTS / 2), floor::copy(EVENTS / 2)]
 }
 
+fn push() -> [f64; 2] {
+    [throughput::push(EVENTS / 2), floor::copy(EVENTS / 2)]
+}
+
 fn spinning() -> [f64; 2] {
-    let [poll, _] = latency::control(Idle::Spin, 2_000);
-    [poll.p50_ns, floor::ping_pong(100_000).summary("").p50_ns].map(per_second)
+    [latency::there_and_back(Idle::Spin, 100_000).p50_ns, floor::ping_pong(100_000).summary("").p50_ns]
+        .map(per_second)
 }
 
 fn parked() -> [f64; 2] {
-    let [poll, _] = latency::control(Idle::Park, 1_000);
-    [poll.p50_ns, floor::wake(1_000, CONTROL_PERIOD_NS).summary("").p50_ns].map(per_second)
+    [
+        latency::there_and_back(Idle::Park, 1_000).p50_ns,
+        floor::wake(1_000, CONTROL_PERIOD_NS).summary("").p50_ns,
+    ]
+    .map(per_second)
 }
 
 /// How often a second, one after the other.
@@ -88,15 +95,16 @@ fn per_second(duration_ns: u64) -> f64 {
 
 /// Each about half of what the bus does where the shard has a core of its own; a lock, an allocation or a system call per
 /// event, or a sleep where there was none, falls far below.
-const BOUNDS: [Bound; 6] = [
+const BOUNDS: [Bound; 7] = [
     Bound { name: "net_ingest_raw, until stored", round: single, least_percent: 25.0 },
-    Bound { name: "net_ingest_raw_batch of 64, until stored", round: batched, least_percent: 25.0 },
+    Bound { name: "net_ingest_raw_batch of 64, until stored", round: batched, least_percent: 20.0 },
     Bound { name: "net_ingest_raw, one call, p50", round: call, least_percent: 25.0 },
     Bound { name: "net_poll_ex, limit 1,000, spinning", round: poll, least_percent: 5.0 },
-    Bound { name: "control round trip, spinning, p50", round: spinning, least_percent: 2.0 },
-    Bound { name: "control round trip, parked, p50", round: parked, least_percent: 20.0 },
+    Bound { name: "net_next, 1,024 a call, spinning", round: push, least_percent: 10.0 },
+    Bound { name: "net_ingest_raw → net_next, spinning, p50", round: spinning, least_percent: 5.0 },
+    Bound { name: "net_ingest_raw → net_next, parked, p50", round: parked, least_percent: 20.0 },
 ];
 
 const EVENTS: usize = 1_000_000;
 const ROUNDS_MIN: usize = 3;
-const ROUNDS_MAX: usize = 8;
+const ROUNDS_MAX: usize = 12;

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use crate::figures::Effort;
+use crate::latency::{self, Idle};
 use crate::quantity::Quantity;
 use crate::throughput::{Publication, median};
 
@@ -62,6 +63,34 @@ pub fn by_shards(effort: &Effort) -> Curve {
     }
 }
 
+/// Latency from the intended send time to a subscriber, load by load until the bus falls behind.
+pub fn by_load(effort: &Effort) -> Curve {
+    let mut rows = Vec::new();
+    for rate in LOADS {
+        let run = latency::subscriber_run(Idle::Spin, rate, effort.load_time);
+        let summary = run.latencies.summary("");
+        let times = [summary.p50_ns, summary.p99_ns, summary.p999_ns].map(Quantity::nanoseconds);
+        let [p50, p99, p999] = times;
+        rows.push(vec![
+            Quantity::events_per_second(rate as f64),
+            Quantity::events_per_second(run.rate),
+            p50,
+            p99,
+            p999,
+            Quantity::percent(100.0 * run.late as f64 / summary.samples as f64),
+        ]);
+        if run.rate < SATURATED * rate as f64 {
+            break;
+        }
+    }
+    Curve {
+        title: "Latency against offered load: `net_ingest_raw` to `net_next`, spinning, both on one thread",
+        columns: &["offered", "received", "p50", "p99", "p99.9", "sent late"],
+        rows,
+        why: WHY_LOAD,
+    }
+}
+
 /// Rows of `[count, rate, share of the first row's rate]`.
 fn against_one<const ROWS: usize>(
     effort: &Effort,
@@ -91,7 +120,14 @@ pub fn beside_floor(publication: Publication, rounds: usize) -> (f64, f64) {
 const EVENT_SIZES_BYTES: [usize; 8] = [16, 64, 100, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10];
 const PRODUCERS: [usize; 5] = [1, 2, 4, 8, 16];
 const SHARDS: [usize; 4] = [1, 2, 4, 8];
+const LOADS: [u64; 11] = [
+    10_000, 100_000, 250_000, 500_000, 1_000_000, 2_000_000, 4_000_000, 6_000_000, 8_000_000, 12_000_000,
+    16_000_000,
+];
+/// Share of the offered load below which the bus is behind.
+const SATURATED: f64 = 0.95;
 
 const WHY_EVENT_SIZE: &str = "";
 const WHY_PRODUCERS: &str = "";
 const WHY_SHARDS: &str = "";
+const WHY_LOAD: &str = "";

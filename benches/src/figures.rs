@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::crowd;
 use crate::curves;
 use crate::floor;
 use crate::idle;
@@ -27,6 +28,10 @@ pub struct Effort {
     pub curve_bytes: usize,
     /// How long an open loop runs.
     pub loop_time: Duration,
+    /// How long a point of the curve over loads lasts.
+    pub load_time: Duration,
+    /// How long a hundred subscribers all read; one of them stops for twice as long.
+    pub crowd_time: Duration,
     /// How long an idle bus is watched.
     pub idle_time: Duration,
     /// Round trips of the spinning floor.
@@ -44,6 +49,8 @@ impl Effort {
         curve_rounds: 3,
         curve_bytes: 512 << 20,
         loop_time: Duration::from_secs(2),
+        load_time: Duration::from_secs(1),
+        crowd_time: Duration::from_secs(5),
         idle_time: Duration::from_secs(5),
         ping_pongs: 2_000_000,
         wakes: 20_000,
@@ -56,6 +63,8 @@ impl Effort {
         curve_rounds: 1,
         curve_bytes: 128 << 20,
         loop_time: Duration::from_millis(300),
+        load_time: Duration::from_millis(200),
+        crowd_time: Duration::from_secs(1),
         idle_time: Duration::from_secs(1),
         ping_pongs: 300_000,
         wakes: 3_000,
@@ -68,6 +77,8 @@ impl Effort {
         curve_rounds: 1,
         curve_bytes: 1 << 20,
         loop_time: Duration::from_millis(2),
+        load_time: Duration::from_millis(1),
+        crowd_time: Duration::from_millis(10),
         idle_time: Duration::from_millis(10),
         ping_pongs: 1_000,
         wakes: 10,
@@ -89,6 +100,8 @@ pub fn run(effort: &Effort, progress: impl Fn(&str)) -> Report {
     calls(effort, &mut figures, &mut percentiles);
     progress("ways through the bus");
     ways(effort, &mut figures, &mut percentiles);
+    progress("a hundred subscribers");
+    hundred_subscribers(effort, &mut figures, &mut percentiles);
     progress("an idle bus");
     idle_bus(effort, &mut figures);
     progress("curves");
@@ -99,7 +112,8 @@ pub fn run(effort: &Effort, progress: impl Fn(&str)) -> Report {
         measured: by_producers.rows[3][2],
         floor: None,
     });
-    let curves = vec![curves::by_event_size(effort), by_producers, curves::by_shards(effort)];
+    let curves =
+        vec![curves::by_event_size(effort), by_producers, curves::by_shards(effort), curves::by_load(effort)];
     let seconds = start.elapsed().as_secs_f64();
     let stolen_seconds = (machine::stolen_ticks() - stolen_before) as f64 / TICKS_PER_SECOND;
     let stolen_percent = 100.0 * stolen_seconds / (seconds * machine.cpus as f64);
@@ -110,19 +124,20 @@ fn rates(effort: &Effort, figures: &mut Vec<Figure>) {
     let single = Publication::of(EVENT_BYTES, effort.events, 1);
     let batched = Publication::of(EVENT_BYTES, effort.events, BATCH_EVENTS);
     let read_events = effort.events.min(1_000_000);
-    let measures: [&dyn Fn() -> f64; 6] = [
+    let measures: [&dyn Fn() -> f64; 7] = [
         &|| single.floor(),
         &|| single.measured(),
         &|| batched.floor(),
         &|| batched.measured(),
         &|| floor::copy(read_events),
         &|| throughput::poll(read_events),
+        &|| throughput::push(read_events),
     ];
     let mut rounds = measures.map(|_| Vec::new());
     for _ in 0..effort.rounds {
         rounds.iter_mut().zip(measures).for_each(|(rounds, measure)| rounds.push(measure()));
     }
-    let [floor, single, batch_floor, batched, copy, poll] =
+    let [floor, single, batch_floor, batched, copy, poll, push_rate] =
         rounds.map(|rounds| Quantity::events_per_second(median(rounds)));
     let mut push = |name, target, measured, floor| {
         let target = Some(Target::AtLeast(Quantity::events_per_second(target)));
@@ -131,6 +146,7 @@ fn rates(effort: &Effort, figures: &mut Vec<Figure>) {
     push("net_ingest_raw, until stored", 25e6, single, floor);
     push("net_ingest_raw_batch of 64, until stored", 40e6, batched, batch_floor);
     push("net_poll_ex, limit 1,000, spinning", 10e6, poll, copy);
+    push("net_next, 1,024 a call, from a full store, spinning", 20e6, push_rate, copy);
 }
 
 fn calls(effort: &Effort, figures: &mut Vec<Figure>, percentiles: &mut Vec<Percentiles>) {
@@ -144,14 +160,53 @@ fn ways(effort: &Effort, figures: &mut Vec<Figure>, percentiles: &mut Vec<Percen
     let ping_pong = floor::ping_pong(effort.ping_pongs).summary("floor: a word to the other core and back");
     let wake =
         floor::wake(effort.wakes, CONTROL_PERIOD_NS).summary("floor: an eventfd to the other core and back");
+    let spinning = latency::there_and_back(Idle::Spin, effort.ping_pongs);
+    let parked = latency::there_and_back(Idle::Park, effort.wakes);
+    for (name, target_ns, measured_ns, floor_ns) in [
+        ("net_ingest_raw → net_next, spinning, p50", 400, spinning.p50_ns, ping_pong.p50_ns),
+        ("net_ingest_raw → net_next, spinning, p99", 1_000, spinning.p99_ns, ping_pong.p99_ns),
+        ("net_ingest_raw → net_next, parked, p50", 50_000, parked.p50_ns, wake.p50_ns),
+        ("net_ingest_raw → net_next, parked, p99", 150_000, parked.p99_ns, wake.p99_ns),
+    ] {
+        time(figures, name, Some(target_ns), measured_ns, floor_ns);
+    }
     let [spinning_poll, spinning_stats] = latency::control(Idle::Spin, effort.wakes);
     let [parked_poll, parked_stats] = latency::control(Idle::Park, effort.wakes);
     time(figures, "control round trip, spinning, p50", None, spinning_poll.p50_ns, ping_pong.p50_ns);
     time(figures, "control round trip, parked, p50", None, parked_poll.p50_ns, wake.p50_ns);
     percentiles.extend([ping_pong, wake, spinning_poll, spinning_stats, parked_poll, parked_stats]);
+    percentiles.extend([spinning, parked]);
+    for idle in [Idle::Spin, Idle::Adaptive, Idle::Park] {
+        for rate in [10_000, 100_000, 1_000_000] {
+            percentiles.push(latency::to_subscriber(idle, rate, effort.loop_time));
+        }
+    }
     for rate in [10_000, 100_000] {
         percentiles.push(latency::to_poll(rate, effort.loop_time));
     }
+}
+
+fn hundred_subscribers(effort: &Effort, figures: &mut Vec<Figure>, percentiles: &mut Vec<Percentiles>) {
+    let crowd = crowd::run(effort.crowd_time, 2 * effort.crowd_time);
+    figures.push(Figure {
+        name: "one of 100 subscribers stopped: the producer's p50, of when all read",
+        target: None,
+        measured: Quantity::percent(100.0 * crowd.one_stopped.p50_ns as f64 / crowd.all_read.p50_ns as f64),
+        floor: None,
+    });
+    figures.push(Figure {
+        name: "one of 100 subscribers stopped: the producer's p99, of when all read",
+        target: None,
+        measured: Quantity::percent(100.0 * crowd.one_stopped.p99_ns as f64 / crowd.all_read.p99_ns as f64),
+        floor: None,
+    });
+    figures.push(Figure {
+        name: "one of 100 subscribers stopped: events it or another missed in the end",
+        target: Some(Target::AtMost(Quantity::count(0))),
+        measured: Quantity::count(crowd.published - crowd.received_in_the_end + crowd.missed_by_others),
+        floor: None,
+    });
+    percentiles.extend([crowd.all_read, crowd.one_stopped]);
 }
 
 fn idle_bus(effort: &Effort, figures: &mut Vec<Figure>) {

@@ -8,6 +8,7 @@ use quanta::Clock;
 use crate::floor::{Floor, paced};
 use crate::open_loop::{self, Load, Reader, Run, STAMP_BYTES};
 use crate::percentiles::{Percentiles, Recorder};
+use crate::subscriber::Subscriber;
 use crate::{Bus, bytes_of, event, on_first_core};
 
 /// What a shard without work does, as the bus is told.
@@ -82,6 +83,43 @@ pub fn control(idle: Idle, calls: u64) -> [Percentiles; 2] {
     measured
 }
 
+/// From the call until a subscriber has the event, one event at a time: at once after the one before on a bus that
+/// spins, with a subscriber that looks again and again; each 100 µs otherwise, with a subscriber that sleeps.
+pub fn there_and_back(idle: Idle, events: u64) -> Percentiles {
+    let (period_ns, timeout_ms) = if idle == Idle::Spin { (0, 0) } else { (CONTROL_PERIOD_NS, -1) };
+    let bus = idle.bus();
+    let recorder = on_first_core(|| {
+        let mut subscriber = Subscriber::from_now(bus);
+        let payload = event(EVENT_BYTES);
+        let mut send = || {
+            assert!(bus.ingest(&payload), "the bus takes events");
+            while subscriber.next(timeout_ms).is_empty() {}
+        };
+        paced(events / 10, period_ns, &mut send);
+        paced(events, period_ns, send)
+    });
+    bus.stop();
+    recorder.summary(format!("net_ingest_raw → net_next, {}, one at a time", idle.name()))
+}
+
+/// From the intended send time until a subscriber has the event. A subscriber of a bus that spins looks again and again;
+/// others sleep until an event comes.
+pub fn to_subscriber(idle: Idle, rate: u64, duration: Duration) -> Percentiles {
+    let run = subscriber_run(idle, rate, duration);
+    summary(&run, format!("net_ingest_raw → net_next, {}, {}", idle.name(), per_second(rate)))
+}
+
+/// The run behind [`to_subscriber`].
+pub fn subscriber_run(idle: Idle, rate: u64, duration: Duration) -> Run {
+    let bus = idle.bus();
+    let run = on_first_core(|| {
+        let mut subscriber = Subscriber::from_now(bus);
+        warmed_up(bus, rate, duration, idle != Idle::Spin, &mut subscriber)
+    });
+    bus.stop();
+    run
+}
+
 /// From the intended send time until `net_poll_ex` has brought the event, on a spinning bus.
 pub fn to_poll(rate: u64, duration: Duration) -> Percentiles {
     let bus = Idle::Spin.bus();
@@ -90,7 +128,7 @@ pub fn to_poll(rate: u64, duration: Duration) -> Percentiles {
         warmed_up(bus, rate, duration, false, &mut reader)
     });
     bus.stop();
-    summary(&run, format!("ingest → net_poll_ex, spin, {}", per_second(rate)))
+    summary(&run, format!("net_ingest_raw → net_poll_ex, spin, {}", per_second(rate)))
 }
 
 /// Runs a tenth of the load without measuring it, then all of it.

@@ -1,10 +1,11 @@
 //! What the benches share: a bus behind the C ABI, threads on the cores that callers have, and the floors; and the
 //! figures, which hold each measurement beside its target and its floor.
 //!
-//! `figures` measures by `throughput`, `latency`, `idle` and `curves` on the ground of `floor` and `open_loop`, and gives a
+//! `figures` measures by `throughput`, `latency`, `crowd`, `idle` and `curves` on the ground of `floor` and `open_loop`, and gives a
 //! `report`. `check` is its short form, on ratios alone.
 
 pub mod check;
+pub mod crowd;
 pub mod curves;
 pub mod figures;
 pub mod floor;
@@ -15,6 +16,7 @@ pub mod open_loop;
 pub mod percentiles;
 pub mod quantity;
 pub mod report;
+pub mod subscriber;
 pub mod throughput;
 
 use std::ffi::{CStr, CString, c_char};

@@ -1,9 +1,11 @@
 //! Rates, in events a second: the way in until everything is stored, and the ways out of a full store.
 
+use std::hint::black_box;
 use std::thread;
 use std::time::Instant;
 
 use crate::floor::Floor;
+use crate::subscriber::Subscriber;
 use crate::{Bus, batch_of, event, on_first_core};
 
 /// Producers that publish the same event until `events` are stored.
@@ -102,6 +104,19 @@ pub fn poll(events: usize) -> f64 {
             let (count, next) = bus.poll(1_000, cursor.as_deref());
             assert!(count > 0, "the store holds {events} events");
             (cursor, read) = (next, read + count);
+        }
+        rate(read, start)
+    })
+}
+
+/// Events a second that a subscriber is given out of a store of `events`, 1,024 a call, from the subscription on.
+pub fn push(events: usize) -> f64 {
+    with_full_store(events, |bus| {
+        let start = Instant::now();
+        let mut subscriber = Subscriber::from_start(bus);
+        let mut read = 0;
+        while read < events {
+            read += black_box(subscriber.next(0)).len();
         }
         rate(read, start)
     })
