@@ -84,7 +84,7 @@ pub fn stolen_ticks() -> u64 {
 fn commit() -> String {
     let commit = said_by("git", &["rev-parse", "--short", "HEAD"]);
     // The report itself is written by the run.
-    let changes = said_by("git", &["status", "--porcelain", "--", ".", ":!benches/FIGURES.md"]);
+    let changes = said_by("git", &["status", "--porcelain", "--", ":/", ":(top,exclude)benches/FIGURES.md"]);
     if changes.is_empty() { commit } else { commit + "+" }
 }
 

@@ -83,6 +83,10 @@ pub struct Run {
     pub late: u64,
     /// Events a second that came back.
     pub rate: f64,
+    /// Reads.
+    pub reads: u64,
+    /// Reads that brought nothing.
+    pub empty_reads: u64,
 }
 
 /// Sends and reads on the calling thread, so that two cores are enough: one for it, one for the shard. `send` publishes an
@@ -90,7 +94,7 @@ pub struct Run {
 pub fn run(load: Load, mut send: impl FnMut(&[u8; STAMP_BYTES]), reader: &mut impl Reader) -> Run {
     let mut schedule = Schedule::starting_now(load.rate, load.events);
     let mut latencies = Recorder::new();
-    let mut received = 0;
+    let (mut received, mut reads, mut empty_reads) = (0, 0, 0);
     while received < load.events {
         for _ in 0..SENDS_PER_LOOK {
             let Some(intended_ns) = schedule.due() else { break };
@@ -100,15 +104,17 @@ pub fn run(load: Load, mut send: impl FnMut(&[u8; STAMP_BYTES]), reader: &mut im
             std::hint::spin_loop();
             continue;
         }
-        let mut now_ns = None;
+        let (mut now_ns, before) = (None, received);
         reader.read(load.wait, |event| {
             let now_ns = *now_ns.get_or_insert_with(|| schedule.now_ns());
             latencies.record(now_ns.saturating_sub(stamped(event)));
             received += 1;
         });
+        reads += 1;
+        empty_reads += u64::from(received == before);
     }
     let rate = received as f64 * 1e9 / schedule.now_ns() as f64;
-    Run { latencies, late: schedule.late(), rate }
+    Run { latencies, late: schedule.late(), rate, reads, empty_reads }
 }
 
 /// A time as bytes that are valid UTF-8: seven bits in each.
@@ -158,5 +164,6 @@ mod tests {
         let summary = run.latencies.summary("a rate that nobody reaches");
         assert_eq!(summary.samples, 1_000);
         assert!(run.late > 0);
+        assert!(run.empty_reads < run.reads);
     }
 }

@@ -31,6 +31,8 @@ pub enum Unit {
     Bytes,
     /// A plain number.
     Count,
+    /// So many for each thousand events.
+    PerThousandEvents,
 }
 
 impl Quantity {
@@ -69,6 +71,11 @@ impl Quantity {
         Quantity { value: value as f64, unit: Unit::Count }
     }
 
+    /// `value` for each thousand events.
+    pub fn per_thousand_events(value: f64) -> Quantity {
+        Quantity { value, unit: Unit::PerThousandEvents }
+    }
+
     /// This quantity against a floor of the same unit: a share of a rate, a multiple of a time.
     pub fn against(self, floor: Quantity) -> String {
         let ratio = self.value / floor.value;
@@ -94,6 +101,7 @@ impl fmt::Display for Quantity {
             Unit::WakesPerSecond => write!(formatter, "{value:.1} /s"),
             Unit::Bytes if value < 1024.0 => write!(formatter, "{value:.0} B"),
             Unit::Bytes => write!(formatter, "{:.0} KiB", value / 1024.0),
+            Unit::PerThousandEvents => write!(formatter, "{value:.2}"),
             Unit::Count => write!(formatter, "{value:.0}"),
         }
     }

@@ -48,6 +48,11 @@ impl Publication {
     /// Events a second from the first call until all are stored, by a bus of its own. The store has reached its retention
     /// before, so that what is measured goes on for ever.
     pub fn measured(self) -> f64 {
+        self.measured_with_switches().0
+    }
+
+    /// [`Publication::measured`], and the context switches of the whole process meanwhile, for each thousand events.
+    pub fn measured_with_switches(self) -> (f64, f64) {
         let bus = Bus::start(&format!(
             r#"{{"num_shards":{},"backpressure_mode":"FailProducer","push_wait_us":10000000}}"#,
             self.shards
@@ -55,7 +60,7 @@ impl Publication {
         on_first_core(|| self.publish(bus, self.events_to_fill()));
         bus.flush();
         let events = self.events / self.producers;
-        let start = Instant::now();
+        let (start, switches_before) = (Instant::now(), context_switches());
         if self.producers == 1 {
             on_first_core(|| self.publish(bus, events));
         } else {
@@ -64,9 +69,11 @@ impl Publication {
             });
         }
         bus.flush();
-        let rate = rate(events * self.producers, start);
+        let events = events * self.producers;
+        let rate = rate(events, start);
+        let switches = 1_000.0 * (context_switches() - switches_before) as f64 / events as f64;
         bus.stop();
-        rate
+        (rate, switches)
     }
 
     /// A little more than the store keeps.
@@ -147,6 +154,17 @@ pub fn rate(events: usize, start: Instant) -> f64 {
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+/// Context switches of this process so far, wanted or not.
+fn context_switches() -> i64 {
+    // SAFETY: the call fills the struct, for which all zeros are valid.
+    let usage = unsafe {
+        let mut usage = std::mem::zeroed();
+        assert_eq!(libc::getrusage(libc::RUSAGE_SELF, &raw mut usage), 0);
+        usage
+    };
+    usage.ru_nvcsw + usage.ru_nivcsw
 }
 
 /// A number as four bytes of text.
