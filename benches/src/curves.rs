@@ -94,27 +94,32 @@ pub fn by_load(effort: &Effort) -> Curve {
     }
 }
 
-/// Rows of `[count, rate, share of the first row's rate, context switches a thousand events]`.
+/// Rows of `[count, rate, share of the first row's rate, context switches a thousand events]`. The counts take turns in
+/// every round, so that what disturbs one disturbs all.
 fn against_one<const ROWS: usize>(
     effort: &Effort,
     counts: [usize; ROWS],
     with: impl Fn(usize, Publication) -> Publication,
 ) -> Vec<Vec<Quantity>> {
-    let mut first = None;
-    let row = |count| {
-        let publication = with(count, Publication::of(100, effort.events, 1));
-        let rounds = (0..effort.curve_rounds).map(|_| publication.measured_with_switches());
-        let (rates, switches) = rounds.unzip();
-        let rate = median(rates);
-        let share = rate / *first.get_or_insert(rate);
+    let one = Publication::of(100, effort.events, 1);
+    let mut rounds = counts.map(|_| (Vec::new(), Vec::new()));
+    for _ in 0..effort.curve_rounds {
+        for (count, (rates, switches)) in counts.into_iter().zip(&mut rounds) {
+            let measured = with(count, one).measured_with_switches();
+            rates.push(measured.0);
+            switches.push(measured.1);
+        }
+    }
+    let points = rounds.map(|(rates, switches)| (median(rates), median(switches)));
+    let row = |(count, (rate, switches))| {
         vec![
             Quantity::count(count as u64),
             Quantity::events_per_second(rate),
-            Quantity::percent(100.0 * share),
-            Quantity::per_thousand_events(median(switches)),
+            Quantity::percent(100.0 * rate / points[0].0),
+            Quantity::per_thousand_events(switches),
         ]
     };
-    counts.into_iter().map(row).collect()
+    counts.into_iter().zip(points).map(row).collect()
 }
 
 /// Median rate and median floor of rounds that take turns.
@@ -147,7 +152,7 @@ a run of 16 producers was seen to take tens of thousands of page faults, one of 
 const WHY_SHARDS: &str = "One producer brings what one thread can, so more shards add nothing here; they add where several producers \
 have CPUs of their own. Where the shards and the producer outnumber the CPUs it falls: the producer shares its CPU with a shard, no \
 shard spins any more, and each sleeps when its lane is empty and is woken through the kernel, as the last column shows.";
-const WHY_LOAD: &str = "The bend is where the thread that sends and receives has no time left: the reads that bring nothing, its \
-spare time, go towards none. Before it, an event waits for the hand-over, and for what the system does to either core meanwhile \
-(p99.9); close to it more are sent late, in one go, and wait for each other. Beyond it the time is the queue's, and grows with the \
-length of the run.";
+const WHY_LOAD: &str = "Reads that bring nothing are the spare time of the thread that sends and receives. Where the curve bends and \
+they have gone towards none, that thread is the limit; where many are left, the shard is, or whatever else runs on its core. Before \
+the bend an event waits for the hand-over, and for what the system does to either core meanwhile; close to it more are sent late, in \
+one go, and wait for each other. Beyond it the time is the queue's, and grows with the length of the run.";
