@@ -174,7 +174,7 @@ const BOUNDS: [Bound; 7] = [
     Bound { name: "net_ingest_raw, until stored", round: single, least_percent: 30.0 },
     Bound { name: "net_ingest_raw_batch of 64, until stored", round: batched, least_percent: 25.0 },
     Bound { name: "net_ingest_raw, one call, p50", round: call, least_percent: 30.0 },
-    Bound { name: "net_poll_ex, limit 1,000, spinning", round: poll, least_percent: 10.0 },
+    Bound { name: "net_poll_ex, limit 1,000, spinning", round: poll, least_percent: 8.0 },
     Bound { name: "net_next, 1,024 a call, spinning", round: push, least_percent: 20.0 },
     Bound { name: "net_ingest_raw → net_next, spinning, p50", round: spinning, least_percent: 8.0 },
     Bound { name: "net_ingest_raw → net_next, parked, p50", round: parked, least_percent: 30.0 },

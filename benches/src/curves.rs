@@ -141,7 +141,7 @@ const SATURATED: f64 = 0.95;
 const WHY_EVENT_SIZE: &str = "Of a small event most of the time goes into what every call does (checks of the call, stamp, \
 hand-over to the shard), so that the rate hardly falls with its size, and the smallest are farthest from the floor, which does not \
 hand over. From some hundred bytes on the bytes decide: each is copied into the lane, from there into a batch, and stays in a store \
-of 256 MiB, which no cache holds, while the floor's bytes stay in the cache; with a store of 1 MiB, or one that discards, events of \
+of 256 MiB, more than most caches hold, while the floor's bytes stay in the cache; with a store of 1 MiB, or one that discards, events of \
 1 KiB to 16 KiB took about 40 % less CPU time where it was tried. An event that with its header exceeds a quarter of its lane \
 (64 KiB of 256 KiB) travels as a block by pointer; a lane large enough to take it whole made no difference that could be told from noise.";
 const WHY_PRODUCERS: &str = "One shard stores what all bring, so the sum ends at what a shard takes in. Where the shard and the \

@@ -90,7 +90,7 @@ impl fmt::Display for Quantity {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let value = self.value;
         match self.unit {
-            Unit::EventsPerSecond if value >= 1e6 => write!(formatter, "{:.1} M/s", value / 1e6),
+            Unit::EventsPerSecond if value >= 999.5e3 => write!(formatter, "{:.1} M/s", value / 1e6),
             Unit::EventsPerSecond => write!(formatter, "{:.0} k/s", value / 1e3),
             Unit::BytesPerSecond => write!(formatter, "{:.0} MB/s", value / 1e6),
             Unit::Nanoseconds if value < 1e3 => write!(formatter, "{value:.0} ns"),
