@@ -162,6 +162,9 @@ impl LaneConsumer {
     fn look(&mut self) {
         if self.head == self.tail_seen {
             self.tail_seen = self.published();
+            if self.tail_seen != self.head {
+                self.shared.prefetch(self.head);
+            }
         }
     }
 
