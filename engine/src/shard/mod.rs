@@ -222,7 +222,7 @@ impl Shard {
         let mut synced = Vec::new();
         let news = self.outbox.acknowledge(&mut self.buffer, now, |news| match news {
             News::Stored { end } => self.delivery.stored(end),
-            News::Refused { events, end } => self.delivery.refused(events, end),
+            News::Refused { end } => self.delivery.refused(end),
             News::Read { ticket, result } => self.delivery.absorb(ticket, result, now),
             News::Synced { ticket, result } => synced.push((ticket, result)),
         });

@@ -56,7 +56,7 @@ mod model {
     use std::os::fd::RawFd;
     use std::time::Duration;
 
-    use crate::sync::{Condvar, Mutex};
+    use crate::sync::{Condvar, Mutex, yield_now};
 
     /// A flag; nobody's wait times out.
     #[derive(Debug)]
@@ -84,6 +84,9 @@ mod model {
             while !*flag {
                 flag = self.set.wait(flag).expect("no panic");
             }
+            drop(flag);
+            // Whoever has set it may still have a step to take, for which the sleeper comes back.
+            yield_now();
         }
 
         pub(in crate::subscription) fn descriptor(&self) -> RawFd {
