@@ -75,6 +75,10 @@ mod model {
             self.set.notify_all();
         }
 
+        pub(in crate::subscription) fn is_set(&self) -> bool {
+            *self.flag.lock().expect("no panic")
+        }
+
         pub(in crate::subscription) fn clear(&self) {
             *self.flag.lock().expect("no panic") = false;
         }

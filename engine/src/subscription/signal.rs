@@ -80,6 +80,11 @@ impl Signal {
         self.readable.descriptor()
     }
 
+    #[cfg(all(test, loom))]
+    pub(super) fn is_readable(&self) -> bool {
+        self.readable.is_set()
+    }
+
     #[cold]
     fn fire(&self) {
         let fires = self.state.compare_exchange(ARMED, FIRING, Ordering::Relaxed, Ordering::Relaxed);
