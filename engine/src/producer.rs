@@ -276,7 +276,7 @@ impl Producer {
                 return Err(self.give_up(shard));
             }
             attempts += 1;
-            if attempts < SPINS_BEFORE_SLEEP {
+            if attempts < SPINS_BEFORE_SLEEP && self.shared.may_spin() {
                 // Longer and longer, because each look takes the lane's line away from the shard.
                 (0..attempts.min(PAUSES_MAX)).for_each(|_| std::hint::spin_loop());
             } else {
