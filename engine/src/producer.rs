@@ -104,7 +104,10 @@ impl Producer {
 
     /// Publishes one event. `key` routes it: events of one producer with the same key keep their order; without a key
     /// the payload itself is hashed. Waits up to `push_wait_us` for room.
-    #[expect(clippy::inline_always, reason = "an eighth of the instructions of a small event were the calls on its way")]
+    #[expect(
+        clippy::inline_always,
+        reason = "an eighth of the instructions of a small event were the calls on its way"
+    )]
     #[inline(always)]
     pub fn publish(
         &mut self,

@@ -64,8 +64,7 @@ impl Thread {
         let current = self.epoch.get() == fork::epoch();
         let mut passing = false;
         if !producers.first().is_some_and(|(of, _)| *of == handle && current) {
-            passing =
-                self.bring_forward(&mut producers, handle).map_err(|failure| self.fail(&failure))?;
+            passing = self.bring_forward(&mut producers, handle).map_err(|failure| self.fail(&failure))?;
         }
         let answer = body(&mut producers[0].1);
         if passing || matches!(answer, Err(net_error_t::NET_ERR_SHUTTING_DOWN)) {

@@ -48,7 +48,10 @@ impl LaneProducer {
 
     /// Writes one record behind the tail. It becomes readable with the next [`publish`](LaneProducer::publish). The
     /// length and the lane's own flags are not taken from `header`.
-    #[expect(clippy::inline_always, reason = "a header that is passed is written to the stack and read again")]
+    #[expect(
+        clippy::inline_always,
+        reason = "a header that is passed is written to the stack and read again"
+    )]
     #[inline(always)]
     pub fn push(&mut self, header: Header, payload: &[u8]) -> Result<(), Full> {
         let flags = header.flags & !(FLAG_PAD | FLAG_BOXED);
