@@ -146,6 +146,10 @@ impl Thread {
     #[cold]
     fn give_first_up(&self, producers: &mut Producers) {
         self.give_up(producers.swap_remove(0));
+        if producers.is_empty() {
+            // Once the thread's destructors ran, nobody would free its memory.
+            *producers = Producers::new();
+        }
     }
 
     /// Drops a producer, or keeps it until its last claim has ended.
