@@ -2,10 +2,12 @@
 
 use std::ffi::{CStr, CString, c_char};
 use std::hint::black_box;
+use std::{ptr, slice};
 
 use net::{
-    net_flush, net_free_poll_result, net_handle_t, net_ingest_raw, net_ingest_raw_batch, net_init,
-    net_last_error, net_poll_ex, net_poll_result_t, net_shutdown,
+    net_claim, net_claim_t, net_commit, net_flush, net_free_poll_result, net_handle_t, net_ingest_keyed,
+    net_ingest_raw, net_ingest_raw_batch, net_init, net_last_error, net_poll_ex, net_poll_result_t,
+    net_shutdown,
 };
 
 /// A running bus, used as a C program would use it.
@@ -45,6 +47,31 @@ impl Bus {
         let accepted =
             unsafe { net_ingest_raw_batch(self.0, events.as_ptr(), lengths.as_ptr(), events.len()) };
         usize::try_from(accepted).unwrap_or(0)
+    }
+
+    /// Publishes one event with a routing key; whether it was accepted.
+    #[inline]
+    pub fn ingest_keyed(self, key: &[u8], event: &[u8]) -> bool {
+        let (key_len, key) = (key.len(), key.as_ptr().cast());
+        // SAFETY: the slices have that many readable bytes; no receipt is asked for.
+        unsafe {
+            net_ingest_keyed(self.0, key, key_len, event.as_ptr().cast(), event.len(), ptr::null_mut()) == 0
+        }
+    }
+
+    /// Publishes one event of `bytes` bytes that `write` makes in place; whether it was accepted.
+    #[inline]
+    pub fn ingest_claimed(self, key: &[u8], bytes: usize, write: impl FnOnce(&mut [u8])) -> bool {
+        let mut claim = net_claim_t { data: ptr::null_mut(), len: 0, reserved: [0; 4] };
+        // SAFETY: the key has that many readable bytes and `claim` is writable; a claim that succeeded leads to `len`
+        // bytes that are this thread's alone until it is committed.
+        unsafe {
+            if net_claim(self.0, key.as_ptr().cast(), key.len(), bytes, &raw mut claim) != 0 {
+                return false;
+            }
+            write(slice::from_raw_parts_mut(claim.data.cast(), claim.len));
+            net_commit(&raw mut claim, ptr::null_mut()) == 0
+        }
     }
 
     /// Waits until everything is stored.
