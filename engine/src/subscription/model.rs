@@ -63,10 +63,9 @@ fn what_is_published_leaves_no_subscriber_asleep() {
         let mut source = Source::new(ShardId(0), consumer);
         source.begin_after(Sequence(0));
         receive(&mut source, &signal, 2);
-        let producer = pushing.join().expect("no panic");
-        // Armed and readable at once, it would keep its sleeper awake for ever.
         signal.arm();
-        assert!(!signal.is_readable());
+        let producer = pushing.join().expect("no panic");
+        assert!(!signal.is_armed_and_readable(), "it would keep its sleeper awake for ever");
         drop((producer, source));
     });
 }

@@ -81,8 +81,8 @@ impl Signal {
     }
 
     #[cfg(all(test, loom))]
-    pub(super) fn is_readable(&self) -> bool {
-        self.readable.is_set()
+    pub(super) fn is_armed_and_readable(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == ARMED && self.readable.is_set()
     }
 
     #[cold]
