@@ -67,6 +67,7 @@ static void rounds(const char *config, int through_epoll) {
     CHECK(pthread_create(&publisher, NULL, publish, NULL) == 0);
     while (atomic_load(&received) < ROUNDS) {
         struct epoll_event ready;
+        /* Never EINTR: nothing that the library does interrupts a call of its host. */
         if (through_epoll) CHECK(epoll_wait(epoll, &ready, 1, -1) == 1);
         int count = net_next(subscription, events, 8, through_epoll ? 0 : -1);
         CHECK(count == 1 || (through_epoll && count == 0));
