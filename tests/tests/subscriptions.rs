@@ -327,6 +327,7 @@ fn records_that_cannot_be_read_are_passed_over() {
     publish(&bus, 3_000..3_010);
     let sequences = receive(&mut subscription, 45 + 490 + 10, 100).into_iter().map(|event| event.sequence);
     assert!(sequences.eq((5..50).chain(2_500..2_990).chain(3_001..3_011)));
+    assert_eq!(subscription.skipped(), 0, "retention removed nothing");
 }
 
 #[test]
