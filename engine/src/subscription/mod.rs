@@ -285,7 +285,10 @@ impl Subscription {
                 self.signal.disarm();
                 return Ok(true);
             }
-            if let Some(ended) = ended {
+            // Behind what the filter has rejected so far there may be more, which only a closer cuts off.
+            let is_over =
+                |ended: &SubscriptionEnded| look == Look::Nothing || *ended == SubscriptionEnded::Closed;
+            if let Some(ended) = ended.filter(is_over) {
                 self.signal.disarm();
                 return Err(ended);
             }
