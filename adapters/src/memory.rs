@@ -96,6 +96,8 @@ struct MemoryStore {
     events_max: usize,
     bytes_max: usize,
     spare: Option<Batch>,
+    /// First sequence of the batch that was stored last and not acknowledged yet, and its memory.
+    stored: Option<(Sequence, Option<Batch>)>,
     news: VecDeque<Outcome>,
 }
 
@@ -109,6 +111,7 @@ impl MemoryStore {
             events_max,
             bytes_max,
             spare: None,
+            stored: None,
             news: VecDeque::new(),
         }
     }
@@ -210,10 +213,14 @@ impl Adapter for MemoryStore {
     fn submit(&mut self, batch: Batch, _: Monotonic) {
         let first = batch.first();
         let spent = self.append(batch);
-        self.news.push_back(Outcome::Stored { first, spent });
+        self.stored = Some((first, spent));
     }
 
+    #[inline]
     fn outcome(&mut self, _: Monotonic) -> Option<Outcome> {
+        if let Some((first, spent)) = self.stored.take() {
+            return Some(Outcome::Stored { first, spent });
+        }
         self.news.pop_front()
     }
 

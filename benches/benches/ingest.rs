@@ -1,5 +1,6 @@
 //! The way in through the C ABI: until every event is stored in the memory store.
 
+use std::hint::black_box;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -63,5 +64,39 @@ fn producers(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, sizes, producers);
+/// An event that is put together by its producer: in memory of its own and then published, or in its place in the lane.
+fn claims(criterion: &mut Criterion) {
+    for (name, claimed) in [("ingest/written, then copied", false), ("ingest/written into a claim", true)] {
+        let mut group = criterion.benchmark_group(name);
+        for bytes in [100, 1 << 10, 16 << 10] {
+            let (bus, payload) = (Bus::start(CONFIG), event(bytes));
+            group.throughput(Throughput::Elements(1));
+            group.bench_function(BenchmarkId::from_parameter(bytes), |bencher| {
+                bencher.iter_custom(|events| {
+                    on_first_core(|| write_and_publish(bus, &payload, events, claimed))
+                });
+            });
+            bus.stop();
+        }
+    }
+}
+
+fn write_and_publish(bus: Bus, payload: &[u8], events: u64, claimed: bool) -> Duration {
+    let mut memory = vec![0; payload.len()];
+    let start = Instant::now();
+    for _ in 0..events {
+        if claimed {
+            assert!(bus.ingest_claimed(KEY, payload.len(), |place| place.copy_from_slice(payload)));
+        } else {
+            memory.copy_from_slice(payload);
+            assert!(bus.ingest_keyed(KEY, black_box(&memory)));
+        }
+    }
+    bus.flush();
+    start.elapsed()
+}
+
+const KEY: &[u8] = b"a key";
+
+criterion_group!(benches, sizes, producers, claims);
 criterion_main!(benches);

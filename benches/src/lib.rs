@@ -21,11 +21,13 @@ pub mod throughput;
 
 use std::ffi::{CStr, CString, c_char};
 use std::hint::black_box;
+use std::{ptr, slice};
 
 use floor::Core;
 use net::{
-    net_event_t, net_flush, net_free_poll_result, net_handle_t, net_ingest_raw, net_ingest_raw_batch,
-    net_init, net_last_error, net_poll_ex, net_poll_result_t, net_shutdown, net_stats_ex, net_stats_t,
+    net_claim, net_claim_t, net_commit, net_event_t, net_flush, net_free_poll_result, net_handle_t,
+    net_ingest_keyed, net_ingest_raw, net_ingest_raw_batch, net_init, net_last_error, net_poll_ex,
+    net_poll_result_t, net_shutdown, net_stats_ex, net_stats_t,
 };
 
 /// A running bus, used as a C program would use it.
@@ -67,6 +69,31 @@ impl Bus {
         usize::try_from(accepted).unwrap_or(0)
     }
 
+    /// Publishes one event with a routing key; whether it was accepted.
+    #[inline]
+    pub fn ingest_keyed(self, key: &[u8], event: &[u8]) -> bool {
+        let (key_len, key) = (key.len(), key.as_ptr().cast());
+        // SAFETY: the slices have that many readable bytes; no receipt is asked for.
+        unsafe {
+            net_ingest_keyed(self.0, key, key_len, event.as_ptr().cast(), event.len(), ptr::null_mut()) == 0
+        }
+    }
+
+    /// Publishes one event of `bytes` bytes that `write` makes in place; whether it was accepted.
+    #[inline]
+    pub fn ingest_claimed(self, key: &[u8], bytes: usize, write: impl FnOnce(&mut [u8])) -> bool {
+        let mut claim = net_claim_t { data: ptr::null_mut(), len: 0, reserved: [0; 4] };
+        // SAFETY: the key has that many readable bytes and `claim` is writable; a claim that succeeded leads to `len`
+        // bytes that are this thread's alone until it is committed.
+        unsafe {
+            if net_claim(self.0, key.as_ptr().cast(), key.len(), bytes, &raw mut claim) != 0 {
+                return false;
+            }
+            write(slice::from_raw_parts_mut(claim.data.cast(), claim.len));
+            net_commit(&raw mut claim, ptr::null_mut()) == 0
+        }
+    }
+
     /// Waits until everything is stored.
     ///
     /// # Panics
@@ -95,20 +122,16 @@ impl Bus {
         cursor: Option<&CStr>,
         visit: impl FnOnce(&[net_event_t]),
     ) -> (usize, Option<CString>) {
-        let mut result = net_poll_result_t {
-            events: std::ptr::null_mut(),
-            count: 0,
-            next_id: std::ptr::null_mut(),
-            has_more: 0,
-        };
+        let mut result =
+            net_poll_result_t { events: ptr::null_mut(), count: 0, next_id: ptr::null_mut(), has_more: 0 };
         // SAFETY: the cursor is NUL-terminated or NULL, `result` is writable, is read before it is freed, and freed once.
         unsafe {
-            let cursor = cursor.map_or(std::ptr::null(), CStr::as_ptr);
+            let cursor = cursor.map_or(ptr::null(), CStr::as_ptr);
             assert_eq!(net_poll_ex(self.0, limit, cursor, &raw mut result), 0, "{}", last_error());
             let next = (!result.next_id.is_null()).then(|| CStr::from_ptr(result.next_id).to_owned());
             let count = result.count;
             if count > 0 {
-                visit(std::slice::from_raw_parts(result.events, count));
+                visit(slice::from_raw_parts(result.events, count));
             }
             net_free_poll_result(&raw mut result);
             (count, next)
@@ -145,7 +168,7 @@ fn last_error() -> String {
 #[inline]
 pub unsafe fn bytes_of(event: &net_event_t) -> &[u8] {
     // SAFETY: a lent event has that many readable bytes.
-    unsafe { std::slice::from_raw_parts(event.raw.cast(), event.raw_len) }
+    unsafe { slice::from_raw_parts(event.raw.cast(), event.raw_len) }
 }
 
 /// Runs `work` on a thread pinned to the first allowed CPU, which the shards leave to callers. The calling thread stays

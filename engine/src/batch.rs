@@ -6,9 +6,13 @@
 use crate::event::{Event, EventFlags, Sequence};
 use crate::lane::record::{HEADER_BYTES, Header, record_bytes};
 
-/// Consecutive events of one shard.
+/// Consecutive events of one shard. Moving one moves a pointer: a larger value, written field by field and moved as vectors a
+/// moment later, waits for the store buffer, and on a shard that means for another core.
 #[derive(Clone, Debug, Default)]
-pub struct Batch {
+pub struct Batch(Box<Content>);
+
+#[derive(Clone, Debug, Default)]
+struct Content {
     first: Sequence,
     bytes: Vec<u8>,
     starts: Vec<u32>,
@@ -18,13 +22,17 @@ pub struct Batch {
 impl Batch {
     /// An empty batch whose memory already fits `bytes` of records and `events` events.
     pub fn with_capacity(bytes: usize, events: usize) -> Batch {
-        Batch { bytes: Vec::with_capacity(bytes), starts: Vec::with_capacity(events), ..Batch::default() }
+        Batch(Box::new(Content {
+            bytes: Vec::with_capacity(bytes),
+            starts: Vec::with_capacity(events),
+            ..Content::default()
+        }))
     }
 
     /// Number of events.
     #[inline]
     pub fn len(&self) -> usize {
-        self.starts.len() - self.evicted
+        self.0.starts.len() - self.0.evicted
     }
 
     /// Whether there is no event in it.
@@ -34,43 +42,43 @@ impl Batch {
 
     /// Bytes of the records that are still there, headers and padding included.
     pub fn record_bytes(&self) -> usize {
-        self.bytes.len() - self.front()
+        self.0.bytes.len() - self.front()
     }
 
     /// Bytes that the records take in memory, those of evicted events included.
     pub fn tail_bytes(&self) -> usize {
-        self.bytes.len()
+        self.0.bytes.len()
     }
 
     /// Events in its index, evicted ones included.
     pub fn tail_events(&self) -> usize {
-        self.starts.len()
+        self.0.starts.len()
     }
 
     /// Makes room for `bytes` of records and `events` events more.
     pub fn reserve(&mut self, bytes: usize, events: usize) {
-        self.bytes.reserve(bytes);
-        self.starts.reserve(events);
+        self.0.bytes.reserve(bytes);
+        self.0.starts.reserve(events);
     }
 
     /// Bytes of memory behind the records.
     pub fn capacity_bytes(&self) -> usize {
-        self.bytes.capacity()
+        self.0.bytes.capacity()
     }
 
     /// Sequence of the first event; meaningful once the batch was numbered.
     pub fn first(&self) -> Sequence {
-        self.first
+        self.0.first
     }
 
     /// Sequence one past the last event.
     pub fn end(&self) -> Sequence {
-        self.first.advanced_by(self.len() as u64)
+        self.0.first.advanced_by(self.len() as u64)
     }
 
     /// Gives the events their sequences, starting at `first`.
     pub fn number_from(&mut self, first: Sequence) {
-        self.first = first;
+        self.0.first = first;
     }
 
     /// The event at `index`, counted from the first that is still there.
@@ -79,10 +87,10 @@ impl Batch {
     /// When `index` is not below [`len`](Batch::len).
     #[inline]
     pub fn event(&self, index: usize) -> Event<'_> {
-        let record = &self.bytes[self.starts[self.evicted + index] as usize..];
+        let record = &self.0.bytes[self.0.starts[self.0.evicted + index] as usize..];
         let header = Header::of(record);
         Event {
-            sequence: self.first.advanced_by(index as u64),
+            sequence: self.0.first.advanced_by(index as u64),
             timestamp_ns: header.timestamp_ns,
             hash: header.hash,
             flags: header.event_flags(),
@@ -97,86 +105,86 @@ impl Batch {
 
     /// The records of the events from `index` on that take at most `bytes_max` bytes, and how many they are.
     pub(crate) fn records(&self, index: usize, bytes_max: usize) -> (&[u8], usize) {
-        let starts = &self.starts[self.evicted + index..];
+        let starts = &self.0.starts[self.0.evicted + index..];
         let Some(&begin) = starts.first() else { return (&[], 0) };
         let begin = begin as usize;
-        if self.bytes.len() - begin <= bytes_max {
-            return (&self.bytes[begin..], starts.len());
+        if self.0.bytes.len() - begin <= bytes_max {
+            return (&self.0.bytes[begin..], starts.len());
         }
         // The record at a start within the limit ends past it, so the one before is the last that fits.
         let count = starts.partition_point(|&start| start as usize - begin <= bytes_max) - 1;
-        (&self.bytes[begin..starts[count] as usize], count)
+        (&self.0.bytes[begin..starts[count] as usize], count)
     }
 
     /// Appends one event.
     pub fn push(&mut self, timestamp_ns: u64, hash: u64, flags: EventFlags, payload: &[u8]) {
         let payload_bytes = u32::try_from(payload.len()).expect("max_event_bytes is below 4 GiB");
         let header = Header { payload_bytes, flags: flags.0, timestamp_ns, hash };
-        self.starts.push(self.next_start());
-        self.bytes.extend_from_slice(&header.to_bytes());
-        self.bytes.extend_from_slice(payload);
+        self.0.starts.push(self.next_start());
+        self.0.bytes.extend_from_slice(&header.to_bytes());
+        self.0.bytes.extend_from_slice(payload);
         let padding = record_bytes(payload.len()) - HEADER_BYTES - payload.len();
-        self.bytes.extend_from_slice(&[0; 7][..padding]);
+        self.0.bytes.extend_from_slice(&[0; 7][..padding]);
     }
 
     /// Appends the first events of `other` from its `index` on, at most `events_max` of them, and stops before the
     /// copied records would exceed `bytes_max` (one event is always copied). Returns how many were appended.
     pub fn extend_from(&mut self, other: &Batch, index: usize, events_max: usize, bytes_max: usize) -> usize {
-        let from = other.evicted + index;
-        let begin = other.starts[from] as usize;
-        let candidates = &other.starts[from..other.starts.len().min(from.saturating_add(events_max))];
-        let limit = begin.saturating_add(bytes_max);
-        let mut end = begin;
-        let mut count = 0;
-        for position in 1..=candidates.len() {
-            let next = other.starts.get(from + position).map_or(other.bytes.len(), |&start| start as usize);
-            if next > limit && count > 0 {
-                break;
-            }
-            end = next;
-            count = position;
-        }
+        let from = other.0.evicted + index;
+        let begin = other.0.starts[from] as usize;
+        let events_max = events_max.min(other.0.starts.len() - from);
+        let end_of = |count: usize| {
+            other.0.starts.get(from + count).map_or(other.0.bytes.len(), |&start| start as usize)
+        };
+        let candidates = &other.0.starts[from..from + events_max];
+        let count = if end_of(events_max) - begin <= bytes_max {
+            events_max
+        } else {
+            // The record at a start within the limit ends past it.
+            (candidates.partition_point(|&start| start as usize - begin <= bytes_max) - 1).max(1)
+        };
+        let end = end_of(count);
         let base = self.next_start().wrapping_sub(begin as u32);
-        self.starts.extend(candidates[..count].iter().map(|start| start.wrapping_add(base)));
-        self.bytes.extend_from_slice(&other.bytes[begin..end]);
+        self.0.starts.extend(candidates[..count].iter().map(|start| start.wrapping_add(base)));
+        self.0.bytes.extend_from_slice(&other.0.bytes[begin..end]);
         count
     }
 
     /// Appends a run of records; `lengths` holds the bytes of each, in order, and is emptied.
     pub(crate) fn append_run(&mut self, run: &[u8], lengths: &mut Vec<u32>) {
         let mut start = self.next_start();
-        self.starts.extend(lengths.drain(..).map(|bytes| {
+        self.0.starts.extend(lengths.drain(..).map(|bytes| {
             let this = start;
             start += bytes;
             this
         }));
-        self.bytes.extend_from_slice(run);
-        debug_assert_eq!(start as usize, self.bytes.len(), "the lengths add up to the run");
+        self.0.bytes.extend_from_slice(run);
+        debug_assert_eq!(start as usize, self.0.bytes.len(), "the lengths add up to the run");
     }
 
     /// Drops up to `count` events from the front. Returns how many, and the bytes their records took.
     pub fn evict(&mut self, count: usize) -> (usize, usize) {
         let before = self.record_bytes();
         let evicted = count.min(self.len());
-        self.evicted += evicted;
-        self.first = self.first.advanced_by(evicted as u64);
+        self.0.evicted += evicted;
+        self.0.first = self.0.first.advanced_by(evicted as u64);
         (evicted, before - self.record_bytes())
     }
 
     /// Drops every event and keeps the memory.
     pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.starts.clear();
-        self.evicted = 0;
+        self.0.bytes.clear();
+        self.0.starts.clear();
+        self.0.evicted = 0;
     }
 
     fn front(&self) -> usize {
-        self.starts.get(self.evicted).map_or(self.bytes.len(), |&start| start as usize)
+        self.0.starts.get(self.0.evicted).map_or(self.0.bytes.len(), |&start| start as usize)
     }
 
     #[inline]
     fn next_start(&self) -> u32 {
-        u32::try_from(self.bytes.len()).expect("a batch stays below 4 GiB")
+        u32::try_from(self.0.bytes.len()).expect("a batch stays below 4 GiB")
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::thread;
 
 use crate::os;
 use crate::sync::register_heavy_fence;
@@ -40,7 +41,7 @@ pub(crate) fn check() -> Result<(), PlatformError> {
         }
         _ => {}
     }
-    os::probe_io_uring(PROBE_ENTRIES).map_err(|error| io_uring_error(&error, &Kernel::read()))?;
+    probe_io_uring().map_err(|error| io_uring_error(&error, &Kernel::read()))?;
     register_heavy_fence().map_err(|failure| {
         let error = error(
             format!("the system call membarrier failed ({failure})"),
@@ -48,6 +49,14 @@ pub(crate) fn check() -> Result<(), PlatformError> {
         );
         PlatformError { missing: Missing::Membarrier, ..error }
     })
+}
+
+/// Whether a ring can be made. On a thread of its own: some time after a ring was closed, the kernel interrupts the thread
+/// that made it, whose `epoll_wait` then fails with `EINTR` although no signal came.
+fn probe_io_uring() -> io::Result<()> {
+    let probe = thread::Builder::new().name("net-probe".to_owned());
+    let probe = os::with_signals_blocked(|| probe.spawn(|| os::probe_io_uring(PROBE_ENTRIES)))?;
+    probe.join().expect("a system call does not panic")
 }
 
 /// What the kernel says about itself, for a diagnosis.

@@ -105,6 +105,7 @@ impl Shared {
     }
 
     /// Whether a shard has panicked.
+    #[inline]
     pub(crate) fn is_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
     }

@@ -94,12 +94,17 @@ pub(crate) unsafe fn bytes<'a>(pointer: *const c_char, len: usize) -> &'a [u8] {
 }
 
 /// Refuses bytes that are not UTF-8.
-#[inline]
+#[expect(clippy::inline_always, reason = "an answer that could hold a failure is passed through memory")]
+#[inline(always)]
 pub(crate) fn text<'a>(name: &'static str, bytes: &'a [u8]) -> Result<&'a str, Failure> {
     if is_ascii(bytes) {
         // SAFETY: ASCII is UTF-8.
         return Ok(unsafe { std::str::from_utf8_unchecked(bytes) });
     }
+    text_beyond_ascii(name, bytes)
+}
+
+fn text_beyond_ascii<'a>(name: &'static str, bytes: &'a [u8]) -> Result<&'a str, Failure> {
     simdutf8::basic::from_utf8(bytes).map_err(|_| Failure::InvalidUtf8(name))
 }
 
@@ -108,13 +113,16 @@ pub(crate) fn text<'a>(name: &'static str, bytes: &'a [u8]) -> Result<&'a str, F
 #[inline]
 fn is_ascii(bytes: &[u8]) -> bool {
     const BLOCK: usize = 16;
-    let high_bits = |block: &[u8; BLOCK]| u128::from_ne_bytes(*block);
-    let Some(last) = bytes.last_chunk() else {
+    let Some(last) = bytes.last_chunk::<BLOCK>() else {
         return bytes.iter().fold(0, |seen, byte| seen | byte) < 0x80;
     };
-    let (blocks, _) = bytes.as_chunks();
-    let seen = blocks.iter().fold(high_bits(last), |seen, block| seen | high_bits(block));
-    seen & u128::from_ne_bytes([0x80; BLOCK]) == 0
+    let (blocks, _) = bytes.as_chunks::<BLOCK>();
+    let seen = blocks.iter().fold(*last, |mut seen, block| {
+        // Byte by byte, so that it becomes one instruction on a vector.
+        seen.iter_mut().zip(block).for_each(|(seen, byte)| *seen |= byte);
+        seen
+    });
+    seen.iter().all(|byte| *byte < 0x80)
 }
 
 /// The bytes of a NUL-terminated string, without the NUL.

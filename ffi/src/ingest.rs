@@ -14,7 +14,7 @@ use engine::producer::{Producer, PublishError};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::abi::{net_handle_t, net_receipt_t};
+use crate::abi::{net_error_t, net_handle_t, net_receipt_t};
 use crate::guard::{self, absent_or_present, length, present, text};
 use crate::status::Failure;
 use crate::thread::Thread;
@@ -226,13 +226,16 @@ pub(crate) fn publish(
             if producer.is_closed() {
                 return Err(thread.fail(&Failure::ended(producer)));
             }
-            body(thread, producer).map_err(|failure| {
-                let failure = if producer.is_closed() { Failure::ended(producer) } else { failure };
-                thread.fail(&failure)
-            })
+            body(thread, producer).map_err(|failure| refuse(thread, producer, failure))
         })
     });
     answer.unwrap_or_else(|code| code as c_int)
+}
+
+/// The code of a failure whose detail is kept with the thread; that of the bus's end, if it has ended meanwhile.
+#[cold]
+fn refuse(thread: &Thread, producer: &Producer, failure: Failure) -> net_error_t {
+    thread.fail(&if producer.is_closed() { Failure::ended(producer) } else { failure })
 }
 
 /// The answer of a batch: its count, unless nothing was accepted for a reason that is not want of room.

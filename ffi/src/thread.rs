@@ -62,18 +62,13 @@ impl Thread {
             return Err(self.fail(&Failure::Reentered));
         };
         let current = self.epoch.get() == fork::epoch();
-        match producers.first() {
-            Some((of, _)) if *of == handle && current => {}
-            _ => {
-                let passing = self.bring_forward(&mut producers, handle);
-                if let Some(mut passing) = passing.map_err(|failure| self.fail(&failure))? {
-                    return body(&mut passing);
-                }
-            }
+        let mut passing = false;
+        if !producers.first().is_some_and(|(of, _)| *of == handle && current) {
+            passing = self.bring_forward(&mut producers, handle).map_err(|failure| self.fail(&failure))?;
         }
         let answer = body(&mut producers[0].1);
-        if matches!(answer, Err(net_error_t::NET_ERR_SHUTTING_DOWN)) {
-            self.give_up(producers.swap_remove(0));
+        if passing || matches!(answer, Err(net_error_t::NET_ERR_SHUTTING_DOWN)) {
+            self.give_first_up(&mut producers);
         }
         answer
     }
@@ -120,28 +115,21 @@ impl Thread {
         !self.ended.get() && ENDING.try_with(|_| ()).is_ok()
     }
 
-    /// Puts the producer of `handle` first, or gives one for this call alone when the thread is ending.
+    /// Puts the producer of `handle` first. Whether it is there for this call alone, because the thread is ending.
     #[cold]
-    fn bring_forward(
-        &self,
-        producers: &mut Producers,
-        handle: net_handle_t,
-    ) -> Result<Option<Producer>, Failure> {
+    fn bring_forward(&self, producers: &mut Producers, handle: net_handle_t) -> Result<bool, Failure> {
         self.follow_epoch(producers);
         let known = producers.iter().position(|(of, _)| *of == handle);
         if let Some(at) = known.filter(|_| !fork::is_child()) {
             producers.swap(0, at);
-            return Ok(None);
+            return Ok(false);
         }
         let producer = handle::enter(handle)?.producer();
         producers.extract_if(.., |(_, producer)| producer.is_closed()).for_each(|ended| self.give_up(ended));
-        if !self.lasts() {
-            return Ok(Some(producer));
-        }
         producers.push((handle, producer));
         let last = producers.len() - 1;
         producers.swap(0, last);
-        Ok(None)
+        Ok(!self.lasts())
     }
 
     /// Gives the producers up whose buses are refused since the last look.
@@ -152,6 +140,15 @@ impl Thread {
             let refused = producers.extract_if(.., |(of, _)| handle::enter(*of).is_err());
             refused.for_each(|refused| self.give_up(refused));
             self.epoch.set(epoch);
+        }
+    }
+
+    #[cold]
+    fn give_first_up(&self, producers: &mut Producers) {
+        self.give_up(producers.swap_remove(0));
+        if producers.is_empty() {
+            // Once the thread's destructors ran, nobody would free its memory.
+            *producers = Producers::new();
         }
     }
 

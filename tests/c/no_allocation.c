@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
-/* A published event costs its thread no heap allocation: malloc is counted, per thread, in place of the system's. */
+/* An event that is published or received costs its thread no heap allocation: malloc is counted, per thread, in place of
+   the system's. */
 #include "check.h"
 
 enum { EVENTS = 20000, BATCH = 64 };
@@ -42,8 +43,20 @@ static void produced(void) {
 static void json(void) { CHECK(net_ingest(bus, EVENT, sizeof EVENT - 1) == 0); }
 static void batch(void) { CHECK(net_ingest_raw_batch(bus, entries, lens, BATCH) == BATCH); }
 
+static net_subscription_t *subscription;
+/* Whether it waits in net_next or is told to look once. */
+static void received(void) {
+    net_event_t events[BATCH];
+    batch();
+    for (int left = BATCH, waits = 0; left > 0; waits = !waits) {
+        int count = net_next(subscription, events, BATCH, waits ? -1 : 0);
+        CHECK(count >= 0);
+        left -= count;
+    }
+}
+
 static void counted(const char *name, void (*publish)(void), int calls) {
-    publish();
+    for (int i = 0; i < 10; i++) publish();
     unsigned long before = allocations;
     for (int i = 0; i < calls; i++) publish();
     if (allocations != before) {
@@ -70,6 +83,9 @@ int main(void) {
     counted("net_ingest", json, EVENTS);
     counted("net_claim and net_commit", claimed, EVENTS);
     counted("net_ingest_raw_batch", batch, EVENTS / BATCH);
+    CHECK(net_subscribe(bus, "{}", &subscription) == 0 && net_subscription_fd(subscription) >= 0);
+    counted("net_next", received, EVENTS / BATCH);
+    CHECK(net_unsubscribe(subscription) == 0);
     CHECK(net_shutdown(bus) == 0);
     return 0;
 }

@@ -34,12 +34,13 @@ pub fn run(name: &str, arguments: &[&str]) -> Output {
 
 /// Runs `command` to its end. It must end with status 0; one that hangs is killed.
 pub fn run_command(command: &mut Command) -> Output {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{}: {error}", command.get_program().display()));
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap_or_else(
+            |error| match error.kind() {
+                ErrorKind::NotFound => panic!("`{}` is missing; install it", command.get_program().display()),
+                _ => panic!("{}: {error}", command.get_program().display()),
+            },
+        );
     let (ended, ends) = mpsc::channel();
     let stdout = collect(child.stdout.take().expect("piped"), ended.clone());
     let stderr = collect(child.stderr.take().expect("piped"), ended);

@@ -10,9 +10,11 @@ pub mod echo;
 pub mod procfs;
 pub mod random;
 pub mod store;
+pub mod subscriber;
 
 pub use bus::{assert_sums, config, key_of, read_all, start};
 pub use random::Random;
+pub use subscriber::{Received, is_empty, receive, subscribe};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

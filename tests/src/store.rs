@@ -79,7 +79,9 @@ struct Shard {
     nonce: u64,
     /// One past the last sequence stored under each producer identity.
     marks: HashMap<u64, u64>,
-    /// Positions, from 1, of records that cannot be read.
+    /// Where what is stored under it begins.
+    life: usize,
+    /// Sequences of records that cannot be read.
     corrupt: Vec<std::ops::Range<u64>>,
     held: Option<Batch>,
     news: VecDeque<Outcome>,
@@ -109,9 +111,9 @@ impl Stores {
         }
     }
 
-    /// Makes the records at these positions of `shard`, counted from 1, unreadable.
-    pub fn corrupt(&self, shard: u16, positions: std::ops::Range<u64>) {
-        self.shards().entry(shard).or_default().corrupt.push(positions);
+    /// Makes the records of `shard` with these sequences unreadable.
+    pub fn corrupt(&self, shard: u16, sequences: std::ops::Range<u64>) {
+        self.shards().entry(shard).or_default().corrupt.push(sequences);
     }
 
     /// What the store of `shard` has seen.
@@ -158,6 +160,9 @@ impl AdapterFactory for Stores {
     fn open(&self, context: ShardContext) -> Result<Box<dyn Adapter>, AdapterError> {
         let mut shards = self.shards();
         let shard = shards.entry(context.shard.0).or_default();
+        if shard.nonce != context.nonce {
+            shard.life = shard.seen.events.len();
+        }
         (shard.nonce, shard.notify) = (context.nonce, Some(context.notify));
         Ok(Box::new(Instance { stores: self.clone(), shard: context.shard }))
     }
@@ -264,26 +269,34 @@ impl Shard {
         self.news.push_back(Outcome::Stored { first: batch.first(), spent: Some(batch) });
     }
 
-    /// Reads by position in the store, from 1. A run of corrupt records before the first event is passed over; one
-    /// behind it ends the block.
+    /// Reads what is stored under the identity in use, by sequence; a block ends where sequences jump. A run of corrupt
+    /// records before the first event is passed over; one behind it ends the block.
     fn block(&self, request: ReadRequest) -> ReadBlock {
-        let end = self.seen.events.len() as u64 + 1;
-        let is_corrupt = |position: u64| self.corrupt.iter().any(|range| range.contains(&position));
-        let mut next = request.after.map_or(1, |after| after.0 + 1);
-        let mut block = ReadBlock::default();
-        while next < end && is_corrupt(next) && block.passed_over < request.events_max as u64 {
+        let events = &self.seen.events[self.life..];
+        let is_corrupt = |event: &Stored| self.corrupt.iter().any(|range| range.contains(&event.sequence));
+        let seen = |after: Sequence| events.partition_point(|event| event.sequence <= after.0);
+        let begin = request.after.map_or(0, seen);
+        let run = events[begin..].iter().take_while(|event| is_corrupt(event));
+        let passed_over = run.take(request.events_max).count();
+        let (mut next, mut batch) = (begin + passed_over, Batch::default());
+        while let Some(event) = events.get(next).filter(|event| !is_corrupt(event)) {
+            if batch.is_empty() {
+                batch.number_from(Sequence(event.sequence));
+            } else if batch.end().0 != event.sequence
+                || batch.len() == request.events_max
+                || batch.record_bytes() + event.payload.len() > request.bytes_max
+            {
+                break;
+            }
+            batch.push(event.timestamp_ns, 0, EventFlags::NONE, &event.payload);
             next += 1;
-            block.passed_over += 1;
         }
-        block.batch.number_from(Sequence(next));
-        while next < end && !is_corrupt(next) && block.batch.len() < request.events_max {
-            let event = &self.seen.events[next as usize - 1];
-            block.batch.push(event.timestamp_ns, 0, EventFlags::NONE, &event.payload);
-            next += 1;
+        ReadBlock {
+            batch,
+            through: (next > begin).then(|| Sequence(events[next - 1].sequence)),
+            skipped: 0,
+            passed_over: passed_over as u64,
+            more: next < events.len(),
         }
-        let examined = block.passed_over > 0 || !block.batch.is_empty();
-        block.through = examined.then(|| Sequence(next - 1));
-        block.more = next < end;
-        block
     }
 }

@@ -1,4 +1,4 @@
-//! Nothing per event: publishing allocates nothing on the caller's thread, and next to nothing anywhere.
+//! Nothing per event: publishing and receiving allocate nothing on the caller's thread, and next to nothing anywhere.
 //!
 //! This process counts what its allocator is asked for. The library brings no allocator of its own, so what its threads
 //! ask for is counted too. The shard spins: one that sleeps is woken through its executor, whose queue of wakes takes
@@ -6,12 +6,12 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::ffi::c_char;
+use std::ffi::{CStr, c_char};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use harness::c;
-use net::{net_claim_t, net_handle_t};
+use net::{net_claim_t, net_event_t, net_handle_t, net_subscription_t};
 
 struct Counting;
 
@@ -98,17 +98,47 @@ fn publish_claimed(bus: net_handle_t) -> u64 {
     1
 }
 
-fn start() -> net_handle_t {
+/// Publishes a batch and receives it. What the shard stores, it pushes, on its own thread.
+fn publish_and_receive(bus: net_handle_t, subscription: *mut net_subscription_t) -> u64 {
+    let published = publish_batch(bus);
+    let mut events = [EMPTY; BATCH];
+    let mut received = 0;
+    while received < published {
+        // SAFETY: `events` has room for as many entries as is said.
+        let count = unsafe { net::net_next(subscription, events.as_mut_ptr(), BATCH, -1) };
+        received += u64::try_from(count).expect("the bus runs");
+    }
+    received
+}
+
+fn subscribe(bus: net_handle_t) -> *mut net_subscription_t {
+    let mut subscription = ptr::null_mut();
+    // SAFETY: the text is NUL-terminated and `subscription` is writable.
+    assert_eq!(unsafe { net::net_subscribe(bus, c"{}".as_ptr(), &raw mut subscription) }, 0);
+    subscription
+}
+
+fn start(config: &CStr) -> net_handle_t {
     let mut bus = ptr::null_mut();
-    let config = c"{\"num_shards\":1,\"idle\":\"spin\",\"push_wait_us\":60000000,\"memory\":{\"retention_events\":50000}}";
     // SAFETY: the text is NUL-terminated and `bus` is writable.
     assert_eq!(unsafe { net::net_init_ex(config.as_ptr(), &raw mut bus) }, 0);
     bus
 }
 
+/// Allocations of this thread, allocations of all threads, and events, of so many calls on a bus that is warm.
+fn count(bus: net_handle_t, calls: u64, mut act: impl FnMut() -> u64) -> (u64, u64, u64) {
+    (0..calls / 10).for_each(|_| assert!(act() > 0));
+    assert_eq!(net::net_flush(bus), 0);
+    let (mine, all) = (ON_THIS_THREAD.get(), ON_ALL_THREADS.load(Ordering::Relaxed));
+    let events = (0..calls).map(|_| act()).sum();
+    let mine = ON_THIS_THREAD.get() - mine;
+    assert_eq!(net::net_flush(bus), 0);
+    (mine, ON_ALL_THREADS.load(Ordering::Relaxed) - all, events)
+}
+
 // One test, because another one's allocations would be counted too.
 #[test]
-fn publishing_allocates_nothing_on_its_thread_and_next_to_nothing_on_all() {
+fn publishing_and_receiving_allocate_nothing_on_their_thread_and_next_to_nothing_on_all() {
     let kinds: [(&str, Publish); 4] = [
         ("net_ingest_raw", publish_raw),
         ("net_ingest_keyed", publish_keyed),
@@ -116,16 +146,30 @@ fn publishing_allocates_nothing_on_its_thread_and_next_to_nothing_on_all() {
         ("net_claim and net_commit", publish_claimed),
     ];
     for (name, publish) in kinds {
-        let bus = start();
-        (0..10_000).for_each(|_| assert!(publish(bus) > 0));
-        assert_eq!(net::net_flush(bus), 0);
-        let (mine, all) = (ON_THIS_THREAD.get(), ON_ALL_THREADS.load(Ordering::Relaxed));
-        let events: u64 = (0..CALLS).map(|_| publish(bus)).sum();
-        assert_eq!(ON_THIS_THREAD.get() - mine, 0, "{name} allocated on the calling thread");
-        assert_eq!(net::net_flush(bus), 0);
-        let all = ON_ALL_THREADS.load(Ordering::Relaxed) - all;
+        let bus = start(MEMORY);
+        let (mine, all, events) = count(bus, CALLS, || publish(bus));
+        assert_eq!(mine, 0, "{name} allocated on the calling thread");
         assert!(all < events / 100, "{name}: {all} allocations for {events} events");
+        assert_eq!(net::net_shutdown(bus), 0);
+    }
+    for config in [MEMORY, NOOP] {
+        let bus = start(config);
+        let subscription = subscribe(bus);
+        let (mine, all, events) = count(bus, CALLS / BATCH as u64, || publish_and_receive(bus, subscription));
+        assert_eq!(mine, 0, "net_next allocated on the calling thread");
+        // A store that keeps nothing takes nothing, and neither does what is pushed. The calls that frame the count do.
+        let others_max = if config == NOOP { FLUSH_ALLOCATIONS_MAX } else { events / 100 };
+        assert!(all <= others_max, "{config:?}: {all} allocations for {events} events pushed");
+        assert_eq!(net::net_unsubscribe(subscription), 0);
         assert_eq!(net::net_shutdown(bus), 0);
     }
     c::run("no_allocation", &[]);
 }
+
+const MEMORY: &CStr =
+    c"{\"num_shards\":1,\"idle\":\"spin\",\"push_wait_us\":60000000,\"memory\":{\"retention_events\":50000}}";
+const NOOP: &CStr = c"{\"num_shards\":1,\"idle\":\"spin\",\"push_wait_us\":60000000,\"noop\":{}}";
+const EMPTY: net_event_t =
+    net_event_t { id: ptr::null(), id_len: 0, raw: ptr::null(), raw_len: 0, insertion_ts: 0, shard_id: 0 };
+/// A flush makes a channel, and a barrier on the shard.
+const FLUSH_ALLOCATIONS_MAX: u64 = 16;

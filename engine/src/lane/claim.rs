@@ -51,6 +51,7 @@ impl LaneProducer {
     pub fn claimed_bytes(&mut self) -> Option<&mut [u8]> {
         match &mut self.claimed.as_mut()?.place {
             &mut Place::Ring { start, payload_bytes } => {
+                self.shared.writes(start, record_bytes(payload_bytes as usize) as u64);
                 // SAFETY: `claim` found the record's bytes contiguous at `start` and released by the consumer; the lane
                 // writes nothing there until the claim ends. The ring's memory is initialised when it is made.
                 Some(unsafe {

@@ -48,14 +48,19 @@ impl LaneProducer {
 
     /// Writes one record behind the tail. It becomes readable with the next [`publish`](LaneProducer::publish). The
     /// length and the lane's own flags are not taken from `header`.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a header that is passed is written to the stack and read again"
+    )]
+    #[inline(always)]
     pub fn push(&mut self, header: Header, payload: &[u8]) -> Result<(), Full> {
         let flags = header.flags & !(FLAG_PAD | FLAG_BOXED);
         self.write(Header { payload_bytes: payload.len() as u32, flags, ..header }, payload)
     }
 
     /// [`push`](LaneProducer::push) of a header that says what the payload is.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "as above")]
+    #[inline(always)]
     fn write(&mut self, header: Header, payload: &[u8]) -> Result<(), Full> {
         let bytes = record_bytes(payload.len()) as u64;
         self.reserve(bytes)?;

@@ -73,5 +73,5 @@ pub(crate) const fn split_first_word(word: u64) -> (u32, u32) {
 /// Bytes that a record with a payload of `payload_bytes` takes.
 #[inline]
 pub(crate) const fn record_bytes(payload_bytes: usize) -> usize {
-    HEADER_BYTES + payload_bytes.next_multiple_of(RECORD_ALIGN)
+    HEADER_BYTES + ((payload_bytes + (RECORD_ALIGN - 1)) & !(RECORD_ALIGN - 1))
 }

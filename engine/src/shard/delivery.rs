@@ -63,10 +63,13 @@ impl Delivery {
         }
     }
 
-    /// The batch in flight, of `events` events before `end`, is refused for good.
-    pub(super) fn refused(&mut self, events: u64, end: Sequence) {
+    /// The batch in flight, which ends before `end`, is refused for good.
+    pub(super) fn refused(&mut self, end: Sequence) {
         self.settled = end;
-        self.feeds.iter_mut().for_each(|feed| feed.retract(events, end));
+        for feed in &mut self.feeds {
+            feed.retract(end);
+            self.restless |= !feed.is_settled(end);
+        }
     }
 
     /// A read has ended.

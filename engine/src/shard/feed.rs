@@ -26,8 +26,6 @@ pub(super) struct Feed {
     reading: Option<Reading>,
     /// Whether the subscriber was told to ring when there is room.
     waits: bool,
-    /// Sequences ahead that no event will ever have, because the store refused them.
-    refused: u64,
     failures: u32,
     retry_at: Option<Monotonic>,
 }
@@ -66,7 +64,6 @@ impl Feed {
             staged: None,
             reading: None,
             waits: false,
-            refused: 0,
             failures: 0,
             retry_at: None,
         }
@@ -100,13 +97,11 @@ impl Feed {
         staged
     }
 
-    /// The batch in flight, of `events` events before `end`, was refused for good.
-    pub(super) fn retract(&mut self, events: u64, end: Sequence) {
+    /// The batch in flight, which ends before `end`, was refused for good.
+    pub(super) fn retract(&mut self, end: Sequence) {
         if let Some(before) = self.staged.take() {
             self.lane.retract();
             self.place = Place { next: Some(end), ..before };
-        } else if self.is_behind(end) {
-            self.refused += events;
         }
     }
 
@@ -184,7 +179,8 @@ impl Feed {
             let through = block.through.map(|through| through.advanced_by(1));
             self.place.next = self.place.next.max(through);
             if !block.more && settled == reading.settled {
-                self.catch_up(settled);
+                // There is nothing more before `settled`: the store has said what is lost, and refused the rest.
+                self.place.next = self.place.next.max(Some(settled));
             }
         }
         // Also where nothing came: the subscriber's cursor moves on, and it hears what is lost.
@@ -204,15 +200,6 @@ impl Feed {
     fn accepts(&self, block: &ReadBlock) -> bool {
         let begins = block.batch.is_empty() || Some(block.batch.first()) >= self.place.next;
         begins && (!block.more || block.through.map(|through| through.advanced_by(1)) > self.place.next)
-    }
-
-    /// The store has nothing more before `settled`. What it should have had is lost, unless it was refused.
-    fn catch_up(&mut self, settled: Sequence) {
-        if let Some(next) = self.place.next.filter(|&next| next < settled) {
-            self.place.lost += (settled.0 - next.0).saturating_sub(self.refused);
-        }
-        self.place.next = self.place.next.max(Some(settled));
-        self.refused = 0;
     }
 
     /// Pushes the events of `batch`, which begins with the next one, as far as there is room. Returns how many.

@@ -100,7 +100,7 @@ impl Shard {
         let drained = self.drain(now);
         let submitted = self.submit(now);
         let news = self.acknowledge(now);
-        let reads = self.delivery.read(&mut self.outbox, now);
+        let reads = self.deliver(now);
         let synced = self.advance(now);
         let work = mail + drained + usize::from(submitted) + news + usize::from(reads);
         let finished = self.closing.is_some() && self.close(now);
@@ -222,7 +222,7 @@ impl Shard {
         let mut synced = Vec::new();
         let news = self.outbox.acknowledge(&mut self.buffer, now, |news| match news {
             News::Stored { end } => self.delivery.stored(end),
-            News::Refused { events, end } => self.delivery.refused(events, end),
+            News::Refused { end } => self.delivery.refused(end),
             News::Read { ticket, result } => self.delivery.absorb(ticket, result, now),
             News::Synced { ticket, result } => synced.push((ticket, result)),
         });
@@ -234,6 +234,18 @@ impl Shard {
             }
         }
         news
+    }
+
+    /// Stage: reads for a subscriber that is behind. Whether a read was started.
+    #[inline]
+    fn deliver(&mut self, now: Monotonic) -> bool {
+        let reads = self.delivery.read(&mut self.outbox, now);
+        if reads {
+            // A store that answers at once is heard before the next batch is submitted, so that a subscriber that has caught
+            // up gets that one live, however busy the shard is.
+            self.acknowledge(now);
+        }
+        reads
     }
 
     /// Stage: moves the barriers. Whether a sync was started.

@@ -30,7 +30,7 @@ pub(crate) enum News {
     /// The batch in flight is stored; it ended before this sequence.
     Stored { end: Sequence },
     /// The batch in flight was refused for good.
-    Refused { events: u64, end: Sequence },
+    Refused { end: Sequence },
     /// A read has ended that [`start_read`](Outbox::start_read) began.
     Read { ticket: u64, result: Result<ReadBlock, AdapterError> },
     /// A sync has ended.
@@ -271,11 +271,11 @@ impl Outbox {
             self.retry = Some(Retry { chunk, attempts, due: now.after(backoff(attempts)) });
             return None;
         }
-        let (events, end) = (flight.amount.events as u64, batch.end());
-        self.counts.dropped += events;
+        let end = batch.end();
+        self.counts.dropped += flight.amount.events as u64;
         buffer.settle(flight.amount);
         buffer.recycle(batch);
-        Some(News::Refused { events, end })
+        Some(News::Refused { end })
     }
 
     fn ticket(&mut self) -> u64 {

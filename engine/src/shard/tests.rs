@@ -1,5 +1,7 @@
 //! The shard without threads: a scripted adapter, a producer, and rounds at times that the test chooses.
 
+mod delivery;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::num::NonZeroU16;

@@ -3,6 +3,8 @@
 //! Each shard has a lane to the subscriber, in which events lie in the shard's order, and the subscriber reads them in
 //! place. A slow subscriber stalls nobody: the shard remembers where it stands and goes on from the store.
 
+#[cfg(all(test, loom))]
+mod model;
 mod readable;
 mod signal;
 mod source;
@@ -27,7 +29,8 @@ use crate::port::Mail;
 use crate::shared::Shared;
 use crate::sync::light_fence;
 pub(crate) use signal::Signal;
-use source::{Source, Wanted};
+pub(crate) use source::Source;
+use source::Wanted;
 
 /// A subscription. May move between threads, and is used by one at a time. Dropping it ends it.
 pub struct Subscription {
@@ -282,7 +285,10 @@ impl Subscription {
                 self.signal.disarm();
                 return Ok(true);
             }
-            if let Some(ended) = ended {
+            // Behind what the filter has rejected so far there may be more, which only a closer cuts off.
+            let is_over =
+                |ended: &SubscriptionEnded| look == Look::Nothing || *ended == SubscriptionEnded::Closed;
+            if let Some(ended) = ended.filter(is_over) {
                 self.signal.disarm();
                 return Err(ended);
             }

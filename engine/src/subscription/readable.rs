@@ -56,7 +56,7 @@ mod model {
     use std::os::fd::RawFd;
     use std::time::Duration;
 
-    use crate::sync::{Condvar, Mutex};
+    use crate::sync::{Condvar, Mutex, yield_now};
 
     /// A flag; nobody's wait times out.
     #[derive(Debug)]
@@ -75,6 +75,10 @@ mod model {
             self.set.notify_all();
         }
 
+        pub(in crate::subscription) fn is_set(&self) -> bool {
+            *self.flag.lock().expect("no panic")
+        }
+
         pub(in crate::subscription) fn clear(&self) {
             *self.flag.lock().expect("no panic") = false;
         }
@@ -84,6 +88,9 @@ mod model {
             while !*flag {
                 flag = self.set.wait(flag).expect("no panic");
             }
+            drop(flag);
+            // Whoever has set it may still have a step to take, for which the sleeper comes back.
+            yield_now();
         }
 
         pub(in crate::subscription) fn descriptor(&self) -> RawFd {

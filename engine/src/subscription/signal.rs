@@ -1,7 +1,7 @@
 //! The signal: how a subscriber sleeps without missing an event, and how it is woken at most once.
 //!
 //! A subscriber that found nothing arms its signal, passes a fence, and looks once more. Whoever publishes to it passes a
-//! fence and rings: an armed signal becomes readable, and is armed no more. Both fences are full ones. A shard pays one
+//! fence and rings: an armed signal becomes readable, and only then can be armed again, so that it is never both. Both fences are full ones. A shard pays one
 //! for each batch that it has published to subscribers; a `membarrier` on the other side would interrupt every
 //! running thread whenever a subscriber goes to sleep, producers too.
 
@@ -10,12 +10,13 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use super::readable::Readable;
-use crate::sync::{AtomicBool, CachePadded, Ordering, fence};
+use crate::sync::{AtomicBool, AtomicU64, CachePadded, Ordering, fence};
 
 /// Between one subscriber and the shards.
 #[derive(Debug)]
 pub(crate) struct Signal {
-    armed: CachePadded<AtomicBool>,
+    /// [`IDLE`], [`ARMED`] or [`FIRING`].
+    state: CachePadded<AtomicU64>,
     closed: AtomicBool,
     readable: Readable,
 }
@@ -24,7 +25,7 @@ impl Signal {
     /// A signal that is readable, because nobody has looked yet.
     pub(crate) fn new() -> io::Result<Signal> {
         Ok(Signal {
-            armed: CachePadded::default(),
+            state: CachePadded::default(),
             closed: AtomicBool::new(false),
             readable: Readable::new()?,
         })
@@ -33,7 +34,7 @@ impl Signal {
     /// Rings if the subscriber has armed it. What it is to find was published, and a full fence passed, before.
     #[inline]
     pub(crate) fn ring(&self) {
-        if self.armed.load(Ordering::Relaxed) {
+        if self.state.load(Ordering::Relaxed) == ARMED {
             self.fire();
         }
     }
@@ -50,14 +51,15 @@ impl Signal {
         self.closed.load(Ordering::Relaxed)
     }
 
-    /// Makes the signal unreadable until somebody rings. False when it is so already, and the subscriber's last look
-    /// was enough; after true it looks once more.
+    /// Makes the signal unreadable until somebody rings. False when it is so already, or somebody is about to make it
+    /// readable, and the subscriber's last look was enough; after true it looks once more.
     pub(crate) fn arm(&self) -> bool {
-        if self.armed.load(Ordering::Relaxed) {
+        // Acquire: pairs with the release in `fire`, so that clearing comes after setting.
+        if self.state.load(Ordering::Acquire) != IDLE {
             return false;
         }
         self.readable.clear();
-        self.armed.store(true, Ordering::Relaxed);
+        self.state.store(ARMED, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         true
     }
@@ -78,10 +80,24 @@ impl Signal {
         self.readable.descriptor()
     }
 
+    #[cfg(all(test, loom))]
+    pub(super) fn is_armed_and_readable(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == ARMED && self.readable.is_set()
+    }
+
     #[cold]
     fn fire(&self) {
-        if self.armed.swap(false, Ordering::Relaxed) {
+        let fires = self.state.compare_exchange(ARMED, FIRING, Ordering::Relaxed, Ordering::Relaxed);
+        if fires.is_ok() {
             self.readable.set();
+            self.state.store(IDLE, Ordering::Release);
         }
     }
 }
+
+/// Readable, or about to be looked at; the subscriber alone leaves this state.
+const IDLE: u64 = 0;
+/// Not readable: the subscriber waits to be rung.
+const ARMED: u64 = 1;
+/// Somebody has rung, and is making it readable.
+const FIRING: u64 = 2;

@@ -7,8 +7,8 @@ use crate::lane::record::{FLAG_MARK, HEADER_BYTES, Header};
 use crate::lane::{LaneConsumer, Run};
 
 /// One shard's lane.
-pub(super) struct Source {
-    pub(super) shard: ShardId,
+pub(crate) struct Source {
+    pub(crate) shard: ShardId,
     lane: LaneConsumer,
     /// Sequence of the next record; not known before the first mark where the subscription begins with the oldest event.
     next: Option<Sequence>,
@@ -26,31 +26,31 @@ struct Picked {
 }
 
 /// What a subscription wants, and the memory it takes to tell.
-pub(super) type Wanted = Option<(Filter, FilterScratch)>;
+pub(crate) type Wanted = Option<(Filter, FilterScratch)>;
 
 impl Source {
-    pub(super) fn new(shard: ShardId, lane: LaneConsumer) -> Source {
+    pub(crate) fn new(shard: ShardId, lane: LaneConsumer) -> Source {
         Source { shard, lane, next: None, lengths: Vec::new(), picked: Vec::new(), block: None }
     }
 
     /// The shard has said that the subscriber gets what follows `last`.
-    pub(super) fn begin_after(&mut self, last: Sequence) {
+    pub(crate) fn begin_after(&mut self, last: Sequence) {
         self.next = Some(last.advanced_by(1));
     }
 
     /// The last sequence that was read; `None` when that is not known yet.
-    pub(super) fn position(&self) -> Option<Sequence> {
+    pub(crate) fn position(&self) -> Option<Sequence> {
         self.next.map(|next| Sequence(next.0 - 1))
     }
 
     /// Whether the shard has ended this lane.
-    pub(super) fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         self.lane.is_gone()
     }
 
     /// Reads the next run, of up to `records_max` records, and picks the events that are wanted. Events that retention
     /// removed are added to `skipped`. Whether there was a run.
-    pub(super) fn read(&mut self, records_max: usize, wanted: &mut Wanted, skipped: &mut u64) -> bool {
+    pub(crate) fn read(&mut self, records_max: usize, wanted: &mut Wanted, skipped: &mut u64) -> bool {
         if self.lane.is_empty() {
             return false;
         }
@@ -88,12 +88,12 @@ impl Source {
     }
 
     /// How many events were picked.
-    pub(super) fn picked_count(&self) -> usize {
+    pub(crate) fn picked_count(&self) -> usize {
         self.picked.len()
     }
 
     /// An event that was picked.
-    pub(super) fn event(&self, index: usize) -> Event<'_> {
+    pub(crate) fn event(&self, index: usize) -> Event<'_> {
         let Picked { sequence, at } = self.picked[index];
         let (header, payload) = if let Some((header, block)) = &self.block {
             (*header, &block[..])
@@ -112,7 +112,7 @@ impl Source {
     }
 
     /// Gives the memory of what was read back to the shard.
-    pub(super) fn give_back(&mut self) {
+    pub(crate) fn give_back(&mut self) {
         self.picked.clear();
         self.lengths.clear();
         self.block = None;
@@ -120,7 +120,7 @@ impl Source {
     }
 
     /// Whether the shard is to be rung, because it waits for the room that was given back.
-    pub(super) fn owes_a_ring(&self) -> bool {
+    pub(crate) fn owes_a_ring(&self) -> bool {
         self.lane.owes_a_ring()
     }
 }

@@ -1,0 +1,154 @@
+//! The subscription under loom: whatever the order, a subscriber does not sleep on what was pushed to it, and a shard
+//! does not sleep on room that it waits for. Whoever is left asleep is a deadlock, which loom reports.
+//!
+//! The ends come back to the main thread before they are dropped: loom does not see the order that the last `Arc` gives.
+
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
+use loom::sync::Notify;
+use loom::thread;
+
+use super::*;
+use crate::doorbell::Doorbell;
+use crate::lane::record::Header;
+use crate::lane::{LaneBudget, LaneConsumer, LaneProducer, lane};
+use crate::sync::{Ordering, fence};
+
+fn ends(bytes: usize) -> (LaneProducer, LaneConsumer) {
+    lane(bytes, &Arc::new(LaneBudget::new(1 << 10))).expect("within the budget")
+}
+
+fn push(lane: &mut LaneProducer, number: u64) {
+    let header = Header { payload_bytes: 0, flags: 0, timestamp_ns: number, hash: 0 };
+    lane.push(header, &[]).expect("there is room");
+}
+
+/// Reads until `count` events came, asleep in between.
+fn receive(source: &mut Source, signal: &Signal, count: usize) {
+    let mut received = 0;
+    loop {
+        if source.read(usize::MAX, &mut None, &mut 0) {
+            signal.disarm();
+            for index in 0..source.picked_count() {
+                assert_eq!(source.event(index).timestamp_ns, received as u64);
+                received += 1;
+            }
+            source.give_back();
+        } else if received == count {
+            return;
+        } else if !signal.arm() {
+            signal.wait(None);
+        }
+    }
+}
+
+#[test]
+fn what_is_published_leaves_no_subscriber_asleep() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(|| {
+        let (mut producer, consumer) = ends(128);
+        let signal = Arc::new(Signal::new().expect("a model of one"));
+        let rung = Arc::clone(&signal);
+        let pushing = thread::spawn(move || {
+            for number in 0..2 {
+                push(&mut producer, number);
+                producer.publish();
+                fence(Ordering::SeqCst);
+                rung.ring();
+            }
+            producer
+        });
+        let mut source = Source::new(ShardId(0), consumer);
+        source.begin_after(Sequence(0));
+        receive(&mut source, &signal, 2);
+        signal.arm();
+        let producer = pushing.join().expect("no panic");
+        assert!(!signal.is_armed_and_readable(), "it would keep its sleeper awake for ever");
+        drop((producer, source));
+    });
+}
+
+/// A subscriber whose descriptor is readable has not been told to go: only a look that found nothing makes it wait.
+#[test]
+fn a_readable_signal_stays_so_until_a_look_found_nothing() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(|| {
+        let (mut producer, consumer) = ends(128);
+        let signal = Arc::new(Signal::new().expect("a model of one"));
+        let rung = Arc::clone(&signal);
+        let pushing = thread::spawn(move || {
+            push(&mut producer, 0);
+            producer.publish();
+            fence(Ordering::SeqCst);
+            rung.ring();
+            producer
+        });
+        let mut source = Source::new(ShardId(0), consumer);
+        source.begin_after(Sequence(0));
+        // An event loop: waits for the descriptor, then looks once as `next` with a timeout of zero does.
+        let mut received = false;
+        while !received {
+            signal.wait(None);
+            loop {
+                received = source.read(usize::MAX, &mut None, &mut 0);
+                if received {
+                    signal.disarm();
+                    source.give_back();
+                    break;
+                }
+                if !signal.arm() {
+                    break;
+                }
+            }
+        }
+        // Readable until the next look, although everything was read.
+        signal.wait(None);
+        drop((pushing.join().expect("no panic"), source));
+    });
+}
+
+/// Wakes the sleeping thread, as the executor's waker wakes its own.
+struct Bed(Notify);
+
+impl Wake for Bed {
+    fn wake(self: Arc<Bed>) {
+        self.0.notify();
+    }
+}
+
+#[test]
+fn room_that_is_given_back_leaves_no_shard_asleep() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(|| {
+        let (mut producer, mut consumer) = ends(64);
+        let (doorbell, bed) = (Arc::new(Doorbell::default()), Arc::new(Bed(Notify::new())));
+        doorbell.answer_with(&Waker::from(Arc::clone(&bed)));
+        push(&mut producer, 0);
+        push(&mut producer, 1);
+        producer.publish();
+        let rung = Arc::clone(&doorbell);
+        let reading = thread::spawn(move || {
+            let mut lengths = Vec::new();
+            assert!(consumer.next_run(usize::MAX, usize::MAX, &mut lengths).is_some());
+            consumer.release();
+            light_fence();
+            if consumer.owes_a_ring() {
+                rung.ring();
+            }
+            consumer
+        });
+        producer.wait_for_room(true);
+        while !producer.has_room() {
+            doorbell.park();
+            if !producer.has_room() {
+                bed.0.wait();
+            }
+            doorbell.unpark();
+        }
+        drop((reading.join().expect("no panic"), producer));
+    });
+}
