@@ -165,9 +165,7 @@ impl LaneConsumer {
     fn look(&mut self) {
         if self.head == self.tail_seen {
             self.tail_seen = self.published();
-            if self.tail_seen != self.head {
-                self.shared.prefetch(self.head);
-            }
+            self.prefetch(self.head, PREFETCH_FIRST_BYTES, self.tail_seen);
         }
     }
 
@@ -200,6 +198,8 @@ impl LaneConsumer {
     }
 }
 
+/// A record of a hundred bytes: its lines come together, and not each when the one before has said that it is needed.
+const PREFETCH_FIRST_BYTES: u64 = 128;
 /// How far ahead of the record that is looked at lines are asked for.
 const PREFETCH_BYTES: u64 = 1024;
 const LINE_BYTES: usize = 64;

@@ -90,19 +90,6 @@ impl Shared {
         UnsafeCell::raw_get(self.words[self.index(position)..].as_ptr())
     }
 
-    /// Begins to load the first lines of the record at `position`, which the other core has just written. Without it they
-    /// come one after the other, each when the line before has said that it is needed.
-    #[inline]
-    pub(super) fn prefetch(&self, position: u64) {
-        #[cfg(target_arch = "x86_64")]
-        for line in 0..PREFETCH_LINES {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let at = self.at(position).cast::<i8>().wrapping_add(line * CACHE_LINE_BYTES);
-            // SAFETY: a prefetch reads nothing, and takes any address.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(at) };
-        }
-    }
-
     /// The consumer takes these contiguous bytes for its own until it releases them.
     #[inline]
     pub(super) fn reads(&self, position: u64, bytes: u64) {
@@ -211,10 +198,5 @@ impl LaneBudget {
 
 /// Smallest ring.
 const LANE_BYTES_MIN: usize = if cfg!(loom) { 64 } else { 4 << 10 };
-/// A record of a hundred bytes lies in so many lines at most.
-#[cfg(target_arch = "x86_64")]
-const PREFETCH_LINES: usize = 3;
-#[cfg(target_arch = "x86_64")]
-const CACHE_LINE_BYTES: usize = 64;
 /// Payload of a boxed record: address and length.
 pub(super) const BOXED_BYTES: usize = 16;

@@ -46,7 +46,7 @@ fn receive(source: &mut Source, signal: &Signal, count: usize) {
 #[test]
 fn what_is_published_leaves_no_subscriber_asleep() {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
+    builder.preemption_bound = Some(5);
     builder.check(|| {
         let (mut producer, consumer) = ends(128);
         let signal = Arc::new(Signal::new().expect("a model of one"));
@@ -74,7 +74,7 @@ fn what_is_published_leaves_no_subscriber_asleep() {
 #[test]
 fn a_readable_signal_stays_so_until_a_look_found_nothing() {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
+    builder.preemption_bound = Some(5);
     builder.check(|| {
         let (mut producer, consumer) = ends(128);
         let signal = Arc::new(Signal::new().expect("a model of one"));
@@ -122,7 +122,7 @@ impl Wake for Bed {
 #[test]
 fn room_that_is_given_back_leaves_no_shard_asleep() {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
+    builder.preemption_bound = Some(5);
     builder.check(|| {
         let (mut producer, mut consumer) = ends(64);
         let (doorbell, bed) = (Arc::new(Doorbell::default()), Arc::new(Bed(Notify::new())));
