@@ -134,7 +134,7 @@ impl Failure {
             | Failure::ProducerInUse
             | Failure::SubscriptionInUse => Code::NET_ERR_INVALID_ARGUMENT,
             Failure::Json(_) | Failure::Request(_) => Code::NET_ERR_INVALID_JSON,
-            Failure::CursorText => Code::NET_ERR_POLL_FAILED,
+            Failure::CursorText | Failure::SubscriptionsExhausted => Code::NET_ERR_POLL_FAILED,
             Failure::BufferTooSmall { .. } => Code::NET_ERR_BUFFER_TOO_SMALL,
             Failure::IntOverflow(_) => Code::NET_ERR_INT_OVERFLOW,
             Failure::OtherKind => Code::NET_ERR_MISMATCHED_HANDLES,
@@ -151,7 +151,6 @@ impl Failure {
             Failure::Publish(error) => publish_code(error),
             Failure::Subscribe(error) => subscribe_code(error),
             Failure::SubscriptionEnded(ended) => ended_code(*ended),
-            Failure::SubscriptionsExhausted => Code::NET_ERR_POLL_FAILED,
             Failure::Poll(error) => poll_code(error),
             Failure::Flush(error) => flush_code(error),
             Failure::NotStored(_) => Code::NET_ERR_TIMEOUT,

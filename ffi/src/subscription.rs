@@ -107,7 +107,7 @@ pub unsafe extern "C" fn net_next(
             // SAFETY: not NULL, aligned, and with room for `max` entries by the caller's contract.
             unsafe { events.add(index).write(lent) };
         }
-        Ok(count as c_int)
+        c_int::try_from(count).map_err(|_| Failure::IntOverflow(count))
     })
 }
 

@@ -125,21 +125,25 @@ impl Outbox {
         let mut heard = 0;
         while let Some(outcome) = self.adapter.outcome(now) {
             heard += 1;
-            match outcome {
-                Outcome::Stored { first, spent } => self.stored(buffer, first, spent).map(&mut news),
-                Outcome::Refused { batch, error } => self.refused(buffer, batch, &error, now).map(&mut news),
+            let told = match outcome {
+                Outcome::Stored { first, spent } => self.stored(buffer, first, spent),
+                Outcome::Refused { batch, error } => self.refused(buffer, batch, &error, now),
                 Outcome::Read { ticket, result } => match self.reads.remove(&ticket) {
-                    Some((_, answer)) => Some(answer(result)),
-                    None => Some(news(News::Read { ticket, result })),
+                    Some((_, answer)) => {
+                        answer(result);
+                        None
+                    }
+                    None => Some(News::Read { ticket, result }),
                 },
-                Outcome::Synced { ticket, result } => Some(news(News::Synced { ticket, result })),
+                Outcome::Synced { ticket, result } => Some(News::Synced { ticket, result }),
             };
+            told.into_iter().for_each(&mut news);
         }
         if let Some(flight) = self.in_flight.as_mut().filter(|flight| flight.times_out_at <= now) {
             flight.times_out_at = now.after(self.timeout);
             if let Some(batch) = self.adapter.cancel(now) {
                 let unknown = AdapterError::Transient("no answer in time".to_owned());
-                self.refused(buffer, batch, &unknown, now).map(&mut news);
+                self.refused(buffer, batch, &unknown, now).into_iter().for_each(news);
                 heard += 1;
             }
         }

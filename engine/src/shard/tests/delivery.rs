@@ -317,7 +317,9 @@ proptest! {
         steps in proptest::collection::vec(any_step(), 1..150),
     ) {
         let mut stage = Stage::new();
-        steps.iter().for_each(|step| take(&mut stage, step));
+        for step in &steps {
+            take(&mut stage, step);
+        }
         stage.settle();
         stage.check();
     }
