@@ -104,7 +104,7 @@ fn blocks() -> MutexGuard<'static, BTreeMap<usize, Vec<u64>>> {
 }
 
 /// Digits of the largest sequence.
-pub(crate) const ID_BYTES_MAX: usize = 20;
+const ID_BYTES_MAX: usize = 20;
 
 static LENT: Mutex<BTreeMap<usize, Vec<u64>>> = Mutex::new(BTreeMap::new());
 

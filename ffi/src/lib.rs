@@ -28,6 +28,7 @@ mod ingest;
 mod claim;
 mod producer;
 mod poll;
+mod decimal;
 mod subscription;
 mod stats;
 mod strings;

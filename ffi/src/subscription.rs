@@ -12,9 +12,9 @@ use engine::consume::subscribe::SubscribeRequest;
 use engine::subscription::{Closer, Subscription};
 
 use crate::abi::{net_event_t, net_handle_t, net_subscription_t};
+use crate::decimal::{Decimal, Digits};
 use crate::guard::{self, absent_or_present, length, present, text};
 use crate::handle::{self, Kind};
-use crate::lent::ID_BYTES_MAX;
 use crate::slot::{Entered, Key, Refusal, Table};
 use crate::status::Failure;
 
@@ -89,15 +89,15 @@ pub unsafe extern "C" fn net_next(
         let count = next.len();
         ids.clear();
         // Once for all of them, because their addresses are given away one by one.
-        ids.reserve(count * ID_BYTES_MAX);
-        let mut digits = itoa::Buffer::new();
+        ids.reserve(count);
+        let mut id = Decimal::of(0);
         for (index, (shard, event)) in next.enumerate() {
-            let id = digits.format(event.sequence.0).as_bytes();
-            let at = ids.len();
-            ids.extend_from_slice(id);
+            id.follow(event.sequence.0);
+            let (digits, start) = id.place();
+            ids.push(digits);
             let lent = net_event_t {
-                id: ids[at..].as_ptr().cast(),
-                id_len: id.len(),
+                id: ids[index][start..].as_ptr().cast(),
+                id_len: digits.len() - start,
                 raw: event.payload.as_ptr().cast(),
                 raw_len: event.payload.len(),
                 insertion_ts: event.timestamp_ns,
@@ -198,7 +198,7 @@ struct Seat {
 struct Subscriber {
     subscription: Subscription,
     /// The identities of the events that were given last, as text.
-    ids: Vec<u8>,
+    ids: Vec<Digits>,
 }
 
 impl Seat {
