@@ -14,6 +14,8 @@ use crate::sync::{Ordering, fence};
 /// The subscribers of one shard.
 pub(super) struct Delivery {
     feeds: Vec<Feed>,
+    /// One past the last sequence that was stored.
+    stored: Sequence,
     /// One past the last sequence that was stored or refused.
     settled: Sequence,
     /// The feed that may read first in the next round.
@@ -26,12 +28,12 @@ pub(super) struct Delivery {
 impl Delivery {
     /// For a shard whose first batch starts at `next`. A read that takes longer than `timeout` is repeated.
     pub(super) fn new(next: Sequence, timeout: Duration) -> Delivery {
-        Delivery { feeds: Vec::new(), settled: next, first_reader: 0, restless: false, timeout }
+        Delivery { feeds: Vec::new(), stored: next, settled: next, first_reader: 0, restless: false, timeout }
     }
 
     /// Takes a subscriber in. Returns the last sequence that it does not get, where that is known.
     pub(super) fn join(&mut self, joining: Joining) -> Option<Sequence> {
-        let feed = Feed::new(joining, self.settled);
+        let feed = Feed::new(joining, self.stored, self.settled);
         let last = feed.next().map(|next| Sequence(next.0 - 1));
         self.feeds.push(feed);
         self.restless = true;
@@ -52,7 +54,7 @@ impl Delivery {
     /// The batch in flight, which ends before `end`, is stored.
     #[inline]
     pub(super) fn stored(&mut self, end: Sequence) {
-        self.settled = end;
+        (self.stored, self.settled) = (end, end);
         let mut published = false;
         for feed in &mut self.feeds {
             published |= feed.publish();

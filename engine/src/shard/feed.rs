@@ -52,13 +52,15 @@ struct Reading {
 }
 
 impl Feed {
-    /// Takes a subscriber in. `settled` is one past the last sequence that was stored or refused.
-    pub(super) fn new(joining: Joining, settled: Sequence) -> Feed {
+    /// Takes a subscriber in. `stored` is one past the last sequence that was stored, `settled` one past the last that was
+    /// stored or refused.
+    pub(super) fn new(joining: Joining, stored: Sequence, settled: Sequence) -> Feed {
         let next = match joining.begin {
             Begin::Oldest => None,
             Begin::Now => Some(settled),
             Begin::After(last) => Some(last.advanced_by(1)),
         };
+        let found = next.map_or(stored, |next| next.max(stored));
         Feed {
             lane: joining.lane,
             bell: Bell(joining.signal),
@@ -66,7 +68,7 @@ impl Feed {
             staged: None,
             reading: None,
             waits: false,
-            refused: 0,
+            refused: settled.0.saturating_sub(found.0),
             failures: 0,
             retry_at: None,
         }
