@@ -103,7 +103,7 @@ fn a_position_that_is_taken_and_resumed_gives_every_event_once_across_filters() 
     let mut random = Random::new(11);
     let bus = start(r#"{"num_shards":2,"lane_bytes":4096}"#, Stores::new());
     publish(&bus, 0..5_000);
-    let mut seen = [0; 15_000];
+    let mut seen = vec![0; 15_000];
     std::thread::scope(|scope| {
         let publisher = scope.spawn(|| publish(&bus, 5_000..15_000));
         for odd in [0, 1] {
