@@ -28,6 +28,9 @@ fn ten_thousand_subscriptions_that_have_ended_leave_no_lanes_no_memory_and_no_de
     // Their lanes together would be 160 MiB and past their limit; the store keeps every event.
     assert!(grown < 16 << 20, "{grown} bytes more for 10,000 subscriptions that have ended");
     until("the last descriptor is closed", || open_files() <= files);
+    // Also when nothing else is asked of the shards, which are asleep.
+    (0..10).map(|_| subscribe(&bus, "{}")).collect::<Vec<_>>().clear();
+    until("the shards hear that their subscribers have gone", || open_files() <= files);
 }
 
 /// The publisher has a lane to each shard.

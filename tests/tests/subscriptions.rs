@@ -103,7 +103,7 @@ fn a_position_that_is_taken_and_resumed_gives_every_event_once_across_filters() 
     let mut random = Random::new(11);
     let bus = start(r#"{"num_shards":2,"lane_bytes":4096}"#, Stores::new());
     publish(&bus, 0..5_000);
-    let mut seen = [0; 15_000];
+    let mut seen = vec![0; 15_000];
     std::thread::scope(|scope| {
         let publisher = scope.spawn(|| publish(&bus, 5_000..15_000));
         for odd in [0, 1] {
@@ -242,8 +242,7 @@ fn events_of_every_size_arrive_whole_and_in_order() {
             if stopped {
                 until("all is stored", || bus.stats().total().stored == 4_000);
             }
-            for n in 0..sizes.len() {
-                let event = receive(&mut subscription, 1, 1).remove(0);
+            for (n, event) in receive(&mut subscription, sizes.len(), 8).into_iter().enumerate() {
                 assert!(event.payload == payload(n), "event {n} of {} bytes", sizes[n]);
                 assert_eq!(event.sequence, n as u64 + 1);
             }
@@ -281,6 +280,17 @@ fn a_batch_that_is_refused_for_now_is_delivered_once() {
     assert!(is_empty(&mut subscription) && bus.stats().total().retries == 3);
 }
 
+/// Publishes events that the store refuses for good.
+fn refuse(bus: &Bus, stores: &Stores, count: usize) {
+    stores.set(0, Mode::RefuseForGood);
+    let mut producer = bus.producer();
+    for _ in 0..count {
+        producer.publish(None, br#"{"n":-1}"#, EventFlags::NONE).expect("there is room");
+    }
+    assert!(bus.flush().is_err());
+    stores.set(0, Mode::Store);
+}
+
 #[test]
 fn a_batch_that_is_refused_for_good_is_never_delivered_and_stops_nothing() {
     let stores = Stores::new();
@@ -293,23 +303,21 @@ fn a_batch_that_is_refused_for_good_is_never_delivered_and_stops_nothing() {
         // Odd rounds meet an idle lane of the quick subscriber, the others one that is still full.
         let before = if round % 2 == 0 { 0 } else { 500 };
         assert!(receive(&mut quick, before, 100).iter().map(number).eq(begin..begin + before as u64));
-        stores.set(0, Mode::RefuseForGood);
-        let mut producer = bus.producer();
-        for _ in 0..500 {
-            producer.publish(None, br#"{"n":-1}"#, EventFlags::NONE).expect("there is room");
-        }
-        assert!(bus.flush().is_err());
-        stores.set(0, Mode::Store);
+        refuse(&bus, &stores, 500);
         publish(&bus, begin + 500..begin + 1_000);
         let rest = receive(&mut quick, 1_000 - before, 100);
         assert!(rest.iter().map(number).eq(begin + before as u64..begin + 1_000));
     }
     let truth = stored(&stores, 0);
     assert_eq!((truth.len(), truth.last().map(|event| event.sequence)), (20_000, Some(30_000)));
+    // The last ones too, behind which the stopped subscriber finds nothing in the store.
+    refuse(&bus, &stores, 500);
     assert_eq!(receive(&mut stopped, 20_000, 50), truth);
     let mut late = subscribe(&bus, r#"{"from":"start"}"#);
     assert_eq!(receive(&mut late, 20_000, 5_000), truth);
+    publish(&bus, 20_000..20_001);
     for mut subscription in [quick, stopped, late] {
+        assert_eq!(receive(&mut subscription, 1, 1)[0].sequence, 30_501);
         assert!(is_empty(&mut subscription));
         assert_eq!(subscription.skipped(), 0, "what was refused was never stored");
     }
