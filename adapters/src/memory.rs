@@ -8,7 +8,9 @@
 use std::collections::VecDeque;
 use std::num::{NonZeroU16, NonZeroUsize};
 
-use engine::adapter::{Adapter, AdapterError, AdapterFactory, Outcome, ReadBlock, ReadRequest, ShardContext};
+use engine::adapter::{
+    Adapter, AdapterError, AdapterFactory, Outcome, ReadBlock, ReadRequest, Resident, ShardContext,
+};
 use engine::batch::Batch;
 use engine::clock::Monotonic;
 use engine::config::{ConfigError, parse_section};
@@ -230,6 +232,16 @@ impl Adapter for MemoryStore {
 
     fn read(&mut self, ticket: u64, request: ReadRequest, _: Monotonic) {
         self.news.push_back(Outcome::Read { ticket, result: Ok(self.block(request)) });
+    }
+
+    fn resident(&self, after: Option<Sequence>) -> Resident<'_> {
+        let Some(oldest) = self.segments.front().map(Batch::first) else { return Resident::Nothing };
+        let wanted = after.map_or(oldest, |after| after.advanced_by(1));
+        let from = wanted.max(oldest);
+        let following = self.segments.partition_point(|segment| segment.end() <= from);
+        let Some(batch) = self.segments.get(following) else { return Resident::Nothing };
+        let index = from.0.saturating_sub(batch.first().0) as usize;
+        Resident::Events { batch, index, skipped: from.0 - wanted.0 }
     }
 
     fn sync(&mut self, ticket: u64, _: Monotonic) {

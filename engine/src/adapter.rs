@@ -72,6 +72,12 @@ pub trait Adapter {
     /// Starts a read; its outcome carries `ticket`.
     fn read(&mut self, ticket: u64, request: ReadRequest, now: Monotonic);
 
+    /// What follows a position, where it lies in memory: subscribers that are behind are given it from here, without a read and
+    /// without a copy in between. `after` is as in [`ReadRequest`].
+    fn resident(&self, _after: Option<Sequence>) -> Resident<'_> {
+        Resident::Elsewhere
+    }
+
     /// Starts a sync of everything stored so far; its outcome carries `ticket`. A store that cannot sync answers at once.
     fn sync(&mut self, ticket: u64, now: Monotonic);
 
@@ -105,6 +111,24 @@ pub struct ReadBlock {
     pub passed_over: u64,
     /// Whether events past `through` were stored when this was read.
     pub more: bool,
+}
+
+/// What follows a position in a store.
+#[derive(Debug)]
+pub enum Resident<'a> {
+    /// Events in memory.
+    Events {
+        /// A batch with the first of them.
+        batch: &'a Batch,
+        /// Its index there.
+        index: usize,
+        /// Events between the position and the first one that retention removed.
+        skipped: u64,
+    },
+    /// Nothing: the position is at the end.
+    Nothing,
+    /// Events that only a read brings, or that is not known.
+    Elsewhere,
 }
 
 /// News from an adapter.

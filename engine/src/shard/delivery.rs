@@ -16,17 +16,28 @@ pub(super) struct Delivery {
     feeds: Vec<Feed>,
     /// One past the last sequence that was stored or refused.
     settled: Sequence,
-    /// The feed that may read first in the next round.
-    first_reader: usize,
+    /// The feed that is looked at first in the next round.
+    first_ready: usize,
     /// Some feed may be behind. While none is, a round costs one look at this.
     restless: bool,
     timeout: Duration,
 }
 
+/// What a round did for the subscribers that are behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GoneOn {
+    /// Nothing: none is, or none has room.
+    No,
+    /// One got more.
+    Pushed,
+    /// A read was started for one.
+    Read,
+}
+
 impl Delivery {
     /// For a shard whose first batch starts at `next`. A read that takes longer than `timeout` is repeated.
     pub(super) fn new(next: Sequence, timeout: Duration) -> Delivery {
-        Delivery { feeds: Vec::new(), settled: next, first_reader: 0, restless: false, timeout }
+        Delivery { feeds: Vec::new(), settled: next, first_ready: 0, restless: false, timeout }
     }
 
     /// Takes a subscriber in. Returns the last sequence that it does not get, where that is known.
@@ -81,31 +92,43 @@ impl Delivery {
         }
     }
 
-    /// Starts a read for one subscriber that is behind, so that a shard with many slow ones does not stall. Whether one
-    /// was started.
+    /// Gives more to one subscriber that is behind, or starts a read for it; one in a round, so that a shard with many slow
+    /// ones does not stall. What was done.
     #[inline]
-    pub(super) fn read(&mut self, outbox: &mut Outbox, now: Monotonic) -> bool {
+    pub(super) fn go_on(&mut self, outbox: &mut Outbox, now: Monotonic) -> GoneOn {
         if !self.restless {
-            return false;
+            return GoneOn::No;
         }
-        self.restless = self.feeds.iter().any(|feed| !feed.is_settled(self.settled));
+        let settled = self.settled;
+        self.restless = self.feeds.iter().any(|feed| !feed.is_settled(settled));
         let count = self.feeds.len();
         for turn in 0..count {
-            let index = (self.first_reader + turn) % count;
+            let index = (self.first_ready + turn) % count;
             let feed = &mut self.feeds[index];
-            if let Some(request) = feed.read_request(self.settled, now) {
-                let ticket = outbox.start_read(request, now);
-                feed.reads(ticket, self.settled, now.after(self.timeout));
-                self.first_reader = index + 1;
-                return true;
+            if !feed.is_ready(settled, now) {
+                continue;
+            }
+            self.first_ready = index + 1;
+            match feed.take(&outbox.resident(feed.position()), settled, now) {
+                Some(published) => {
+                    if published {
+                        self.ring();
+                    }
+                    return GoneOn::Pushed;
+                }
+                None => {
+                    let ticket = outbox.start_read(feed.read_request(), now);
+                    feed.reads(ticket, settled, now.after(self.timeout));
+                    return GoneOn::Read;
+                }
             }
         }
-        false
+        GoneOn::No
     }
 
     /// Whether a subscriber that is behind could be given more.
     pub(super) fn has_work(&self) -> bool {
-        self.restless && self.feeds.iter().any(|feed| feed.wants_read(self.settled))
+        self.restless && self.feeds.iter().any(|feed| feed.wants_more(self.settled))
     }
 
     /// When a subscriber is to be looked at again although nobody rings.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::adapter::{ReadBlock, ReadRequest};
+use crate::adapter::{ReadBlock, ReadRequest, Resident};
 use crate::batch::Batch;
 use crate::clock::Monotonic;
 use crate::event::Sequence;
@@ -84,7 +84,7 @@ impl Feed {
     pub(super) fn stage(&mut self, batch: &Batch) {
         if self.place.next == Some(batch.first()) && self.reading.is_none() {
             self.staged = Some(self.place);
-            self.push(batch);
+            self.push(batch, 0, usize::MAX);
         }
     }
 
@@ -115,8 +115,8 @@ impl Feed {
         self.reading.is_none() && !self.is_behind(settled)
     }
 
-    /// Whether a read is due that [`read_request`](Feed::read_request) would name, so that the shard does not sleep.
-    pub(super) fn wants_read(&self, settled: Sequence) -> bool {
+    /// Whether it could be given more now, so that the shard does not sleep.
+    pub(super) fn wants_more(&self, settled: Sequence) -> bool {
         self.is_behind(settled) && self.reading.is_none() && self.retry_at.is_none() && self.lane.has_room()
     }
 
@@ -125,23 +125,57 @@ impl Feed {
         self.reading.as_ref().map(|reading| reading.deadline).or(self.retry_at)
     }
 
-    /// The read it needs to go on, if it is behind and there is room for what comes.
-    pub(super) fn read_request(&mut self, settled: Sequence, now: Monotonic) -> Option<ReadRequest> {
+    /// Whether it is behind, there is room for what comes, and nothing is under way.
+    pub(super) fn is_ready(&mut self, settled: Sequence, now: Monotonic) -> bool {
         if self.reading.as_ref().is_some_and(|reading| reading.deadline <= now) {
             self.reading = None;
             self.fail(now);
         }
         self.retry_at.take_if(|retry_at| *retry_at <= now);
-        let wants_read = self.wants_read(settled);
-        let waits = self.is_behind(settled) && !wants_read;
+        let is_ready = self.wants_more(settled);
+        let waits = self.is_behind(settled) && !is_ready;
         if std::mem::replace(&mut self.waits, waits) != waits {
             self.lane.wait_for_room(waits);
         }
-        wants_read.then(|| ReadRequest {
-            after: self.place.next.map(|next| Sequence(next.0 - 1)),
+        is_ready
+    }
+
+    /// The last sequence it has pushed or passed over.
+    pub(super) fn position(&self) -> Option<Sequence> {
+        self.place.next.map(|next| Sequence(next.0 - 1))
+    }
+
+    /// Pushes what follows its position, as far as it lies in memory. Whether anything was published; `None` when it has to
+    /// be read.
+    pub(super) fn take(
+        &mut self,
+        resident: &Resident<'_>,
+        settled: Sequence,
+        now: Monotonic,
+    ) -> Option<bool> {
+        match *resident {
+            Resident::Elsewhere => return None,
+            Resident::Nothing => self.place.next = self.place.next.max(Some(settled)),
+            Resident::Events { batch, index, skipped } => {
+                self.jump_to(batch.first().advanced_by(index as u64), skipped);
+                if self.push(batch, index, READ_BYTES_MAX) == 0 {
+                    self.fail(now);
+                    return Some(false);
+                }
+                self.failures = 0;
+            }
+        }
+        self.publish_position();
+        Some(true)
+    }
+
+    /// The read that brings what follows its position.
+    pub(super) fn read_request(&mut self) -> ReadRequest {
+        ReadRequest {
+            after: self.position(),
             events_max: READ_EVENTS_MAX,
             bytes_max: READ_BYTES_MAX.min(self.lane.contiguous_room().max(READ_BYTES_MIN)),
-        })
+        }
     }
 
     /// The read that was asked for has begun.
@@ -161,20 +195,14 @@ impl Feed {
             self.fail(now);
             return false;
         };
-        self.place.lost += if self.place.next.is_some() { block.skipped } else { 0 };
-        let pushed = if block.batch.is_empty() {
+        let pushed = if let Some(first) = (!block.batch.is_empty()).then(|| block.batch.first()) {
+            self.jump_to(first, block.skipped);
+            self.push(&block.batch, 0, usize::MAX)
+        } else {
+            self.count_lost(block.skipped);
             0
-        } else {
-            self.place.next = Some(block.batch.first());
-            self.push(&block.batch)
         };
-        if pushed < block.batch.len() {
-            // Nothing fits: the budget of all lanes is used up, and nobody rings when it is not any more.
-            if pushed == 0 {
-                self.fail(now);
-                return false;
-            }
-        } else {
+        if pushed == block.batch.len() {
             self.failures = 0;
             let through = block.through.map(|through| through.advanced_by(1));
             self.place.next = self.place.next.max(through);
@@ -182,14 +210,11 @@ impl Feed {
                 // There is nothing more before `settled`: the store has said what is lost, and refused the rest.
                 self.place.next = self.place.next.max(Some(settled));
             }
+        } else if pushed == 0 {
+            self.fail(now);
+            return false;
         }
-        // Also where nothing came: the subscriber's cursor moves on, and it hears what is lost.
-        if let Some(next) =
-            self.place.next.filter(|_| self.place.lost > 0 || self.place.expected != self.place.next)
-        {
-            let _ = self.mark(next);
-        }
-        self.lane.publish();
+        self.publish_position();
         true
     }
 
@@ -202,25 +227,59 @@ impl Feed {
         begins && (!block.more || block.through.map(|through| through.advanced_by(1)) > self.place.next)
     }
 
-    /// Pushes the events of `batch`, which begins with the next one, as far as there is room. Returns how many.
-    fn push(&mut self, batch: &Batch) -> usize {
-        let jumps = self.place.expected != self.place.next || self.place.lost > 0;
-        if jumps && self.mark(batch.first()).is_err() {
+    /// Moves on to `next`; `skipped` events before it are gone.
+    fn jump_to(&mut self, next: Sequence, skipped: u64) {
+        self.count_lost(skipped);
+        self.place.next = Some(next);
+    }
+
+    /// Who begins with the oldest event misses none of those before it.
+    fn count_lost(&mut self, skipped: u64) {
+        self.place.lost += if self.place.next.is_some() { skipped } else { 0 };
+    }
+
+    /// Publishes what was pushed, and where it stands, although no event may have come: the subscriber's cursor moves on, and
+    /// it hears what is lost.
+    fn publish_position(&mut self) {
+        if self.jumps()
+            && let Some(next) = self.place.next
+        {
+            // Where there is no room for it, it comes with the next event.
+            let _ = self.mark(next);
+        }
+        self.lane.publish();
+    }
+
+    /// Whether the subscriber takes the next record for another one than it is.
+    fn jumps(&self) -> bool {
+        self.place.expected != self.place.next || self.place.lost > 0
+    }
+
+    /// Pushes the events of `batch` from `index` on, the first of which is the next one, as far as there is room and not many
+    /// more bytes than `bytes_max`. Returns how many; none where nothing fits: the budget of all lanes is used up then,
+    /// and nobody rings when it is not any more.
+    fn push(&mut self, batch: &Batch, index: usize, bytes_max: usize) -> usize {
+        let first = batch.first().advanced_by(index as u64);
+        if self.jumps() && self.mark(first).is_err() {
             return 0;
         }
-        let mut pushed = 0;
-        while pushed < batch.len() {
-            let (records, count) = batch.records(pushed, self.lane.contiguous_room());
+        let (mut at, mut bytes_left) = (index, bytes_max);
+        while at < batch.len() && bytes_left > 0 {
+            let room = self.lane.contiguous_room();
+            let (records, count) = batch.records(at, room.min(bytes_left));
             if count > 0 {
                 self.lane.push_run(records, count);
-            } else if self.push_event(batch, pushed).is_err() {
+                bytes_left -= records.len();
+            } else if bytes_left < room && at > index {
+                break;
+            } else if self.push_event(batch, at).is_err() {
                 break;
             }
-            pushed += count.max(1);
+            at += count.max(1);
         }
-        self.place.next = Some(batch.first().advanced_by(pushed as u64));
+        self.place.next = Some(batch.first().advanced_by(at as u64));
         self.place.expected = self.place.next;
-        pushed
+        at - index
     }
 
     /// Pushes one event that does not fit before the ring wraps.

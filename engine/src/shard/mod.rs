@@ -26,7 +26,7 @@ use crate::shared::Shared;
 use crate::sync::{Ordering, heavy_fence};
 use barrier::Barriers;
 use buffer::Buffer;
-use delivery::Delivery;
+use delivery::{Delivery, GoneOn};
 use intake::Intake;
 use outbox::{News, Outbox};
 
@@ -100,14 +100,14 @@ impl Shard {
         let drained = self.drain(now);
         let submitted = self.submit(now);
         let news = self.acknowledge(now);
-        let reads = self.deliver(now);
+        let gone_on = self.deliver(now);
         let synced = self.advance(now);
-        let work = mail + drained + usize::from(submitted) + news + usize::from(reads);
+        let work = mail + drained + usize::from(submitted) + news + usize::from(gone_on != GoneOn::No);
         let finished = self.closing.is_some() && self.close(now);
         if now.since(self.published_at) >= SNAPSHOT_PERIOD {
             self.publish_snapshot(now);
         }
-        Round { work, submitted: submitted || reads || synced || mail > 0, finished }
+        Round { work, submitted: submitted || gone_on == GoneOn::Read || synced || mail > 0, finished }
     }
 
     /// The last look before sleeping: whether a round would find work. `true` is always safe.
@@ -236,16 +236,16 @@ impl Shard {
         news
     }
 
-    /// Stage: reads for a subscriber that is behind. Whether a read was started.
+    /// Stage: goes on with a subscriber that is behind.
     #[inline]
-    fn deliver(&mut self, now: Monotonic) -> bool {
-        let reads = self.delivery.read(&mut self.outbox, now);
-        if reads {
+    fn deliver(&mut self, now: Monotonic) -> GoneOn {
+        let gone_on = self.delivery.go_on(&mut self.outbox, now);
+        if gone_on == GoneOn::Read {
             // A store that answers at once is heard before the next batch is submitted, so that a subscriber that has caught
             // up gets that one live, however busy the shard is.
             self.acknowledge(now);
         }
-        reads
+        gone_on
     }
 
     /// Stage: moves the barriers. Whether a sync was started.

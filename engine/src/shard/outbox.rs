@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::buffer::{Amount, Buffer, Chunk};
-use crate::adapter::{Adapter, AdapterError, Outcome, ReadBlock, ReadRequest};
+use crate::adapter::{Adapter, AdapterError, Outcome, ReadBlock, ReadRequest, Resident};
 use crate::batch::Batch;
 use crate::clock::Monotonic;
 use crate::config::Config;
@@ -161,6 +161,11 @@ impl Outbox {
         let ticket = self.ticket();
         self.reads.insert(ticket, (deadline, answer));
         self.adapter.read(ticket, request, now);
+    }
+
+    /// What follows `after` in the store, where it lies in memory.
+    pub(crate) fn resident(&self, after: Option<Sequence>) -> Resident<'_> {
+        self.adapter.resident(after)
     }
 
     /// Starts a read whose answer is news; its ticket.
