@@ -100,7 +100,7 @@ impl Shard {
         let drained = self.drain(now);
         let submitted = self.submit(now);
         let news = self.acknowledge(now);
-        let reads = self.deliver(now);
+        let reads = self.delivery.read(&mut self.outbox, now);
         let synced = self.advance(now);
         let work = mail + drained + usize::from(submitted) + news + usize::from(reads);
         let finished = self.closing.is_some() && self.close(now);
@@ -234,18 +234,6 @@ impl Shard {
             }
         }
         news
-    }
-
-    /// Stage: reads for a subscriber that is behind. Whether a read was started.
-    #[inline]
-    fn deliver(&mut self, now: Monotonic) -> bool {
-        let reads = self.delivery.read(&mut self.outbox, now);
-        if reads {
-            // A store that answers at once is heard before the next batch is submitted, so that a subscriber that has caught
-            // up gets that one live, however busy the shard is.
-            self.acknowledge(now);
-        }
-        reads
     }
 
     /// Stage: moves the barriers. Whether a sync was started.
