@@ -235,11 +235,15 @@ impl Adapter for MemoryStore {
     }
 
     fn resident(&self, after: Option<Sequence>) -> Resident<'_> {
-        let Some(oldest) = self.segments.front().map(Batch::first) else { return Resident::Nothing };
+        let Some(oldest) = self.segments.front().map(Batch::first) else {
+            return Resident::Nothing { skipped: 0 };
+        };
         let wanted = after.map_or(oldest, |after| after.advanced_by(1));
         let from = wanted.max(oldest);
         let following = self.segments.partition_point(|segment| segment.end() <= from);
-        let Some(batch) = self.segments.get(following) else { return Resident::Nothing };
+        let Some(batch) = self.segments.get(following) else {
+            return Resident::Nothing { skipped: 0 };
+        };
         let index = from.0.saturating_sub(batch.first().0) as usize;
         Resident::Events { batch, index, skipped: from.0 - wanted.0 }
     }

@@ -3,7 +3,9 @@
 
 use std::collections::VecDeque;
 
-use engine::adapter::{Adapter, AdapterError, AdapterFactory, Outcome, ReadBlock, ReadRequest, ShardContext};
+use engine::adapter::{
+    Adapter, AdapterError, AdapterFactory, Outcome, ReadBlock, ReadRequest, Resident, ShardContext,
+};
 use engine::batch::Batch;
 use engine::clock::Monotonic;
 use engine::config::{ConfigError, parse_section};
@@ -43,6 +45,12 @@ struct Noop {
     news: VecDeque<Outcome>,
 }
 
+impl Noop {
+    fn discarded_after(&self, after: Option<Sequence>) -> u64 {
+        after.map_or(0, |after| self.end.0.saturating_sub(after.0 + 1))
+    }
+}
+
 impl Adapter for Noop {
     fn ready(&self) -> bool {
         true
@@ -62,10 +70,13 @@ impl Adapter for Noop {
     }
 
     fn read(&mut self, ticket: u64, request: ReadRequest, _: Monotonic) {
-        let last = Sequence(self.end.0 - 1);
-        let skipped = request.after.map_or(0, |after| last.0.saturating_sub(after.0));
-        let block = ReadBlock { through: Some(last), skipped, ..ReadBlock::default() };
+        let skipped = self.discarded_after(request.after);
+        let block = ReadBlock { through: Some(Sequence(self.end.0 - 1)), skipped, ..ReadBlock::default() };
         self.news.push_back(Outcome::Read { ticket, result: Ok(block) });
+    }
+
+    fn resident(&self, after: Option<Sequence>) -> Resident<'_> {
+        Resident::Nothing { skipped: self.discarded_after(after) }
     }
 
     fn sync(&mut self, ticket: u64, _: Monotonic) {

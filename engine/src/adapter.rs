@@ -125,8 +125,11 @@ pub enum Resident<'a> {
         /// Events between the position and the first one that retention removed.
         skipped: u64,
     },
-    /// Nothing: the position is at the end.
-    Nothing,
+    /// Nothing any more, or not yet.
+    Nothing {
+        /// Events behind the position that are gone.
+        skipped: u64,
+    },
     /// Events that only a read brings, or that is not known.
     Elsewhere,
 }

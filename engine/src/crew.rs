@@ -103,11 +103,12 @@ impl Crew {
 
     /// Shuts every shard down and joins the threads that end in time. Returns how many accepted events were not stored.
     pub(crate) fn end(self, shared: &Shared, deadline: Monotonic) -> u64 {
-        // A thread that is finished already could open nothing, or has panicked, and answers nothing.
-        let awaited = self.shards.iter().filter(|thread| !thread.is_finished()).count();
         let (answer, answers) = bounded(self.shards.len());
         shared.start_closing(Shutdown { deadline, answer });
-        let ended = gather(&shared.clock, &answers, awaited, deadline.after(ANSWER_GRACE), || false);
+        // A thread that could open nothing, or has panicked, finishes without an answer.
+        let are_finished = || self.shards.iter().all(JoinHandle::is_finished);
+        let count = self.shards.len();
+        let ended = gather(&shared.clock, &answers, count, deadline.after(ANSWER_GRACE), are_finished);
         let mut not_stored = 0;
         for (shard, thread) in shared.shard_ids().zip(self.shards) {
             let answer = ended.iter().find(|(answered, _)| *answered == shard);

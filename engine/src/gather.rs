@@ -28,9 +28,12 @@ pub(crate) fn gather<T>(
             std::hint::spin_loop();
             continue;
         }
-        match answers.recv_timeout(deadline.since(now).min(SLEEP)) {
+        // Asked before the last look, so that an answer that was given before it was over is heard.
+        let is_over = is_over();
+        let wait = if is_over { Duration::ZERO } else { deadline.since(now).min(SLEEP) };
+        match answers.recv_timeout(wait) {
             Ok(answer) => gathered.push(answer),
-            Err(RecvTimeoutError::Timeout) if now < deadline && !is_over() => {}
+            Err(RecvTimeoutError::Timeout) if now < deadline && !is_over => {}
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         }
     }

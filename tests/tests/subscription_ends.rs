@@ -31,7 +31,7 @@ fn publish(bus: &Bus, shard: u16, shards: u16, count: usize) {
 fn a_panic_of_a_shard_ends_every_subscription_and_wakes_its_sleeper() {
     for _ in 0..20 {
         let stores = Stores::new();
-        let bus = start(r#"{"num_shards":2}"#, stores.clone());
+        let bus = start(r#"{"num_shards":2,"shutdown_timeout_ms":100}"#, stores.clone());
         let (mut sleeper, mut of_the_other) = (subscribe(&bus, "{}"), subscribe(&bus, r#"{"shards":[1]}"#));
         publish(&bus, 1, 2, 10);
         receive(&mut sleeper, 10, 10);

@@ -155,7 +155,10 @@ impl Feed {
     ) -> Option<bool> {
         match *resident {
             Resident::Elsewhere => return None,
-            Resident::Nothing => self.place.next = self.place.next.max(Some(settled)),
+            Resident::Nothing { skipped } => {
+                self.count_lost(skipped);
+                self.place.next = self.place.next.max(Some(settled));
+            }
             Resident::Events { batch, index, skipped } => {
                 self.jump_to(batch.first().advanced_by(index as u64), skipped);
                 if self.push(batch, index, READ_BYTES_MAX) == 0 {

@@ -100,7 +100,7 @@ impl Shard {
         let drained = self.drain(now);
         let submitted = self.submit(now);
         let news = self.acknowledge(now);
-        let gone_on = self.deliver(now);
+        let gone_on = self.delivery.go_on(&mut self.outbox, now);
         let synced = self.advance(now);
         let work = mail + drained + usize::from(submitted) + news + usize::from(gone_on != GoneOn::No);
         let finished = self.closing.is_some() && self.close(now);
@@ -234,18 +234,6 @@ impl Shard {
             }
         }
         news
-    }
-
-    /// Stage: goes on with a subscriber that is behind.
-    #[inline]
-    fn deliver(&mut self, now: Monotonic) -> GoneOn {
-        let gone_on = self.delivery.go_on(&mut self.outbox, now);
-        if gone_on == GoneOn::Read {
-            // A store that answers at once is heard before the next batch is submitted, so that a subscriber that has caught
-            // up gets that one live, however busy the shard is.
-            self.acknowledge(now);
-        }
-        gone_on
     }
 
     /// Stage: moves the barriers. Whether a sync was started.
