@@ -110,6 +110,43 @@ fn a_readable_signal_stays_so_until_a_look_found_nothing() {
     });
 }
 
+/// An event loop that is told only when the descriptor becomes readable, and reads until there is nothing.
+#[test]
+fn with_edge_triggering_nothing_is_missed() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(5);
+    builder.check(|| {
+        let (mut producer, consumer) = ends(128);
+        let signal = Arc::new(Signal::new().expect("a model of one"));
+        let rung = Arc::clone(&signal);
+        let pushing = thread::spawn(move || {
+            for number in 0..2 {
+                push(&mut producer, number);
+                producer.publish();
+                fence(Ordering::SeqCst);
+                rung.ring();
+            }
+            producer
+        });
+        let mut source = Source::new(ShardId(0), consumer);
+        source.begin_after(Sequence(0));
+        let (mut edges, mut received) = (0, 0);
+        while received < 2 {
+            edges = signal.wait_for_edge(edges);
+            loop {
+                if source.read(usize::MAX, &mut None, &mut 0) {
+                    signal.disarm();
+                    received += source.picked_count();
+                    source.give_back();
+                } else if !signal.arm() {
+                    break;
+                }
+            }
+        }
+        drop((pushing.join().expect("no panic"), source));
+    });
+}
+
 /// Wakes the sleeping thread, as the executor's waker wakes its own.
 struct Bed(Notify);
 

@@ -56,41 +56,56 @@ mod model {
     use std::os::fd::RawFd;
     use std::time::Duration;
 
-    use crate::sync::{Condvar, Mutex, yield_now};
+    use crate::sync::{Condvar, Mutex};
 
-    /// A flag; nobody's wait times out.
+    /// A flag that counts how often it was set; nobody's wait times out.
     #[derive(Debug)]
     pub(in crate::subscription) struct Readable {
-        flag: Mutex<bool>,
+        flag: Mutex<Flag>,
         set: Condvar,
+    }
+
+    #[derive(Debug)]
+    struct Flag {
+        is_set: bool,
+        edges: u64,
     }
 
     impl Readable {
         pub(in crate::subscription) fn new() -> io::Result<Readable> {
-            Ok(Readable { flag: Mutex::new(true), set: Condvar::new() })
+            let flag = Flag { is_set: true, edges: 1 };
+            Ok(Readable { flag: Mutex::new(flag), set: Condvar::new() })
         }
 
         pub(in crate::subscription) fn set(&self) {
-            *self.flag.lock().expect("no panic") = true;
+            let mut flag = self.flag.lock().expect("no panic");
+            flag.is_set = true;
+            flag.edges += 1;
             self.set.notify_all();
         }
 
         pub(in crate::subscription) fn is_set(&self) -> bool {
-            *self.flag.lock().expect("no panic")
+            self.flag.lock().expect("no panic").is_set
         }
 
         pub(in crate::subscription) fn clear(&self) {
-            *self.flag.lock().expect("no panic") = false;
+            self.flag.lock().expect("no panic").is_set = false;
         }
 
         pub(in crate::subscription) fn wait(&self, _: Option<Duration>) {
             let mut flag = self.flag.lock().expect("no panic");
-            while !*flag {
+            while !flag.is_set {
                 flag = self.set.wait(flag).expect("no panic");
             }
-            drop(flag);
-            // Whoever has set it may still have a step to take, for which the sleeper comes back.
-            yield_now();
+        }
+
+        /// Sleeps until it was set more than `seen` times; how often it was.
+        pub(in crate::subscription) fn wait_for_edge(&self, seen: u64) -> u64 {
+            let mut flag = self.flag.lock().expect("no panic");
+            while flag.edges <= seen {
+                flag = self.set.wait(flag).expect("no panic");
+            }
+            flag.edges
         }
 
         pub(in crate::subscription) fn descriptor(&self) -> RawFd {

@@ -10,7 +10,7 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use super::readable::Readable;
-use crate::sync::{AtomicBool, AtomicU64, CachePadded, Ordering, fence};
+use crate::sync::{AtomicBool, AtomicU64, CachePadded, Ordering, fence, yield_now};
 
 /// Between one subscriber and the shards.
 #[derive(Debug)]
@@ -51,12 +51,18 @@ impl Signal {
         self.closed.load(Ordering::Relaxed)
     }
 
-    /// Makes the signal unreadable until somebody rings. False when it is so already, or somebody is about to make it
-    /// readable, and the subscriber's last look was enough; after true it looks once more.
+    /// Makes the signal unreadable until somebody rings. False when it is so already, and the subscriber's last look was
+    /// enough; after true it looks once more.
     pub(crate) fn arm(&self) -> bool {
-        // Acquire: pairs with the release in `fire`, so that clearing comes after setting.
-        if self.state.load(Ordering::Acquire) != IDLE {
-            return false;
+        loop {
+            // Acquire: pairs with the release in `fire`, so that clearing comes after setting.
+            match self.state.load(Ordering::Acquire) {
+                IDLE => break,
+                ARMED => return false,
+                // Somebody is in the middle of making it readable: a system call, and no longer than its thread is kept from
+                // its core.
+                _ => yield_now(),
+            }
         }
         self.readable.clear();
         self.state.store(ARMED, Ordering::Relaxed);
@@ -85,6 +91,11 @@ impl Signal {
         self.state.load(Ordering::Relaxed) == ARMED && self.readable.is_set()
     }
 
+    #[cfg(all(test, loom))]
+    pub(super) fn wait_for_edge(&self, seen: u64) -> u64 {
+        self.readable.wait_for_edge(seen)
+    }
+
     #[cold]
     fn fire(&self) {
         let fires = self.state.compare_exchange(ARMED, FIRING, Ordering::Relaxed, Ordering::Relaxed);
@@ -95,7 +106,7 @@ impl Signal {
     }
 }
 
-/// Readable, or about to be looked at; the subscriber alone leaves this state.
+/// Readable; the subscriber alone leaves this state.
 const IDLE: u64 = 0;
 /// Not readable: the subscriber waits to be rung.
 const ARMED: u64 = 1;
