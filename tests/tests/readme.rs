@@ -24,6 +24,23 @@ fn the_quickstart_prints_what_it_says() {
 }
 
 #[test]
+fn the_subscriber_prints_what_it_says() {
+    let readme = readme();
+    let section = readme.split("## Subscribing").nth(1).expect("the section is there");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("second.c"), block(section, "c", 0)).expect("the folder is writable");
+    for shared in ["include", "target"] {
+        symlink(root().join(shared), folder.path().join(shared)).expect("the folder is empty");
+    }
+    // The library is built and named by the commands of the quickstart.
+    let quickstart = readme.split("## C quickstart").nth(1).expect("the section is there");
+    let build: String =
+        block(quickstart, "sh", 0).lines().take(2).map(|line| shell(folder.path(), line)).collect();
+    let printed: String = block(section, "sh", 0).lines().map(|line| shell(folder.path(), line)).collect();
+    assert_eq!(build + &printed, block(section, "text", 0));
+}
+
+#[test]
 fn the_report_shown_is_one_of_netload() {
     let readme = readme();
     let shown = block(&readme, "text", 0);
