@@ -18,6 +18,7 @@ use engine::adapter::{
 };
 use engine::batch::Batch;
 use engine::clock::Monotonic;
+use engine::event::Sequence;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use glommio::net::TcpStream;
 
@@ -62,12 +63,14 @@ impl AdapterFactory for EchoStores {
     fn open(&self, context: ShardContext) -> Result<Box<dyn Adapter>, AdapterError> {
         let wire = Rc::new(RefCell::new(Wire::default()));
         glommio::spawn_local(carry(Rc::clone(&wire), self.address, context.notify)).detach();
-        Ok(Box::new(Echo { wire, news: VecDeque::new() }))
+        Ok(Box::new(Echo { wire, last: Sequence(0), news: VecDeque::new() }))
     }
 }
 
 struct Echo {
     wire: Rc<RefCell<Wire>>,
+    /// The last sequence that was acknowledged; nothing up to it can be read.
+    last: Sequence,
     news: VecDeque<Outcome>,
 }
 
@@ -96,6 +99,7 @@ impl Adapter for Echo {
 
     fn outcome(&mut self, _: Monotonic) -> Option<Outcome> {
         let stored = self.wire.borrow_mut().stored.take();
+        self.last = stored.as_ref().map_or(self.last, |batch| Sequence(batch.end().0 - 1));
         stored
             .map(|spent| Outcome::Stored { first: spent.first(), spent: Some(spent) })
             .or_else(|| self.news.pop_front())
@@ -105,8 +109,10 @@ impl Adapter for Echo {
         None
     }
 
-    fn read(&mut self, ticket: u64, _: ReadRequest, _: Monotonic) {
-        self.news.push_back(Outcome::Read { ticket, result: Ok(ReadBlock::default()) });
+    fn read(&mut self, ticket: u64, request: ReadRequest, _: Monotonic) {
+        let skipped = request.after.map_or(0, |after| self.last.0.saturating_sub(after.0));
+        let block = ReadBlock { through: Some(self.last), skipped, ..ReadBlock::default() };
+        self.news.push_back(Outcome::Read { ticket, result: Ok(block) });
     }
 
     fn sync(&mut self, ticket: u64, _: Monotonic) {
