@@ -7,13 +7,14 @@
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
-use engine::event::EventFlags;
+use engine::event::{EventFlags, Receipt};
 use engine::producer::Claim;
 
-use crate::abi::{net_claim_t, net_handle_t, net_receipt_t};
+use crate::abi::{net_claim_t, net_error_t, net_handle_t, net_receipt_t};
 use crate::guard::{self, absent_or_present, length, present, text};
 use crate::ingest::publish;
 use crate::status::Failure;
+use crate::thread::Thread;
 
 /// Claims the place of an event of `len` bytes, to be written at `out->data` and published with `net_commit`. The key
 /// routes it, as in `net_ingest_keyed`, and is needed, because there are no bytes yet. What the place holds before it
@@ -74,30 +75,92 @@ pub unsafe extern "C" fn net_claim(
 pub unsafe extern "C" fn net_commit(claim: *mut net_claim_t, out: *mut net_receipt_t) -> c_int {
     // SAFETY: the caller's contract is the same.
     let handle = unsafe { handle_of(claim) };
-    guard::code(handle, |thread| {
+    // SAFETY: as above.
+    let answer = guard::run(handle, |thread| match unsafe { commit_at_hand(thread, handle, claim, out) } {
+        Some(answer) => answer,
         // SAFETY: as above.
-        let open = unsafe { read(claim) }?;
-        let receipt = thread.with_claim(handle, open, |producer, standing| {
-            if standing.is_ok() {
-                absent_or_present("out", out)?;
+        None => unsafe { commit(thread, handle, claim, out) }.map_err(|failure| thread.fail(&failure)),
+    });
+    answer.unwrap_or_else(|code| code as c_int)
+}
+
+/// Commits a claim of the producer that the thread used last, in which nothing is wrong: the short way. `None` where
+/// [`commit`] has to look closer; nothing was done then.
+///
+/// # Safety
+/// As for [`net_commit`].
+#[inline]
+unsafe fn commit_at_hand(
+    thread: &Thread,
+    handle: net_handle_t,
+    claim: *mut net_claim_t,
+    out: *mut net_receipt_t,
+) -> Option<Result<c_int, net_error_t>> {
+    if claim.is_null() || !claim.is_aligned() || !out.is_aligned() {
+        return None;
+    }
+    // SAFETY: not NULL, aligned, and a claim by the caller's contract.
+    let [_, identity @ ..] = unsafe { (*claim).reserved };
+    let open = Claim::from_words(identity);
+    thread.with_claim_at_hand(handle, open, |producer| {
+        text("data", producer.claimed_bytes(open).ok()?).ok()?;
+        let committed = producer.commit(open, EventFlags::NONE);
+        // SAFETY: as above, and writable.
+        unsafe { (*claim).data = ptr::null_mut() };
+        Some(match committed {
+            Ok(receipt) => {
+                // SAFETY: NULL, or aligned and writable by the caller's contract.
+                unsafe { write(out, receipt) };
+                Ok(0)
             }
-            let committed = standing.and_then(|()| {
-                text("data", producer.claimed_bytes(open)?)?;
-                Ok(producer.commit(open, EventFlags::NONE)?)
-            });
-            // Whatever came of it; after a success nothing is left to abort.
-            producer.abort(open);
-            // SAFETY: `read` found it present, and it is writable by the caller's contract.
-            unsafe { (*claim).data = ptr::null_mut() };
-            committed
-        })?;
-        if !out.is_null() {
-            let receipt = net_receipt_t { shard_id: receipt.shard.0, timestamp: receipt.timestamp_ns };
-            // SAFETY: not NULL, aligned, and writable by the caller's contract.
-            unsafe { out.write(receipt) };
-        }
-        Ok(0)
+            Err(error) => Err(thread.fail(&error.into())),
+        })
     })
+}
+
+/// Commits a claim, or says why it is not to be committed.
+///
+/// # Safety
+/// As for [`net_commit`].
+#[cold]
+unsafe fn commit(
+    thread: &Thread,
+    handle: net_handle_t,
+    claim: *mut net_claim_t,
+    out: *mut net_receipt_t,
+) -> Result<c_int, Failure> {
+    // SAFETY: the caller's contract.
+    let open = unsafe { read(claim) }?;
+    let receipt = thread.with_claim(handle, open, |producer, standing| {
+        if standing.is_ok() {
+            absent_or_present("out", out)?;
+        }
+        let committed = standing.and_then(|()| {
+            text("data", producer.claimed_bytes(open)?)?;
+            Ok(producer.commit(open, EventFlags::NONE)?)
+        });
+        // Whatever came of it; after a success nothing is left to abort.
+        producer.abort(open);
+        // SAFETY: `read` found it present, and it is writable by the caller's contract.
+        unsafe { (*claim).data = ptr::null_mut() };
+        committed
+    })?;
+    // SAFETY: NULL, or aligned and writable by the caller's contract.
+    unsafe { write(out, receipt) };
+    Ok(0)
+}
+
+/// Writes the receipt, if it is wanted.
+///
+/// # Safety
+/// `out` is NULL, or aligned and writable.
+#[inline]
+unsafe fn write(out: *mut net_receipt_t, receipt: Receipt) {
+    if !out.is_null() {
+        let receipt = net_receipt_t { shard_id: receipt.shard.0, timestamp: receipt.timestamp_ns };
+        // SAFETY: the caller's contract.
+        unsafe { out.write(receipt) };
+    }
 }
 
 /// Gives a claim up: nothing is published. NULL, and what is not an open claim of the calling thread, does no harm.

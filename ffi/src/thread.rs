@@ -73,6 +73,21 @@ impl Thread {
         answer
     }
 
+    /// Runs `body` with the producer that this thread used last, if `claim` is open in it and its bus takes events. `None`
+    /// where [`with_claim`](Thread::with_claim) has to look closer.
+    #[inline]
+    pub(crate) fn with_claim_at_hand<R>(
+        &self,
+        handle: net_handle_t,
+        claim: Claim,
+        body: impl FnOnce(&mut Producer) -> Option<R>,
+    ) -> Option<R> {
+        let mut producers = self.producers.try_borrow_mut().ok()?;
+        let (of, producer) = producers.first_mut()?;
+        let at_hand = *of == handle && self.epoch.get() == fork::epoch();
+        if at_hand && producer.is_open(claim) && !producer.is_closed() { body(producer) } else { None }
+    }
+
     /// Runs `body` with the producer in which this thread has `claim` open, and with why its bus takes no more events,
     /// if it does not.
     pub(crate) fn with_claim<R>(

@@ -29,6 +29,7 @@ enum Place {
 impl LaneProducer {
     /// Reserves the place of an event of `payload_bytes` bytes in the ring. `number` names the claim, and `hash` is for
     /// its header. No other claim is open.
+    #[inline]
     pub fn claim(&mut self, number: u64, hash: u64, payload_bytes: u32) -> Result<(), Full> {
         let pad = self.find_room(record_bytes(payload_bytes as usize) as u64)?;
         self.open(number, hash, Place::Ring { start: self.tail + pad, payload_bytes });
@@ -43,11 +44,13 @@ impl LaneProducer {
     }
 
     /// Number of the open claim.
+    #[inline]
     pub fn open_claim(&self) -> Option<u64> {
         self.claimed.as_ref().map(|claimed| claimed.number)
     }
 
     /// The bytes of the open claim; what they hold before they are written is of no meaning.
+    #[inline]
     pub fn claimed_bytes(&mut self) -> Option<&mut [u8]> {
         match &mut self.claimed.as_mut()?.place {
             &mut Place::Ring { start, payload_bytes } => {
@@ -65,6 +68,7 @@ impl LaneProducer {
 
     /// Ends the open claim and puts its event behind the tail. It becomes readable with the next
     /// [`publish`](LaneProducer::publish). `false` when no claim is open.
+    #[inline]
     pub fn commit(&mut self, timestamp_ns: u64, flags: u32) -> bool {
         let Some((hash, place)) = self.end_claim() else { return false };
         let flags = flags & !(FLAG_PAD | FLAG_BOXED);
@@ -98,12 +102,14 @@ impl LaneProducer {
         }
     }
 
+    #[inline]
     fn open(&mut self, number: u64, hash: u64, place: Place) {
         assert!(self.claimed.is_none(), "one claim a lane");
         self.claimed = Some(Claimed { number, hash, place, head_seen: self.head_seen });
         self.head_seen = self.tail.wrapping_sub(self.shared.capacity());
     }
 
+    #[inline]
     fn end_claim(&mut self) -> Option<(u64, Place)> {
         let Claimed { hash, place, head_seen, .. } = self.claimed.take()?;
         self.head_seen = head_seen;

@@ -49,10 +49,34 @@ impl Producer {
     /// [`publish`](Producer::publish) does. Until the claim ends this producer's other events to that shard are refused
     /// with [`PublishError::ClaimOpen`]; nothing else is. The memory stays while the producer lives, also when the bus
     /// has ended.
+    #[inline]
     pub fn claim(&mut self, key: &[u8], payload_bytes: usize) -> Result<Claim, PublishError> {
         let hash = routing_hash(Some(key), &[]);
         let shard = shard_of(hash, self.shards);
         let number = self.claims + 1;
+        if payload_bytes < self.boxed_from_bytes
+            && !self.shared.is_closing()
+            && let Some(way) = &mut self.lanes[shard.index()]
+            && way.lane.open_claim().is_none()
+            && way.lane.enter()
+            && way.lane.claim(number, hash, payload_bytes as u32).is_ok()
+        {
+            way.lane.leave();
+            self.claims = number;
+            return Ok(Claim { producer: self.number, number, shard });
+        }
+        self.claim_slowly(shard, number, hash, payload_bytes)
+    }
+
+    /// The way for a first claim on a shard, a full lane, a large event, and a bus that ends.
+    #[cold]
+    fn claim_slowly(
+        &mut self,
+        shard: ShardId,
+        number: u64,
+        hash: u64,
+        payload_bytes: usize,
+    ) -> Result<Claim, PublishError> {
         let boxed = payload_bytes >= self.boxed_from_bytes;
         let claimed = self.when_there_is_room(shard, payload_bytes, |lane| {
             let bytes = payload_bytes as u32;
@@ -68,6 +92,7 @@ impl Producer {
     }
 
     /// Whether the claim is an open one of this producer.
+    #[inline]
     pub fn is_open(&self, claim: Claim) -> bool {
         let lane = self.lanes.get(claim.shard.index()).and_then(Option::as_ref).map(|way| &way.lane);
         claim.producer == self.number && lane.and_then(LaneProducer::open_claim) == Some(claim.number)
@@ -79,12 +104,14 @@ impl Producer {
     }
 
     /// The bytes of an open claim, to be written and looked at. What they hold at first is of no meaning.
+    #[inline]
     pub fn claimed_bytes(&mut self, claim: Claim) -> Result<&mut [u8], CommitError> {
         let lane = self.claimed_lane(claim).ok_or(CommitError::NotOpen)?;
         lane.claimed_bytes().ok_or(CommitError::NotOpen)
     }
 
     /// Publishes the event of a claim, stamped now. The claim has ended, unless it was not open.
+    #[inline]
     pub fn commit(&mut self, claim: Claim, flags: EventFlags) -> Result<Receipt, CommitError> {
         if !self.is_open(claim) {
             return Err(CommitError::NotOpen);
@@ -107,6 +134,7 @@ impl Producer {
         self.claimed_lane(claim).map(LaneProducer::abort).is_some()
     }
 
+    #[inline]
     fn claimed_lane(&mut self, claim: Claim) -> Option<&mut LaneProducer> {
         if !self.is_open(claim) {
             return None;
