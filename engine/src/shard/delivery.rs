@@ -109,19 +109,15 @@ impl Delivery {
                 continue;
             }
             self.first_ready = index + 1;
-            match feed.take(&outbox.resident(feed.position()), settled, now) {
-                Some(published) => {
-                    if published {
-                        self.ring();
-                    }
-                    return GoneOn::Pushed;
+            if let Some(published) = feed.take(&outbox.resident(feed.position()), settled, now) {
+                if published {
+                    self.ring();
                 }
-                None => {
-                    let ticket = outbox.start_read(feed.read_request(), now);
-                    feed.reads(ticket, settled, now.after(self.timeout));
-                    return GoneOn::Read;
-                }
+                return GoneOn::Pushed;
             }
+            let ticket = outbox.start_read(feed.read_request(), now);
+            feed.reads(ticket, settled, now.after(self.timeout));
+            return GoneOn::Read;
         }
         GoneOn::No
     }
