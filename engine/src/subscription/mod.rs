@@ -282,14 +282,14 @@ impl Subscription {
             let ended = self.ended();
             let look = self.look(events_max);
             if look == Look::Found {
-                self.signal.disarm();
+                self.signal.ring();
                 return Ok(true);
             }
             // Behind what the filter has rejected so far there may be more, which only a closer cuts off.
             let is_over =
                 |ended: &SubscriptionEnded| look == Look::Nothing || *ended == SubscriptionEnded::Closed;
             if let Some(ended) = ended.filter(is_over) {
-                self.signal.disarm();
+                self.signal.ring();
                 return Err(ended);
             }
             if timeout == Some(Duration::ZERO) && !self.descriptor_given {
@@ -300,7 +300,7 @@ impl Subscription {
             let left = patience.left(now);
             if look == Look::Unfinished {
                 // There may be more: the signal stays readable, or becomes so again.
-                self.signal.disarm();
+                self.signal.ring();
                 if left == Some(Duration::ZERO) {
                     return Ok(false);
                 }

@@ -29,7 +29,7 @@ fn receive(source: &mut Source, signal: &Signal, count: usize) {
     let mut received = 0;
     loop {
         if source.read(usize::MAX, &mut None, &mut 0) {
-            signal.disarm();
+            signal.ring();
             for index in 0..source.picked_count() {
                 assert_eq!(source.event(index).timestamp_ns, received as u64);
                 received += 1;
@@ -95,7 +95,7 @@ fn a_readable_signal_stays_so_until_a_look_found_nothing() {
             loop {
                 received = source.read(usize::MAX, &mut None, &mut 0);
                 if received {
-                    signal.disarm();
+                    signal.ring();
                     source.give_back();
                     break;
                 }
@@ -135,7 +135,7 @@ fn with_edge_triggering_nothing_is_missed() {
             edges = signal.wait_for_edge(edges);
             loop {
                 if source.read(usize::MAX, &mut None, &mut 0) {
-                    signal.disarm();
+                    signal.ring();
                     received += source.picked_count();
                     source.give_back();
                 } else if !signal.arm() {
@@ -144,6 +144,46 @@ fn with_edge_triggering_nothing_is_missed() {
             }
         }
         drop((pushing.join().expect("no panic"), source));
+    });
+}
+
+/// As above, with a look that stops before it has seen everything, and is repeated.
+#[test]
+fn with_edge_triggering_an_unfinished_look_is_repeated() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(4);
+    builder.check(|| {
+        let (mut producer, consumer) = ends(128);
+        let signal = Arc::new(Signal::new().expect("a model of one"));
+        let rung = Arc::clone(&signal);
+        let pushing = thread::spawn(move || {
+            for number in 0..2 {
+                push(&mut producer, number);
+                producer.publish();
+                fence(Ordering::SeqCst);
+                rung.ring();
+            }
+            producer
+        });
+        let mut source = Source::new(ShardId(0), consumer);
+        source.begin_after(Sequence(0));
+        let (mut edges, mut received) = (0, 0);
+        while received < 2 {
+            edges = signal.wait_for_edge(edges);
+            loop {
+                if source.read(1, &mut None, &mut 0) {
+                    received += source.picked_count();
+                    source.give_back();
+                    signal.repeat();
+                    break;
+                } else if !signal.arm() {
+                    break;
+                }
+            }
+        }
+        let producer = pushing.join().expect("no panic");
+        assert!(!signal.is_armed_and_readable(), "it would keep its sleeper awake for ever");
+        drop((producer, source));
     });
 }
 

@@ -31,10 +31,10 @@ mod system {
             let _ = write(&self.0, &1u64.to_ne_bytes());
         }
 
-        /// Makes it unreadable.
-        pub(in crate::subscription) fn clear(&self) {
+        /// Makes it unreadable. Whether it was readable.
+        pub(in crate::subscription) fn clear(&self) -> bool {
             // It fails only when it is not readable.
-            let _ = read(&self.0, &mut [0u8; 8]);
+            read(&self.0, &mut [0u8; 8]).is_ok()
         }
 
         /// Sleeps until it is readable, a signal handler ran, or `timeout` has passed.
@@ -88,8 +88,8 @@ mod model {
             self.flag.lock().expect("no panic").is_set
         }
 
-        pub(in crate::subscription) fn clear(&self) {
-            self.flag.lock().expect("no panic").is_set = false;
+        pub(in crate::subscription) fn clear(&self) -> bool {
+            std::mem::take(&mut self.flag.lock().expect("no panic").is_set)
         }
 
         pub(in crate::subscription) fn wait(&self, _: Option<Duration>) {
