@@ -10,18 +10,35 @@ use engine::batch::Batch;
 use engine::clock::Monotonic;
 use engine::config::{ConfigError, parse_section};
 use engine::event::Sequence;
+use engine::identity::random_word;
 use serde::Deserialize;
 use serde_json::Value;
 
 /// Makes stores that keep nothing. There are no options.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug)]
+pub struct NoopStores {
+    incarnation: u64,
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NoopStores {}
+struct NoOptions {}
 
 impl NoopStores {
+    /// Stores of one bus.
+    pub fn new() -> NoopStores {
+        NoopStores { incarnation: random_word() }
+    }
+
     /// Refuses any option.
     pub fn parse(options: Value) -> Result<NoopStores, ConfigError> {
-        parse_section("noop", options)
+        parse_section("noop", options).map(|NoOptions {}| NoopStores::new())
+    }
+}
+
+impl Default for NoopStores {
+    fn default() -> NoopStores {
+        NoopStores::new()
     }
 }
 
@@ -31,7 +48,7 @@ impl AdapterFactory for NoopStores {
     }
 
     fn incarnation(&self) -> u64 {
-        0
+        self.incarnation
     }
 
     fn open(&self, _: ShardContext) -> Result<Box<dyn Adapter>, AdapterError> {

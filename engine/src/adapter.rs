@@ -73,7 +73,7 @@ pub trait Adapter {
     fn read(&mut self, ticket: u64, request: ReadRequest, now: Monotonic);
 
     /// What follows a position, where it lies in memory: subscribers that are behind are given it from here, without a read and
-    /// without a copy in between. `after` is as in [`ReadRequest`].
+    /// without a copy in between. `after` is as in [`ReadRequest`]. Nothing whose outcome was not given yet is in it.
     fn resident(&self, _after: Option<Sequence>) -> Resident<'_> {
         Resident::Elsewhere
     }

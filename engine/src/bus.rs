@@ -127,8 +127,8 @@ impl Stats {
 impl Bus {
     /// Starts a bus whose shards store into what `stores` opens for them.
     ///
-    /// Makes one thread per shard (`net-shard-N`), its executor's blocking helper, and `net-bridge`. Returns when
-    /// every shard runs.
+    /// Makes one thread per shard (`net-shard-N`), its executor's blocking helper, and `net-bridge`; `net-probe` is gone when
+    /// this returns. Returns when every shard runs.
     pub fn start(config: Config, stores: Box<dyn AdapterFactory>) -> Result<Bus, StartError> {
         let placement = Placement::new(config.num_shards.get(), &config.cores)
             .map_err(|cpu| ConfigError::new("cores", format!("CPU {cpu} is not among the allowed ones")))?;

@@ -55,8 +55,11 @@ pub(crate) fn check() -> Result<(), PlatformError> {
 /// that made it, whose `epoll_wait` then fails with `EINTR` although no signal came.
 fn probe_io_uring() -> io::Result<()> {
     let probe = thread::Builder::new().name("net-probe".to_owned());
-    let probe = os::with_signals_blocked(|| probe.spawn(|| os::probe_io_uring(PROBE_ENTRIES)))?;
-    probe.join().expect("a system call does not panic")
+    match os::with_signals_blocked(|| probe.spawn(|| os::probe_io_uring(PROBE_ENTRIES))) {
+        Ok(probe) => probe.join().expect("a system call does not panic"),
+        // Where no thread can be made the shards' will say so.
+        Err(_) => os::probe_io_uring(PROBE_ENTRIES),
+    }
 }
 
 /// What the kernel says about itself, for a diagnosis.

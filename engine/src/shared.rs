@@ -135,6 +135,15 @@ impl Shared {
         !self.cpu_sharing && BUSY_THREADS.load(Ordering::Relaxed) <= self.cpus_allowed
     }
 
+    /// Leave to spin for a subscriber's thread: as long as shards, producers and those that spin already leave a CPU, or
+    /// it may be a producer's itself.
+    pub(crate) fn spinner(&self) -> Option<Spinner> {
+        let before = SPINNERS.fetch_add(1, Ordering::Relaxed);
+        let spinner = Spinner(());
+        let leaves = BUSY_THREADS.load(Ordering::Relaxed) + before <= self.cpus_allowed;
+        (!self.cpu_sharing && leaves).then_some(spinner)
+    }
+
     pub(crate) fn bridge(&self) -> &BridgeBell {
         &self.bridge
     }
@@ -156,6 +165,16 @@ impl Drop for Busy {
     }
 }
 
+/// A subscriber's thread that spins.
+pub(crate) struct Spinner(());
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        SPINNERS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+static SPINNERS: AtomicUsize = AtomicUsize::new(0);
 static BUSY_THREADS: AtomicUsize = AtomicUsize::new(0);
 
 /// What a shutdown asks of every shard: drain, store, sync, and stop at the deadline at the latest.

@@ -3,6 +3,7 @@
 use std::ptr;
 
 use super::producer::LaneProducer;
+use super::record::HEADER_BYTES;
 use crate::sync::Ordering;
 
 impl LaneProducer {
@@ -35,6 +36,16 @@ impl LaneProducer {
         self.pushed += count as u64;
     }
 
+    /// Makes everything pushed so far readable. Whether there was anything.
+    pub fn publish_any(&mut self) -> bool {
+        // This end alone stores it.
+        let any = self.shared.written.tail.load(Ordering::Relaxed) != self.tail;
+        if any {
+            self.publish();
+        }
+        any
+    }
+
     /// Takes back everything pushed since the last [`publish`](LaneProducer::publish).
     pub fn retract(&mut self) {
         let written = &self.shared.written;
@@ -46,13 +57,14 @@ impl LaneProducer {
         (self.tail, self.pushed) = (tail, pushed);
     }
 
-    /// Whether at least half of the lane is free and no block is on its way, so that any event fits.
+    /// Whether at least half of the lane is free and no block is on its way, so that an event of up to
+    /// [`payload_bytes_max`](LaneProducer::payload_bytes_max) fits, or a block.
     pub fn has_room(&self) -> bool {
         self.shared.is_half_free()
     }
 
     /// Tells the consumer whether this end waits for room, so that it rings when there is.
-    pub fn wait_for_room(&self, waits: bool) {
+    pub fn set_waiting(&self, waits: bool) {
         self.shared.written.waits.store(waits, Ordering::Relaxed);
     }
 
@@ -61,8 +73,9 @@ impl LaneProducer {
         self.shared.control.closed.load(Ordering::Relaxed)
     }
 
-    /// A larger payload than this does not go into the ring: it travels as a boxed block.
+    /// A payload of up to this many bytes, and a mark before it, fit into a lane that is half free, wherever it wraps. A larger
+    /// one travels as a block, unless it fits before the wrap.
     pub fn payload_bytes_max(&self) -> usize {
-        self.shared.capacity() as usize / super::BOXED_FROM_LANE_SHARE - 1
+        self.shared.capacity() as usize / super::BOXED_FROM_LANE_SHARE - 2 * HEADER_BYTES
     }
 }

@@ -1,4 +1,7 @@
 //! The delivery: a shard's subscribers, and how far what it stores has got.
+//!
+//! A subscriber is up to date, and gets every batch with the others, or behind, and is given what the store has. What a
+//! round does for one that is behind is bounded by what the round did for those that are not.
 
 use std::time::Duration;
 
@@ -13,129 +16,155 @@ use crate::sync::{Ordering, fence};
 
 /// The subscribers of one shard.
 pub(super) struct Delivery {
-    feeds: Vec<Feed>,
+    up_to_date: Vec<Feed>,
+    behind: Vec<Feed>,
     /// One past the last sequence that was stored or refused.
     settled: Sequence,
-    /// The feed that is looked at first in the next round.
-    first_ready: usize,
-    /// Some feed may be behind. While none is, a round costs one look at this.
-    restless: bool,
+    /// Bytes of the batch that was staged last, since feeds that are behind were last given something.
+    staged_bytes: usize,
     timeout: Duration,
 }
 
 /// What a round did for the subscribers that are behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum GoneOn {
-    /// Nothing: none is, or none has room.
-    No,
-    /// One got more.
-    Pushed,
-    /// A read was started for one.
-    Read,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct GoneOn {
+    /// How many got more or were found up to date.
+    pub(super) moved: usize,
+    /// How many reads were started.
+    pub(super) reads: usize,
 }
 
 impl Delivery {
     /// For a shard whose first batch starts at `next`. A read that takes longer than `timeout` is repeated.
     pub(super) fn new(next: Sequence, timeout: Duration) -> Delivery {
-        Delivery { feeds: Vec::new(), settled: next, first_ready: 0, restless: false, timeout }
+        Delivery { up_to_date: Vec::new(), behind: Vec::new(), settled: next, staged_bytes: 0, timeout }
     }
 
     /// Takes a subscriber in. Returns the last sequence that it does not get, where that is known.
     pub(super) fn join(&mut self, joining: Joining) -> Option<Sequence> {
         let feed = Feed::new(joining, self.settled);
-        let last = feed.next().map(|next| Sequence(next.0 - 1));
-        self.feeds.push(feed);
-        self.restless = true;
+        let last = feed.position();
+        self.place(feed);
         last
     }
 
     /// Forgets subscribers that have gone.
     pub(super) fn retire(&mut self) {
-        self.feeds.retain(|feed| !feed.is_gone());
+        self.up_to_date.retain(|feed| !feed.is_gone());
+        self.behind.retain(|feed| !feed.is_gone());
     }
 
     /// A batch is about to be submitted for the first time.
     #[inline]
     pub(super) fn stage(&mut self, batch: &Batch) {
-        self.feeds.iter_mut().for_each(|feed| feed.stage(batch));
+        self.staged_bytes = batch.record_bytes();
+        self.up_to_date.iter_mut().for_each(|feed| feed.stage(batch));
     }
 
     /// The batch in flight, which ends before `end`, is stored.
     #[inline]
     pub(super) fn stored(&mut self, end: Sequence) {
         self.settled = end;
-        let mut published = false;
-        for feed in &mut self.feeds {
-            published |= feed.publish();
-            self.restless |= !feed.is_settled(end);
+        if self.up_to_date.is_empty() {
+            return;
         }
-        if published {
-            self.ring();
-        }
+        self.up_to_date.iter_mut().for_each(Feed::publish);
+        // One for all of them. Pairs with the fence in `Signal::arm`.
+        fence(Ordering::SeqCst);
+        self.up_to_date.iter().for_each(Feed::ring);
+        self.part();
     }
 
-    /// The batch in flight, which ends before `end`, is refused for good.
+    /// The batch in flight, which ends before `end`, was given up. It may be stored all the same, when its outcome is not
+    /// known: the store is asked.
     pub(super) fn refused(&mut self, end: Sequence) {
         self.settled = end;
-        for feed in &mut self.feeds {
-            feed.retract(end);
-            self.restless |= !feed.is_settled(end);
-        }
+        self.up_to_date.iter_mut().for_each(Feed::retract);
+        self.part();
     }
 
     /// A read has ended.
     pub(super) fn absorb(&mut self, ticket: u64, result: Result<ReadBlock, AdapterError>, now: Monotonic) {
-        let settled = self.settled;
-        let reader = self.feeds.iter_mut().find(|feed| feed.awaits(ticket));
-        if reader.is_some_and(|feed| feed.absorb(result.ok(), settled, now)) {
-            self.ring();
+        let Some(index) = self.behind.iter().position(|feed| feed.awaits(ticket)) else { return };
+        let feed = &mut self.behind[index];
+        if feed.absorb(result.ok(), self.settled, now) {
+            ring(feed);
         }
+        self.join_again(index);
     }
 
-    /// Gives more to one subscriber that is behind, or starts a read for it; one in a round, so that a shard with many slow
-    /// ones does not stall. What was done.
+    /// Gives more to the subscribers that are behind and have room, from the store's memory or by a read: together not
+    /// much more than [`CATCH_UP_BYTES`], and each twice what those that are up to date got, so that it gains on them.
     #[inline]
     pub(super) fn go_on(&mut self, outbox: &mut Outbox, now: Monotonic) -> GoneOn {
-        if !self.restless {
-            return GoneOn::No;
+        let mut gone_on = GoneOn::default();
+        if self.behind.is_empty() {
+            return gone_on;
         }
-        let settled = self.settled;
-        self.restless = self.feeds.iter().any(|feed| !feed.is_settled(settled));
-        let count = self.feeds.len();
-        for turn in 0..count {
-            let index = (self.first_ready + turn) % count;
-            let feed = &mut self.feeds[index];
-            if !feed.is_ready(settled, now) {
+        let bytes_max =
+            (CATCH_UP_BYTES / self.behind.len()).max(2 * self.staged_bytes).max(CATCH_UP_BYTES_MIN);
+        self.staged_bytes = 0;
+        for index in (0..self.behind.len()).rev() {
+            let feed = &mut self.behind[index];
+            if !feed.prepare(self.settled, now) {
                 continue;
             }
-            self.first_ready = index + 1;
-            if let Some(published) = feed.take(&outbox.resident(feed.position()), settled, now) {
-                if published {
-                    self.ring();
-                }
-                return GoneOn::Pushed;
+            let taken = feed.take(outbox, self.settled, bytes_max, now);
+            if taken.published {
+                ring(feed);
             }
-            let ticket = outbox.start_read(feed.read_request(), now);
-            feed.reads(ticket, settled, now.after(self.timeout));
-            return GoneOn::Read;
+            gone_on.moved += usize::from(taken.moved);
+            if taken.needs_read {
+                let ticket = outbox.start_read(feed.read_request(bytes_max), now);
+                feed.reads(ticket, self.settled, now.after(self.timeout));
+                gone_on.reads += 1;
+            }
+            self.join_again(index);
         }
-        GoneOn::No
+        gone_on
     }
 
     /// Whether a subscriber that is behind could be given more.
     pub(super) fn has_work(&self) -> bool {
-        self.restless && self.feeds.iter().any(|feed| feed.wants_more(self.settled))
+        self.behind.iter().any(|feed| feed.wants_more(self.settled))
     }
 
     /// When a subscriber is to be looked at again although nobody rings.
     pub(super) fn due(&self) -> Option<Monotonic> {
-        if self.restless { self.feeds.iter().filter_map(Feed::due).min() } else { None }
+        self.behind.iter().filter_map(Feed::due).min()
     }
 
-    /// Rings the subscribers for what was published.
-    fn ring(&self) {
-        // One for all of them. Pairs with the fence in `Signal::arm`.
-        fence(Ordering::SeqCst);
-        self.feeds.iter().for_each(Feed::ring);
+    fn place(&mut self, feed: Feed) {
+        let feeds = if feed.is_up_to_date(self.settled) { &mut self.up_to_date } else { &mut self.behind };
+        feeds.push(feed);
+    }
+
+    /// Puts those that did not get everything among those that are behind.
+    #[inline]
+    fn part(&mut self) {
+        for index in (0..self.up_to_date.len()).rev() {
+            if !self.up_to_date[index].is_up_to_date(self.settled) {
+                self.behind.push(self.up_to_date.swap_remove(index));
+            }
+        }
+    }
+
+    /// Puts one that has caught up among those that are up to date.
+    fn join_again(&mut self, index: usize) {
+        if self.behind[index].is_up_to_date(self.settled) {
+            self.up_to_date.push(self.behind.swap_remove(index));
+        }
     }
 }
+
+/// Rings one subscriber for what was published to it.
+fn ring(feed: &Feed) {
+    // Pairs with the fence in `Signal::arm`.
+    fence(Ordering::SeqCst);
+    feed.ring();
+}
+
+/// Bytes of records that a round copies for those that are behind, where those that are up to date get none.
+const CATCH_UP_BYTES: usize = 64 << 10;
+/// Bytes that each of them is given at least.
+const CATCH_UP_BYTES_MIN: usize = 4 << 10;

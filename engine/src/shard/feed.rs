@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::outbox::Outbox;
 use crate::adapter::{ReadBlock, ReadRequest, Resident};
 use crate::batch::Batch;
 use crate::clock::Monotonic;
@@ -41,6 +42,24 @@ struct Place {
     lost: u64,
 }
 
+/// What a feed was given from the store's memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// It moved on.
+    pub(super) moved: bool,
+    /// Something is to be rung for.
+    pub(super) published: bool,
+    /// What follows has to be read.
+    pub(super) needs_read: bool,
+}
+
+/// What went into a lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Pushed {
+    events: usize,
+    bytes: usize,
+}
+
 /// A read under way.
 struct Reading {
     ticket: u64,
@@ -69,11 +88,6 @@ impl Feed {
         }
     }
 
-    /// Sequence of the first event that the subscriber gets, where it is known.
-    pub(super) fn next(&self) -> Option<Sequence> {
-        self.place.next
-    }
-
     /// Whether the subscriber has gone.
     pub(super) fn is_gone(&self) -> bool {
         self.lane.is_closed()
@@ -88,20 +102,19 @@ impl Feed {
         }
     }
 
-    /// What was staged is stored. Whether there was anything.
-    pub(super) fn publish(&mut self) -> bool {
-        let staged = self.staged.take().is_some();
-        if staged {
+    /// What was staged is stored.
+    #[inline]
+    pub(super) fn publish(&mut self) {
+        if self.staged.take().is_some() {
             self.lane.publish();
         }
-        staged
     }
 
-    /// The batch in flight, which ends before `end`, was refused for good.
-    pub(super) fn retract(&mut self, end: Sequence) {
+    /// What was staged was given up.
+    pub(super) fn retract(&mut self) {
         if let Some(before) = self.staged.take() {
             self.lane.retract();
-            self.place = Place { next: Some(end), ..before };
+            self.place = before;
         }
     }
 
@@ -110,14 +123,18 @@ impl Feed {
         self.bell.0.ring();
     }
 
-    /// Whether it has everything that is settled, and needs no look until more is.
-    pub(super) fn is_settled(&self, settled: Sequence) -> bool {
-        self.reading.is_none() && !self.is_behind(settled)
+    /// Whether it has everything that is settled, and nothing is under way for it.
+    #[inline]
+    pub(super) fn is_up_to_date(&self, settled: Sequence) -> bool {
+        self.place.next.is_some_and(|next| next >= settled) && self.reading.is_none()
     }
 
     /// Whether it could be given more now, so that the shard does not sleep.
     pub(super) fn wants_more(&self, settled: Sequence) -> bool {
-        self.is_behind(settled) && self.reading.is_none() && self.retry_at.is_none() && self.lane.has_room()
+        !self.is_up_to_date(settled)
+            && self.reading.is_none()
+            && self.retry_at.is_none()
+            && self.lane.has_room()
     }
 
     /// When it is to be looked at again although nobody rings.
@@ -125,19 +142,20 @@ impl Feed {
         self.reading.as_ref().map(|reading| reading.deadline).or(self.retry_at)
     }
 
-    /// Whether it is behind, there is room for what comes, and nothing is under way.
-    pub(super) fn is_ready(&mut self, settled: Sequence, now: Monotonic) -> bool {
+    /// Gives up what takes too long. Whether it is to be given more now; where only room is missing, the subscriber is told
+    /// to ring when there is.
+    pub(super) fn prepare(&mut self, settled: Sequence, now: Monotonic) -> bool {
         if self.reading.as_ref().is_some_and(|reading| reading.deadline <= now) {
             self.reading = None;
             self.fail(now);
         }
         self.retry_at.take_if(|retry_at| *retry_at <= now);
-        let is_ready = self.wants_more(settled);
-        let waits = self.is_behind(settled) && !is_ready;
+        let wants_more = self.wants_more(settled);
+        let waits = !wants_more && self.reading.is_none() && self.retry_at.is_none();
         if std::mem::replace(&mut self.waits, waits) != waits {
-            self.lane.wait_for_room(waits);
+            self.lane.set_waiting(waits);
         }
-        is_ready
+        wants_more
     }
 
     /// The last sequence it has pushed or passed over.
@@ -145,39 +163,52 @@ impl Feed {
         self.place.next.map(|next| Sequence(next.0 - 1))
     }
 
-    /// Pushes what follows its position, as far as it lies in memory. Whether anything was published; `None` when it has to
-    /// be read.
+    /// Pushes what follows its position and lies in the store's memory, up to about `bytes_max`.
     pub(super) fn take(
         &mut self,
-        resident: &Resident<'_>,
+        outbox: &Outbox,
         settled: Sequence,
+        bytes_max: usize,
         now: Monotonic,
-    ) -> Option<bool> {
-        match *resident {
-            Resident::Elsewhere => return None,
-            Resident::Nothing { skipped } => {
-                self.count_lost(skipped);
-                self.place.next = self.place.next.max(Some(settled));
-            }
-            Resident::Events { batch, index, skipped } => {
-                self.jump_to(batch.first().advanced_by(index as u64), skipped);
-                if self.push(batch, index, READ_BYTES_MAX) == 0 {
-                    self.fail(now);
-                    return Some(false);
+    ) -> Taken {
+        let (mut taken, mut bytes_left) = (Taken::default(), bytes_max);
+        while bytes_left > 0 && self.wants_more(settled) {
+            match outbox.resident(self.position()) {
+                Resident::Elsewhere => {
+                    taken.needs_read = true;
+                    break;
                 }
-                self.failures = 0;
+                Resident::Nothing { skipped } => {
+                    self.count_lost(skipped);
+                    self.place.next = self.place.next.max(Some(settled));
+                }
+                Resident::Events { batch, index, skipped } => {
+                    self.jump_to(batch.first().advanced_by(index as u64), skipped);
+                    let pushed = self.push(batch, index, bytes_left);
+                    if pushed.events == 0 {
+                        if !taken.moved {
+                            self.fail(now);
+                        }
+                        break;
+                    }
+                    bytes_left = bytes_left.saturating_sub(pushed.bytes);
+                }
             }
+            self.failures = 0;
+            taken.moved = true;
         }
-        self.publish_position();
-        Some(true)
+        if taken.moved {
+            taken.published = self.publish_position();
+        }
+        taken
     }
 
     /// The read that brings what follows its position.
-    pub(super) fn read_request(&mut self) -> ReadRequest {
+    pub(super) fn read_request(&mut self, bytes_max: usize) -> ReadRequest {
         ReadRequest {
             after: self.position(),
             events_max: READ_EVENTS_MAX,
-            bytes_max: READ_BYTES_MAX.min(self.lane.contiguous_room().max(READ_BYTES_MIN)),
+            bytes_max: bytes_max.min(self.lane.contiguous_room().max(READ_BYTES_MIN)),
         }
     }
 
@@ -200,7 +231,7 @@ impl Feed {
         };
         let pushed = if let Some(first) = (!block.batch.is_empty()).then(|| block.batch.first()) {
             self.jump_to(first, block.skipped);
-            self.push(&block.batch, 0, usize::MAX)
+            self.push(&block.batch, 0, usize::MAX).events
         } else {
             self.count_lost(block.skipped);
             0
@@ -217,17 +248,15 @@ impl Feed {
             self.fail(now);
             return false;
         }
-        self.publish_position();
-        true
-    }
-
-    fn is_behind(&self, settled: Sequence) -> bool {
-        self.place.next.is_none_or(|next| next < settled)
+        self.publish_position()
     }
 
     fn accepts(&self, block: &ReadBlock) -> bool {
         let begins = block.batch.is_empty() || Some(block.batch.first()) >= self.place.next;
-        begins && (!block.more || block.through.map(|through| through.advanced_by(1)) > self.place.next)
+        let tells = block.skipped == 0 || block.through.is_some();
+        begins
+            && tells
+            && (!block.more || block.through.map(|through| through.advanced_by(1)) > self.place.next)
     }
 
     /// Moves on to `next`; `skipped` events before it are gone.
@@ -242,15 +271,15 @@ impl Feed {
     }
 
     /// Publishes what was pushed, and where it stands, although no event may have come: the subscriber's cursor moves on, and
-    /// it hears what is lost.
-    fn publish_position(&mut self) {
+    /// it hears what is lost. Whether there was anything.
+    fn publish_position(&mut self) -> bool {
         if self.jumps()
             && let Some(next) = self.place.next
         {
             // Where there is no room for it, it comes with the next event.
             let _ = self.mark(next);
         }
-        self.lane.publish();
+        self.lane.publish_any()
     }
 
     /// Whether the subscriber takes the next record for another one than it is.
@@ -258,33 +287,33 @@ impl Feed {
         self.place.expected != self.place.next || self.place.lost > 0
     }
 
-    /// Pushes the events of `batch` from `index` on, the first of which is the next one, as far as there is room and not many
-    /// more bytes than `bytes_max`. Returns how many; none where nothing fits: the budget of all lanes is used up then,
-    /// and nobody rings when it is not any more.
-    fn push(&mut self, batch: &Batch, index: usize, bytes_max: usize) -> usize {
-        let first = batch.first().advanced_by(index as u64);
-        if self.jumps() && self.mark(first).is_err() {
-            return 0;
+    /// Pushes the events of `batch` from `index` on, the first of which is the next one, as far as there is room and up to
+    /// about `bytes_max`. None only where the lane is not half free, or the budget of all lanes is used up.
+    fn push(&mut self, batch: &Batch, index: usize, bytes_max: usize) -> Pushed {
+        let mut pushed = Pushed::default();
+        if self.jumps() && self.mark(batch.first().advanced_by(index as u64)).is_err() {
+            return pushed;
         }
-        let (mut at, mut bytes_left) = (index, bytes_max);
-        while at < batch.len() && bytes_left > 0 {
+        while index + pushed.events < batch.len() && pushed.bytes < bytes_max {
+            let at = index + pushed.events;
             let room = self.lane.contiguous_room();
-            let (records, count) = batch.records(at, room.min(bytes_left));
+            let (records, count) = batch.records(at, room.min(bytes_max - pushed.bytes));
             if count > 0 {
                 self.lane.push_run(records, count);
-                bytes_left -= records.len();
-            } else if (bytes_left < room && at > index) || self.push_event(batch, at).is_err() {
+                pushed = Pushed { events: pushed.events + count, bytes: pushed.bytes + records.len() };
+            } else if let Ok(bytes) = self.push_event(batch, at) {
+                pushed = Pushed { events: pushed.events + 1, bytes: pushed.bytes + bytes };
+            } else {
                 break;
             }
-            at += count.max(1);
         }
-        self.place.next = Some(batch.first().advanced_by(at as u64));
+        self.place.next = Some(batch.first().advanced_by((index + pushed.events) as u64));
         self.place.expected = self.place.next;
-        at - index
+        pushed
     }
 
-    /// Pushes one event that does not fit before the ring wraps.
-    fn push_event(&mut self, batch: &Batch, index: usize) -> Result<(), Full> {
+    /// Pushes one event that does not fit before the ring wraps. Returns its bytes.
+    fn push_event(&mut self, batch: &Batch, index: usize) -> Result<usize, Full> {
         let event = batch.event(index);
         let header = Header {
             payload_bytes: event.payload.len() as u32,
@@ -293,10 +322,11 @@ impl Feed {
             hash: event.hash,
         };
         if event.payload.len() > self.lane.payload_bytes_max() {
-            self.lane.push_boxed(header, event.payload)
+            self.lane.push_boxed(header, event.payload)?;
         } else {
-            self.lane.push(header, event.payload)
+            self.lane.push(header, event.payload)?;
         }
+        Ok(event.payload.len())
     }
 
     /// Tells the subscriber that the next event is `next`, and how many are lost before it.
@@ -334,8 +364,6 @@ impl Drop for Bell {
 
 /// Events that one read brings at most.
 const READ_EVENTS_MAX: usize = 4096;
-/// Bytes of records that one read brings at most: what a shard copies for a slow subscriber in one round.
-const READ_BYTES_MAX: usize = 64 << 10;
 /// Bytes that a read asks for at least, although the ring wraps before.
 const READ_BYTES_MIN: usize = 4 << 10;
 /// Wait before a failed read is repeated, doubled each time.

@@ -26,7 +26,7 @@ use crate::shared::Shared;
 use crate::sync::{Ordering, heavy_fence};
 use barrier::Barriers;
 use buffer::Buffer;
-use delivery::{Delivery, GoneOn};
+use delivery::Delivery;
 use intake::Intake;
 use outbox::{News, Outbox};
 
@@ -102,12 +102,12 @@ impl Shard {
         let news = self.acknowledge(now);
         let gone_on = self.delivery.go_on(&mut self.outbox, now);
         let synced = self.advance(now);
-        let work = mail + drained + usize::from(submitted) + news + usize::from(gone_on != GoneOn::No);
+        let work = mail + drained + usize::from(submitted) + news + gone_on.moved + gone_on.reads;
         let finished = self.closing.is_some() && self.close(now);
         if now.since(self.published_at) >= SNAPSHOT_PERIOD {
             self.publish_snapshot(now);
         }
-        Round { work, submitted: submitted || gone_on == GoneOn::Read || synced || mail > 0, finished }
+        Round { work, submitted: submitted || gone_on.reads > 0 || synced || mail > 0, finished }
     }
 
     /// The last look before sleeping: whether a round would find work. `true` is always safe.

@@ -26,7 +26,7 @@ use crate::event::{Event, Sequence, ShardId};
 use crate::gather::gather;
 use crate::lane::{LaneProducer, lane};
 use crate::port::Mail;
-use crate::shared::Shared;
+use crate::shared::{Shared, Spinner};
 use crate::sync::light_fence;
 pub(crate) use signal::Signal;
 pub(crate) use source::Source;
@@ -77,13 +77,14 @@ pub enum SubscribeError {
     /// The request names a shard that the bus does not have. Final.
     #[error("the bus has no shard {0}")]
     UnknownShard(ShardId),
-    /// Its lanes would exceed `lanes_bytes_max`. Retry when other threads or subscriptions have ended, or raise the limit.
-    #[error("the lanes of another subscription would exceed lanes_bytes_max")]
+    /// With its lanes, less than half of `lanes_bytes_max` would be left for producers. Retry when other threads or
+    /// subscriptions have ended, or raise the limit.
+    #[error("with the lanes of another subscription more than half of lanes_bytes_max would be taken")]
     LanesExhausted,
     /// The system gave no eventfd: a limit of the process. For the operator.
     #[error("the system gave no eventfd: {0}")]
     Descriptor(io::Error),
-    /// A shard did not answer within `adapter_timeout_ms`. Retry.
+    /// A shard did not answer within `adapter_timeout_ms`, or its mailbox is full. Retry.
     #[error("a shard did not answer")]
     Unanswered,
     /// The bus is shutting down. Final.
@@ -174,6 +175,10 @@ impl Subscription {
     fn join(&mut self, shards: &[ShardId], from: &From) -> Result<(), SubscribeError> {
         let shared = Arc::clone(&self.shared);
         let lane_bytes = shared.config.lane_bytes * LANE_SHARE;
+        let taken = shared.lane_budget.bytes() + (lane_bytes * shards.len()) as u64;
+        if taken > shared.config.lanes_bytes_max / 2 {
+            return Err(SubscribeError::LanesExhausted);
+        }
         let (answer, answers) = bounded(shards.len());
         for &shard in shards {
             let begin = match (from, self.cursor.position(shard)) {
@@ -208,9 +213,10 @@ impl Subscription {
         Ok(())
     }
 
-    /// Waits for events and gives up to `events_max` of them, of one shard, in its order. They are borrowed in place,
-    /// until the next call. None when `timeout` has passed first: zero looks once, and `None` waits for ever. Looks for
-    /// `spin_us` before it sleeps, where the idle policy is not `park` and CPUs are left.
+    /// Waits for events and gives up to `events_max` of them (at least 1), of one shard, in its order. They are borrowed in
+    /// place, until the next call. No events when `timeout` has passed first: zero looks once, and no timeout waits for ever.
+    /// With a filter a look ends after 1,024 events that are not wanted, whether or not there are more. Looks
+    /// for `spin_us` before it sleeps, where the idle policy is not `park` and CPUs are left.
     pub fn next(
         &mut self,
         events_max: usize,
@@ -299,9 +305,10 @@ impl Subscription {
             let patience = patience.get_or_insert_with(|| Patience::new(&self.shared, now, timeout));
             let left = patience.left(now);
             if look == Look::Unfinished {
-                // There may be more: the signal stays readable, or becomes so again.
-                self.signal.ring();
                 if left == Some(Duration::ZERO) {
+                    if self.descriptor_given {
+                        self.signal.repeat();
+                    }
                     return Ok(false);
                 }
             } else if now < patience.spins_until {
@@ -310,6 +317,7 @@ impl Subscription {
                 if left == Some(Duration::ZERO) {
                     return Ok(false);
                 }
+                patience.spinner = None;
                 self.signal.wait(left);
             }
         }
@@ -318,17 +326,23 @@ impl Subscription {
     /// Looks for events in every lane, the one that was read last coming last.
     fn look(&mut self, events_max: usize) -> Look {
         let (count, last) = (self.sources.len(), self.last);
-        let mut runs = 0;
+        let mut records_left = LOOK_RECORDS_MAX;
         for turn in 1..=count {
             self.last = (last + turn) % count;
-            while self.sources[self.last].read(events_max, &mut self.wanted, &mut self.skipped) {
+            loop {
+                let records_max = if self.wanted.is_some() { records_left } else { events_max };
+                let source = &mut self.sources[self.last];
+                let records = source.read(records_max.min(events_max), &mut self.wanted, &mut self.skipped);
+                if records == 0 {
+                    break;
+                }
                 self.lent = true;
-                if self.sources[self.last].picked_count() > 0 {
+                if source.picked_count() > 0 {
                     return Look::Found;
                 }
                 self.give_back();
-                runs += 1;
-                if runs == LOOK_RUNS_MAX {
+                records_left = records_left.saturating_sub(records);
+                if records_left == 0 {
                     return Look::Unfinished;
                 }
             }
@@ -375,16 +389,20 @@ enum Look {
 /// How long one call waits.
 struct Patience {
     spins_until: Monotonic,
+    /// Held while it spins.
+    spinner: Option<Spinner>,
     /// `None` is for ever.
     deadline: Option<Monotonic>,
 }
 
 impl Patience {
     fn new(shared: &Shared, now: Monotonic, timeout: Option<Duration>) -> Patience {
-        let spins = shared.config.idle != Idle::Park && shared.may_spin();
-        let spin = if spins { shared.config.spin } else { Duration::ZERO };
+        let wants = shared.config.idle != Idle::Park && timeout != Some(Duration::ZERO);
+        let spinner = wants.then(|| shared.spinner()).flatten();
+        let spin = if spinner.is_some() { shared.config.spin } else { Duration::ZERO };
         Patience {
             spins_until: now.after(timeout.map_or(spin, |timeout| timeout.min(spin))),
+            spinner,
             deadline: timeout.map(|timeout| now.after(timeout)),
         }
     }
@@ -394,7 +412,7 @@ impl Patience {
     }
 }
 
-/// Runs without a wanted event that one look goes through, so that a filter cannot hold a call up past its timeout.
-const LOOK_RUNS_MAX: usize = 256;
+/// Records without a wanted event that one look goes through, so that a filter cannot hold a call up past its timeout.
+const LOOK_RECORDS_MAX: usize = 1024;
 /// A subscription's lane is this many times as large as a producer's: a whole batch fits into half of it.
 const LANE_SHARE: usize = 2;

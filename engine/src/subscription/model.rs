@@ -28,7 +28,7 @@ fn push(lane: &mut LaneProducer, number: u64) {
 fn receive(source: &mut Source, signal: &Signal, count: usize) {
     let mut received = 0;
     loop {
-        if source.read(usize::MAX, &mut None, &mut 0) {
+        if source.read(usize::MAX, &mut None, &mut 0) > 0 {
             signal.ring();
             for index in 0..source.picked_count() {
                 assert_eq!(source.event(index).timestamp_ns, received as u64);
@@ -93,7 +93,7 @@ fn a_readable_signal_stays_so_until_a_look_found_nothing() {
         while !received {
             signal.wait(None);
             loop {
-                received = source.read(usize::MAX, &mut None, &mut 0);
+                received = source.read(usize::MAX, &mut None, &mut 0) > 0;
                 if received {
                     signal.ring();
                     source.give_back();
@@ -134,7 +134,7 @@ fn with_edge_triggering_nothing_is_missed() {
         while received < 2 {
             edges = signal.wait_for_edge(edges);
             loop {
-                if source.read(usize::MAX, &mut None, &mut 0) {
+                if source.read(usize::MAX, &mut None, &mut 0) > 0 {
                     signal.ring();
                     received += source.picked_count();
                     source.give_back();
@@ -171,7 +171,7 @@ fn with_edge_triggering_an_unfinished_look_is_repeated() {
         while received < 2 {
             edges = signal.wait_for_edge(edges);
             loop {
-                if source.read(1, &mut None, &mut 0) {
+                if source.read(1, &mut None, &mut 0) > 0 {
                     received += source.picked_count();
                     source.give_back();
                     signal.repeat();
@@ -218,7 +218,7 @@ fn room_that_is_given_back_leaves_no_shard_asleep() {
             }
             consumer
         });
-        producer.wait_for_room(true);
+        producer.set_waiting(true);
         while !producer.has_room() {
             doorbell.park();
             if !producer.has_room() {

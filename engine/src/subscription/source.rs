@@ -49,23 +49,24 @@ impl Source {
     }
 
     /// Reads the next run, of up to `records_max` records, and picks the events that are wanted. Events that retention
-    /// removed are added to `skipped`. Whether there was a run.
-    pub(crate) fn read(&mut self, records_max: usize, wanted: &mut Wanted, skipped: &mut u64) -> bool {
+    /// removed are added to `skipped`. Returns how many records the run had; 0 is none.
+    pub(crate) fn read(&mut self, records_max: usize, wanted: &mut Wanted, skipped: &mut u64) -> usize {
         if self.lane.is_empty() {
-            return false;
+            return 0;
         }
         let mut is_wanted = |payload: &[u8]| match wanted {
             Some((filter, scratch)) => filter.matches(payload, scratch),
             None => true,
         };
         match self.lane.next_run(records_max, usize::MAX, &mut self.lengths) {
-            None => return false,
+            None => 0,
             Some(Run::Boxed(header, block)) => {
                 let sequence = advance(&mut self.next);
                 if is_wanted(&block) {
                     self.picked.push(Picked { sequence, at: 0 });
                     self.block = Some((header, block));
                 }
+                1
             }
             Some(Run::Records(run)) => {
                 let mut at = 0;
@@ -82,9 +83,9 @@ impl Source {
                     }
                     at += bytes as usize;
                 }
+                self.lengths.len()
             }
         }
-        true
     }
 
     /// How many events were picked.

@@ -52,6 +52,17 @@ impl Store {
         }
     }
 
+    /// It is stored, and the shard hears that it is not.
+    fn store_and_refuse(&mut self) {
+        let in_flight = self.in_flight.clone();
+        self.store();
+        if let Some(batch) = in_flight {
+            self.news.pop_back();
+            let error = AdapterError::Final("asked for".into());
+            self.news.push_back(Outcome::Refused { batch, error });
+        }
+    }
+
     fn answer_read(&mut self) {
         if let Some((ticket, request)) = self.reads.pop_front() {
             let result = Ok(self.block(request));
@@ -132,7 +143,7 @@ struct Subscriber {
 
 impl Subscriber {
     fn read(&mut self, records_max: usize) -> bool {
-        let read = self.source.read(records_max, &mut None, &mut self.skipped);
+        let read = self.source.read(records_max, &mut None, &mut self.skipped) > 0;
         for index in 0..self.source.picked_count() {
             let event = self.source.event(index);
             self.received.push((event.sequence.0, number_of(event.payload)));
@@ -241,6 +252,7 @@ enum Step {
     Store,
     RefuseForNow,
     RefuseForGood,
+    StoreAndRefuse,
     AnswerRead,
     FailRead,
     Forget(usize),
@@ -256,6 +268,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Store),
         1 => Just(Step::RefuseForNow),
         1 => Just(Step::RefuseForGood),
+        1 => Just(Step::StoreAndRefuse),
         3 => Just(Step::AnswerRead),
         1 => Just(Step::FailRead),
         1 => (1usize..200).prop_map(Step::Forget),
@@ -273,6 +286,7 @@ fn take(stage: &mut Stage, step: &Step) {
         Step::Store => store.borrow_mut().store(),
         Step::RefuseForNow => store.borrow_mut().refuse(AdapterError::Transient("asked for".into())),
         Step::RefuseForGood => store.borrow_mut().refuse(AdapterError::Final("asked for".into())),
+        Step::StoreAndRefuse => store.borrow_mut().store_and_refuse(),
         Step::AnswerRead => store.borrow_mut().answer_read(),
         Step::FailRead => {
             let mut store = store.borrow_mut();
