@@ -11,7 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::bounded;
 use proptest::prelude::*;
 
-use crate::adapter::{Adapter, AdapterError, Outcome, ReadBlock, ReadRequest};
+use crate::adapter::{Adapter, AdapterError, Outcome, ReadBlock, ReadRequest, Resident};
 use crate::batch::Batch;
 use crate::clock::Monotonic;
 use crate::config::Config;
@@ -31,6 +31,8 @@ struct Store {
     /// The same of every event that ever was.
     ever: Vec<(u64, u64)>,
     in_flight: Option<Batch>,
+    /// Whether it lends what it has instead of being read.
+    lends: bool,
     reads: VecDeque<(u64, ReadRequest)>,
     news: VecDeque<Outcome>,
 }
@@ -98,6 +100,9 @@ impl Store {
 
 struct Handle(Rc<RefCell<Store>>);
 
+/// Events that are lent at once.
+const LENT_EVENTS_MAX: usize = 7;
+
 impl Adapter for Handle {
     fn ready(&self) -> bool {
         true
@@ -113,6 +118,19 @@ impl Adapter for Handle {
     }
     fn read(&mut self, ticket: u64, request: ReadRequest, _: Monotonic) {
         self.0.borrow_mut().reads.push_back((ticket, request));
+    }
+    fn resident(&self, after: Option<Sequence>) -> Resident<'_> {
+        let store = self.0.borrow();
+        if !store.lends {
+            return Resident::Elsewhere;
+        }
+        let request = ReadRequest { after, events_max: LENT_EVENTS_MAX, bytes_max: usize::MAX };
+        let ReadBlock { batch, skipped, .. } = store.block(request);
+        if batch.is_empty() {
+            return Resident::Nothing { skipped };
+        }
+        // For the rest of the test: what is lent belongs to the adapter, and this one makes it anew each time.
+        Resident::Events { batch: Box::leak(Box::new(batch)), index: 0, skipped }
     }
     fn sync(&mut self, ticket: u64, _: Monotonic) {
         self.0.borrow_mut().news.push_back(Outcome::Synced { ticket, result: Ok(()) });
@@ -164,13 +182,13 @@ struct Stage {
 }
 
 impl Stage {
-    fn new() -> Stage {
+    fn new(lends: bool) -> Stage {
         crate::sync::register_heavy_fence().expect("membarrier is there");
         let mut config = Config { num_shards: NonZeroU16::MIN, lane_bytes: 4096, ..Config::default() };
         config.push_wait = Duration::ZERO;
         config.batch.max_size = 40;
         let (shared, mut inboxes) = Shared::new(config, 2, false);
-        let store = Rc::new(RefCell::new(Store::default()));
+        let store = Rc::new(RefCell::new(Store { lends, ..Store::default() }));
         let adapter = Box::new(Handle(Rc::clone(&store)));
         let shard = Shard::new(ShardId(0), Arc::clone(&shared), inboxes.remove(0), adapter);
         let producer = Producer::new(Arc::clone(&shared));
@@ -328,9 +346,10 @@ proptest! {
 
     #[test]
     fn whatever_happens_a_subscriber_gets_what_is_stored_or_a_count(
+        lends in any::<bool>(),
         steps in proptest::collection::vec(any_step(), 1..150),
     ) {
-        let mut stage = Stage::new();
+        let mut stage = Stage::new(lends);
         for step in &steps {
             take(&mut stage, step);
         }
@@ -341,7 +360,7 @@ proptest! {
 
 #[test]
 fn nothing_is_delivered_before_it_is_stored() {
-    let mut stage = Stage::new();
+    let mut stage = Stage::new(false);
     let subscriber = stage.subscribe(Begin::Now);
     stage.publish(3);
     stage.round();
@@ -357,7 +376,7 @@ fn nothing_is_delivered_before_it_is_stored() {
 
 #[test]
 fn a_subscriber_that_armed_its_signal_is_rung_once_for_what_is_stored() {
-    let mut stage = Stage::new();
+    let mut stage = Stage::new(false);
     let subscriber = stage.subscribe(Begin::Now);
     let signal = Arc::clone(&stage.subscribers[subscriber].signal);
     assert!(signal.arm());
@@ -371,7 +390,7 @@ fn a_subscriber_that_armed_its_signal_is_rung_once_for_what_is_stored() {
 
 #[test]
 fn a_shard_rests_while_a_subscriber_has_no_room_and_goes_on_when_it_has() {
-    let mut stage = Stage::new();
+    let mut stage = Stage::new(false);
     let subscriber = stage.subscribe(Begin::Now);
     stage.publish(200);
     for _ in 0..20 {
