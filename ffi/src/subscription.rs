@@ -24,13 +24,13 @@ use crate::status::Failure;
 ///
 /// Every shard pushes what it has stored into a lane to the subscriber, of twice `lane_bytes`. A subscriber that does
 /// not keep up stalls nobody: the shard goes on from the store when there is room again, and what retention has removed
-/// by then is counted.
+/// by then is counted. Each event costs its shard one copy a subscriber.
 ///
 /// Threads: any. Ownership: `*out` is the caller's until `net_unsubscribe`, also when the bus is shut down before;
 /// written on success only. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (a shard that is not there),
 /// `NET_ERR_INVALID_UTF8`, `NET_ERR_INVALID_JSON` (an unknown key, a wrong type), `NET_ERR_POLL_FAILED` (a cursor that is
-/// not one of this store; 65,536 subscriptions are open; `lanes_bytes_max` or the process's descriptors are used up; a
-/// shard does not answer), `NET_ERR_SHUTTING_DOWN`, and those of any handle.
+/// not one of this store; 65,536 subscriptions are open; half of `lanes_bytes_max` or the process's descriptors are used
+/// up; a shard does not answer), `NET_ERR_SHUTTING_DOWN`, and those of any handle.
 ///
 /// # Safety
 /// `request_json` is NULL or NUL-terminated; `out` is NULL or writable.
@@ -59,7 +59,9 @@ pub unsafe extern "C" fn net_subscribe(
 
 /// Waits for events, writes up to `max` of them to `events`, and returns how many; 0 when none came within `timeout_ms`
 /// milliseconds. 0 milliseconds look once; negative ones wait for ever. The events of one call are of one shard, in its
-/// order. A call that waits looks for `spin_us` and then sleeps.
+/// order. A call that waits looks for `spin_us` and then sleeps. With a filter a look ends after 1,024 events that are not
+/// wanted, so 0 may be returned although there are more; the descriptor stays readable then. A `max` above `INT_MAX` is
+/// taken for it.
 ///
 /// Threads: any, one at a time: a call while another thread is inside is refused. Ownership: the events and their bytes
 /// are read-only, and stay until the next `net_next` or `net_unsubscribe` of this subscription, also when the bus is
@@ -115,7 +117,8 @@ pub unsafe extern "C" fn net_next(
 /// until `net_next` has returned 0, which makes it unreadable until a shard pushes again. So an event loop calls
 /// `net_next` with a timeout of 0 once for every time the descriptor is reported, and misses nothing; with edge
 /// triggering it calls until the answer is 0. It stays readable when the bus has ended. Only to be waited for: the
-/// library alone reads and closes it.
+/// library alone reads and closes it. It is to be taken out of an `epoll` before `net_unsubscribe`, because it closes only
+/// when every shard has let go of it.
 ///
 /// ```c
 /// int epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -129,10 +132,11 @@ pub unsafe extern "C" fn net_next(
 ///     if (count < 0) break;                       // NET_ERR_SHUTTING_DOWN: everything was given
 ///     for (int i = 0; i < count; i++) handle(&events[i]);
 /// }
+/// epoll_ctl(epoll, EPOLL_CTL_DEL, net_subscription_fd(subscription), NULL);
 /// net_unsubscribe(subscription);
 /// ```
 ///
-/// Threads: as `net_next`. Ownership: the library's, closed by `net_unsubscribe`. Errors: `NET_ERR_NULL_POINTER`,
+/// Threads: as `net_next`. Ownership: the library's, closed after `net_unsubscribe`. Errors: `NET_ERR_NULL_POINTER`,
 /// `NET_ERR_INVALID_ARGUMENT`, `NET_ERR_MISMATCHED_HANDLES`, `NET_ERR_FORKED`.
 #[unsafe(no_mangle)]
 pub extern "C" fn net_subscription_fd(subscription: *mut net_subscription_t) -> c_int {
