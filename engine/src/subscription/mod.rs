@@ -3,22 +3,21 @@
 //! Each shard has a lane to the subscriber, in which events lie in the shard's order, and the subscriber reads them in
 //! place. A slow subscriber stalls nobody: the shard remembers where it stands and goes on from the store.
 
+mod errors;
 #[cfg(all(test, loom))]
 mod model;
+mod patience;
 mod readable;
 mod signal;
 mod source;
 
-use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
-use crate::clock::Monotonic;
-use crate::config::Idle;
-use crate::consume::cursor::{Cursor, CursorError, Store};
+use crate::consume::cursor::{Cursor, Store};
 use crate::consume::filter::FilterScratch;
 use crate::consume::request::shard_ids;
 use crate::consume::subscribe::{From, SubscribeRequest};
@@ -26,8 +25,10 @@ use crate::event::{Event, Sequence, ShardId};
 use crate::gather::gather;
 use crate::lane::{LaneProducer, lane};
 use crate::port::Mail;
-use crate::shared::{Shared, Spinner};
+use crate::shared::Shared;
 use crate::sync::light_fence;
+pub use errors::{SubscribeError, SubscriptionEnded};
+use patience::Patience;
 pub(crate) use signal::Signal;
 pub(crate) use source::Source;
 use source::Wanted;
@@ -66,47 +67,6 @@ pub(crate) enum Begin {
     Now,
     /// Behind this event.
     After(Sequence),
-}
-
-/// Why there is no subscription.
-#[derive(Debug, thiserror::Error)]
-pub enum SubscribeError {
-    /// The cursor is not one of this bus's. Final.
-    #[error("{0}")]
-    Cursor(CursorError),
-    /// The request names a shard that the bus does not have. Final.
-    #[error("the bus has no shard {0}")]
-    UnknownShard(ShardId),
-    /// With its lanes, less than half of `lanes_bytes_max` would be left for producers. Retry when other threads or
-    /// subscriptions have ended, or raise the limit.
-    #[error("with the lanes of another subscription more than half of lanes_bytes_max would be taken")]
-    LanesExhausted,
-    /// The system gave no eventfd: a limit of the process. For the operator.
-    #[error("the system gave no eventfd: {0}")]
-    Descriptor(io::Error),
-    /// A shard did not answer within `adapter_timeout_ms`, or its mailbox is full. Retry.
-    #[error("a shard did not answer")]
-    Unanswered,
-    /// The bus is shutting down. Final.
-    #[error("the bus is shutting down")]
-    ShuttingDown,
-    /// A shard has panicked. Final.
-    #[error("a shard of the bus has failed")]
-    Failed,
-}
-
-/// Why no more events come. Final. The cursor still holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SubscriptionEnded {
-    /// The bus was shut down, and everything that its shards had pushed was read.
-    #[error("the bus is shut down")]
-    ShutDown,
-    /// A shard has panicked.
-    #[error("a shard of the bus has failed")]
-    Failed,
-    /// A [`Closer`] has closed it.
-    #[error("the subscription is closed")]
-    Closed,
 }
 
 /// Ends a subscription that another thread may be waiting in.
@@ -384,32 +344,6 @@ enum Look {
     Nothing,
     /// None that the filter lets through, so far.
     Unfinished,
-}
-
-/// How long one call waits.
-struct Patience {
-    spins_until: Monotonic,
-    /// Held while it spins.
-    spinner: Option<Spinner>,
-    /// `None` is for ever.
-    deadline: Option<Monotonic>,
-}
-
-impl Patience {
-    fn new(shared: &Shared, now: Monotonic, timeout: Option<Duration>) -> Patience {
-        let wants = shared.config.idle != Idle::Park && timeout != Some(Duration::ZERO);
-        let spinner = wants.then(|| shared.spinner()).flatten();
-        let spin = if spinner.is_some() { shared.config.spin } else { Duration::ZERO };
-        Patience {
-            spins_until: now.after(timeout.map_or(spin, |timeout| timeout.min(spin))),
-            spinner,
-            deadline: timeout.map(|timeout| now.after(timeout)),
-        }
-    }
-
-    fn left(&self, now: Monotonic) -> Option<Duration> {
-        self.deadline.map(|deadline| deadline.since(now))
-    }
 }
 
 /// Records without a wanted event that one look goes through, so that a filter cannot hold a call up past its timeout.
