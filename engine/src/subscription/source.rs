@@ -51,7 +51,7 @@ impl Source {
     /// Reads the next run, of up to `records_max` records, and picks the events that are wanted. Events that retention
     /// removed are added to `skipped`. Whether there was a run.
     pub(crate) fn read(&mut self, records_max: usize, wanted: &mut Wanted, skipped: &mut u64) -> bool {
-        if self.lane.is_empty() {
+        if !self.lane.poll() {
             return false;
         }
         let mut is_wanted = |payload: &[u8]| match wanted {
