@@ -228,6 +228,6 @@ const PASS_SLACK: Duration = Duration::from_nanos(50);
 /// Registered with the kernel for each executor; the default of 10 MiB exceeds common memlock limits.
 const IO_MEMORY_BYTES: usize = 1 << 20;
 /// Fewer events than this in two rounds running are a trickle.
-const TRICKLE_EVENTS: usize = 32;
+const TRICKLE_EVENTS: usize = 128;
 /// Processor pauses between the rounds of a trickle.
-const TRICKLE_PAUSES: u32 = 32;
+const TRICKLE_PAUSES: u32 = 64;

@@ -7,7 +7,7 @@
 use std::slice;
 
 use super::producer::{Full, LaneProducer, write_header};
-use super::record::{FLAG_BOXED, FLAG_PAD, HEADER_WORDS, Header, record_bytes};
+use super::record::{FLAG_BOXED, FLAG_PAD, HEADER_WORDS, Header, join_first_word, record_bytes};
 
 /// An open claim.
 pub(super) struct Claimed {
@@ -79,6 +79,7 @@ impl LaneProducer {
                 self.reserve(bytes).expect("the claim found room");
                 debug_assert_eq!(self.tail, start);
                 self.shared.writes(self.tail, bytes);
+                self.put_first_word(join_first_word(payload_bytes, flags));
                 // SAFETY: `reserve` left the record's bytes at `tail` to this end alone.
                 unsafe {
                     let header = Header { payload_bytes, flags, timestamp_ns, hash };

@@ -2,11 +2,11 @@
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-use std::ptr;
 use std::sync::{Arc, Weak};
+use std::{mem, ptr};
 
 use super::record::{
-    FLAG_BOXED, FLAG_PAD, HEADER_WORDS, Header, RECORD_ALIGN, record_bytes, split_first_word,
+    FLAG_BOXED, FLAG_PAD, HEADER_WORDS, Header, RECORD_ALIGN, is_alone, record_bytes, split_first_word,
 };
 use super::ring::{BOXED_BYTES, Shared};
 use crate::sync::Ordering;
@@ -26,13 +26,16 @@ pub struct LaneConsumer {
     run_start: u64,
     popped: u64,
     boxed_bytes: u64,
+    /// What `tail` was when it was last looked at; may be behind `head`.
     tail_seen: u64,
+    /// Whether the last [`poll`](LaneConsumer::poll) found nothing.
+    waited: bool,
     shared: Arc<Shared>,
 }
 
 impl LaneConsumer {
     pub(super) fn new(shared: Arc<Shared>) -> LaneConsumer {
-        LaneConsumer { head: 0, run_start: 0, popped: 0, boxed_bytes: 0, tail_seen: 0, shared }
+        LaneConsumer { head: 0, run_start: 0, popped: 0, boxed_bytes: 0, tail_seen: 0, waited: false, shared }
     }
 
     /// Reads the next records, at most `events_max` and about `bytes_max` bytes of them but at least one, and puts the
@@ -46,16 +49,16 @@ impl LaneConsumer {
         lengths: &mut Vec<u32>,
     ) -> Option<Run<'_>> {
         debug_assert!(lengths.is_empty());
-        self.look();
         let start = self.head;
         self.run_start = start;
-        let end = self.tail_seen.min((start | (self.shared.capacity() - 1)) + 1);
+        let end = self.look().min((start | (self.shared.capacity() - 1)) + 1);
         while self.head < end && lengths.len() < events_max {
-            let at = self.shared.at(self.head);
-            self.shared.reads(self.head, RECORD_ALIGN as u64);
-            // SAFETY: positions below `tail_seen` were published by the producer's release store, which the acquire
-            // load in `look` has seen, and stay untouched until `release`. Every record and pad starts with a word.
-            let (payload_bytes, flags) = split_first_word(unsafe { at.read() });
+            // Acquire: pairs with the release in `publish`, so that the record is there.
+            let first_word = self.shared.first_word(self.head).load(Ordering::Acquire);
+            if first_word == 0 {
+                break;
+            }
+            let (payload_bytes, flags) = split_first_word(first_word);
             if flags & (FLAG_PAD | FLAG_BOXED) != 0 {
                 if !lengths.is_empty() {
                     break;
@@ -86,7 +89,7 @@ impl LaneConsumer {
     pub fn last_run(&self) -> &[u8] {
         let bytes = (self.head - self.run_start) as usize;
         let run = ptr::slice_from_raw_parts(self.shared.at(self.run_start).cast::<u8>(), bytes);
-        // SAFETY: the bytes were published by the producer's release store, which the acquire load in `look` has seen,
+        // SAFETY: the bytes were published by the producer's release store, which the acquire load in `next_run` has seen,
         // and stay untouched until `release`, which empties the run; they are contiguous because a run does not pass the
         // wrap. The slice borrows `self`, so nothing is released while it lives.
         unsafe { &*run }
@@ -103,7 +106,7 @@ impl LaneConsumer {
     /// Whether the producer rests until there is room, and there is. To be asked behind a light fence after
     /// [`release`](LaneConsumer::release).
     pub fn owes_a_ring(&self) -> bool {
-        self.shared.written.waits.load(Ordering::Relaxed) && self.shared.is_half_free()
+        self.shared.control.waits.load(Ordering::Relaxed) && self.shared.is_half_free()
     }
 
     /// Somebody who sees what the shard has not counted.
@@ -113,7 +116,7 @@ impl LaneConsumer {
 
     /// Position up to which the producer has published.
     pub fn published(&self) -> u64 {
-        self.shared.written.tail.load(Ordering::Acquire)
+        self.shared.written.tail.load(Ordering::Relaxed)
     }
 
     /// Position up to which events were read.
@@ -124,7 +127,16 @@ impl LaneConsumer {
     /// Whether everything published was read.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.published() == self.head
+        // Acquire: pairs with the release in `publish`.
+        self.shared.first_word(self.head).load(Ordering::Acquire) == 0
+    }
+
+    /// Whether there is something to read. After a poll that found nothing, a record that was published alone is read alone.
+    #[inline]
+    pub fn poll(&mut self) -> bool {
+        let finds = !self.is_empty();
+        self.waited |= !finds;
+        finds
     }
 
     /// Events pushed, events read, events dropped at the lane, events refused at the lane. The first is read last of
@@ -133,8 +145,6 @@ impl LaneConsumer {
         let written = &self.shared.written;
         let dropped = written.dropped.load(Ordering::Acquire);
         let refused = written.refused.load(Ordering::Acquire);
-        // The tail first: its acquire covers the `pushed` stored before it.
-        written.tail.load(Ordering::Acquire);
         let pushed = written.pushed.load(Ordering::Relaxed);
         self.shared.read.counted.store(pushed, Ordering::Relaxed);
         LaneCounts { pushed, popped: self.popped, dropped, refused }
@@ -161,12 +171,25 @@ impl LaneConsumer {
         self.shared.written.gone.load(Ordering::Acquire)
     }
 
+    /// Up to where records may start.
     #[inline]
-    fn look(&mut self) {
-        if self.head == self.tail_seen {
+    fn look(&mut self) -> u64 {
+        // Acquire: pairs with the release in `publish`.
+        let first_word = self.shared.first_word(self.head).load(Ordering::Acquire);
+        if first_word == 0 {
+            return self.head;
+        }
+        if mem::take(&mut self.waited) && is_alone(first_word) {
+            // Neither the line of the tail nor that of the word behind the record is waited for.
+            self.prefetch(self.head, PREFETCH_FIRST_BYTES, u64::MAX);
+            return self.head + RECORD_ALIGN as u64;
+        }
+        if self.tail_seen <= self.head {
+            // Not behind `head` any more: `publish` stores it before the word that was just seen.
             self.tail_seen = self.published();
             self.prefetch(self.head, PREFETCH_FIRST_BYTES, self.tail_seen);
         }
+        self.tail_seen
     }
 
     /// Asks for the lines of `bytes` bytes at `position`, as far as they lie before `end`. Where a record starts is known

@@ -1,10 +1,14 @@
 //! The lane's writing end.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::asm;
 use std::ptr;
 use std::sync::Arc;
 
 use super::claim::Claimed;
-use super::record::{FLAG_BOXED, FLAG_PAD, HEADER_WORDS, Header, RECORD_ALIGN, record_bytes};
+use super::record::{
+    FLAG_ALONE, FLAG_BOXED, FLAG_PAD, HEADER_WORDS, Header, RECORD_ALIGN, join_first_word, record_bytes,
+};
 use super::ring::{BOXED_BYTES, Shared};
 use crate::sync::{Ordering, light_fence};
 
@@ -15,6 +19,10 @@ pub struct Full;
 /// The writing end. Dropping it says that the thread has gone; what was published stays readable.
 pub struct LaneProducer {
     pub(super) tail: u64,
+    /// What `tail` was at the last [`publish`](LaneProducer::publish).
+    published: u64,
+    /// The first word at `published`, while there is more than is published.
+    pub(super) kept: u64,
     pub(super) pushed: u64,
     pub(super) boxed_bytes: u64,
     /// What `head` was when it was last looked at. While a claim is open it says that the lane is full, so that only
@@ -26,7 +34,16 @@ pub struct LaneProducer {
 
 impl LaneProducer {
     pub(super) fn new(shared: Arc<Shared>) -> LaneProducer {
-        LaneProducer { tail: 0, pushed: 0, boxed_bytes: 0, head_seen: 0, claimed: None, shared }
+        LaneProducer {
+            tail: 0,
+            published: 0,
+            kept: 0,
+            pushed: 0,
+            boxed_bytes: 0,
+            head_seen: 0,
+            claimed: None,
+            shared,
+        }
     }
 
     /// Opens a publication: until [`leave`](LaneProducer::leave) a closing shard waits for this lane. `false` when
@@ -34,9 +51,25 @@ impl LaneProducer {
     #[inline]
     pub fn enter(&self) -> bool {
         self.shared.written.publishing.store(true, Ordering::Relaxed);
+        if self.tail == self.published {
+            self.ask_ahead();
+        }
         // Pairs with the heavy fence in `LaneConsumer::close`'s caller: it sees `publishing`, or `closed` is seen here.
         light_fence();
         !self.shared.control.closed.load(Ordering::Relaxed)
+    }
+
+    /// Asks for the lines that a small record and the word behind it take, so that they have come when it is written. The
+    /// consumer, who looks at the first of them, soon takes it away again.
+    #[inline]
+    pub fn ask_ahead(&self) {
+        #[cfg(target_arch = "x86_64")]
+        for line in 0..ASKED_LINES {
+            let at = self.shared.at(self.tail + line * LINE_BYTES);
+            // SAFETY: a hint that changes nothing, and no operation to a processor that does not know it; the position is in
+            // the ring.
+            unsafe { asm!("prefetchw [{}]", in(reg) at, options(nostack, preserves_flags)) };
+        }
     }
 
     /// Ends a publication.
@@ -66,6 +99,7 @@ impl LaneProducer {
         self.reserve(bytes)?;
         let at = self.shared.at(self.tail);
         self.shared.writes(self.tail, bytes);
+        self.put_first_word(join_first_word(header.payload_bytes, header.flags));
         // SAFETY: `reserve` left `bytes` contiguous bytes at `tail` that the consumer has released, and only this end
         // writes there until `publish`. `payload` is a caller's slice and cannot lie in the ring's private memory.
         unsafe {
@@ -112,8 +146,25 @@ impl LaneProducer {
     #[inline]
     pub fn publish(&mut self) {
         self.shared.written.pushed.store(self.pushed, Ordering::Relaxed);
-        // Release: pairs with the acquire of `tail` in the consumer; the records and `pushed` come before it.
-        self.shared.written.tail.store(self.tail, Ordering::Release);
+        self.shared.written.tail.store(self.tail, Ordering::Relaxed);
+        if self.published == self.tail {
+            return;
+        }
+        self.shared.write_first_word(self.tail, 0, Ordering::Relaxed);
+        // Release: pairs with the acquire in the consumer; the records, the zero, `tail` and `pushed` come before it.
+        self.shared.write_first_word(self.published, self.kept, Ordering::Release);
+        self.published = self.tail;
+    }
+
+    /// Writes the first word of the record or pad at the tail. That of the first one is kept back: it makes them all readable.
+    #[inline]
+    pub(super) fn put_first_word(&mut self, word: u64) {
+        if self.tail == self.published {
+            self.kept = word | ALONE;
+        } else {
+            self.keep_company();
+            self.shared.write_first_word(self.tail, word, Ordering::Relaxed);
+        }
     }
 
     /// Counts an event that was given up because there was no room.
@@ -128,26 +179,31 @@ impl LaneProducer {
         refused.store(refused.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
+    /// The publication that is being written holds more than one record.
+    #[inline]
+    pub(super) fn keep_company(&mut self) {
+        self.kept &= !ALONE;
+    }
+
     /// Makes `bytes` contiguous bytes at the tail writable.
     #[inline]
     pub(super) fn reserve(&mut self, bytes: u64) -> Result<(), Full> {
         let pad = self.find_room(bytes)?;
         if pad > 0 {
             self.shared.writes(self.tail, RECORD_ALIGN as u64);
-            // SAFETY: `find_room` covers the pad too, and a pad is at least one aligned word.
-            unsafe { self.shared.at(self.tail).write(u64::from(FLAG_PAD) << 32) };
+            self.put_first_word(join_first_word(0, FLAG_PAD));
             self.tail += pad;
         }
         Ok(())
     }
 
-    /// The pad before a record of `bytes`, if there is room for both. Nothing is written.
+    /// The pad before a record of `bytes`, if there is room for both and for the word behind. Nothing is written.
     #[inline]
     pub(super) fn find_room(&mut self, bytes: u64) -> Result<u64, Full> {
         let capacity = self.shared.capacity();
         let to_end = capacity - (self.tail & (capacity - 1));
         let pad = if bytes > to_end { to_end } else { 0 };
-        let end = self.tail + pad + bytes;
+        let end = self.tail + pad + bytes + RECORD_ALIGN as u64;
         if end.wrapping_sub(self.head_seen) > capacity {
             if self.claimed.is_some() {
                 return Err(Full);
@@ -162,21 +218,28 @@ impl LaneProducer {
     }
 }
 
-/// Writes the header of a record at `at`.
+/// Writes the header of a record at `at` but its first word.
 ///
 /// # Safety
-/// `at` leads to a header's words that only the caller touches.
+/// `at` leads to a header's words, and only the caller touches those behind the first.
 #[inline]
 pub(super) unsafe fn write_header(at: *mut u64, header: Header) {
-    let [lengths, timestamp_ns, hash] = header.to_words();
-    // SAFETY: the caller's contract. Volatile keeps the three words from being put together on the stack and copied as
+    let [_, timestamp_ns, hash] = header.to_words();
+    // SAFETY: the caller's contract. Volatile keeps the words from being put together on the stack and copied as
     // one vector, which would wait for the store buffer on every event.
     unsafe {
-        at.write_volatile(lengths);
         at.add(1).write_volatile(timestamp_ns);
         at.add(2).write_volatile(hash);
     }
 }
+
+/// Lines that are asked for ahead: those of a record of a hundred bytes, and the next.
+#[cfg(target_arch = "x86_64")]
+const ASKED_LINES: u64 = 3;
+#[cfg(target_arch = "x86_64")]
+const LINE_BYTES: u64 = 64;
+/// [`FLAG_ALONE`] in a first word.
+const ALONE: u64 = (FLAG_ALONE as u64) << 32;
 
 impl Drop for LaneProducer {
     fn drop(&mut self) {

@@ -15,6 +15,10 @@ pub(crate) const RECORD_ALIGN: usize = 8;
 /// Not an event: the sequence of the next one stands in place of the timestamp, and how many retention has removed before it
 /// in place of the hash. On its way to a subscriber only.
 pub(crate) const FLAG_MARK: u32 = 1 << 29;
+/// In the first word of a publication that holds one record. Means nothing once that was read.
+pub(crate) const FLAG_ALONE: u32 = 1 << 27;
+/// In the first word of every record and pad, which is so never zero.
+const FLAG_PRESENT: u32 = 1 << 28;
 /// Only the first word of the record is there: the rest of the ring up to its end is unused.
 pub(crate) const FLAG_PAD: u32 = 1 << 30;
 /// The payload is the address and length of a boxed block.
@@ -32,7 +36,7 @@ pub struct Header {
 impl Header {
     #[inline]
     pub(crate) fn to_words(self) -> [u64; HEADER_WORDS] {
-        [u64::from(self.flags) << 32 | u64::from(self.payload_bytes), self.timestamp_ns, self.hash]
+        [join_first_word(self.payload_bytes, self.flags), self.timestamp_ns, self.hash]
     }
 
     #[inline]
@@ -67,7 +71,19 @@ impl Header {
 /// Payload bytes and flags of a record, from its first word.
 #[inline]
 pub(crate) const fn split_first_word(word: u64) -> (u32, u32) {
-    (word as u32, (word >> 32) as u32)
+    (word as u32, (word >> 32) as u32 & !(FLAG_PRESENT | FLAG_ALONE))
+}
+
+/// Whether [`FLAG_ALONE`] is in the first word of a record.
+#[inline]
+pub(crate) const fn is_alone(word: u64) -> bool {
+    (word >> 32) as u32 & FLAG_ALONE != 0
+}
+
+/// The first word of a record; never zero.
+#[inline]
+pub(crate) const fn join_first_word(payload_bytes: u32, flags: u32) -> u64 {
+    ((flags | FLAG_PRESENT) as u64) << 32 | payload_bytes as u64
 }
 
 /// Bytes that a record with a payload of `payload_bytes` takes.

@@ -2,7 +2,8 @@
 //!
 //! Positions count bytes since the ring was made and never wrap. The producer owns `tail`, the consumer owns `head`,
 //! and each keeps a copy of the other's so that it crosses to the other core's cache line only when its copy says
-//! "full" or "empty". Records are contiguous: one that does not fit before the end of the memory is preceded by a pad.
+//! "full" or "empty". The consumer does not look at `tail` to learn that there is something: it looks at the first word of
+//! the next record, which is zero until the producer writes it last of all, and so comes together with the record. Records are contiguous: one that does not fit before the end of the memory is preceded by a pad.
 //! An event too large for the ring travels as a boxed block whose address is the record's payload.
 
 use std::cell::UnsafeCell;
@@ -26,6 +27,8 @@ pub fn lane(capacity_bytes: usize, budget: &Arc<LaneBudget>) -> Option<(LaneProd
         control: CachePadded::default(),
         words: (0..capacity_bytes / RECORD_ALIGN).map(|_| UnsafeCell::new(0)).collect(),
         touched: Touched::new(capacity_bytes / RECORD_ALIGN),
+        #[cfg(loom)]
+        first_words: (0..capacity_bytes / RECORD_ALIGN).map(|_| AtomicU64::new(0)).collect(),
         budget: Arc::clone(budget),
     });
     Some((LaneProducer::new(Arc::clone(&shared)), LaneConsumer::new(shared)))
@@ -36,15 +39,19 @@ pub(super) struct Shared {
     pub(super) written: CachePadded<Written>,
     pub(super) read: CachePadded<Read>,
     pub(super) control: CachePadded<Control>,
-    /// The ring's memory. The bytes between `head` and `tail` belong to the consumer, all others to the producer.
+    /// The ring's memory. The bytes between `head` and `tail` belong to the consumer, all others to the producer, but for
+    /// the word at `tail`, which is zero and read by both.
     words: Box<[UnsafeCell<u64>]>,
     touched: Touched,
+    /// What loom knows of [`first_word`](Shared::first_word).
+    #[cfg(loom)]
+    first_words: Box<[AtomicU64]>,
     pub(super) budget: Arc<LaneBudget>,
 }
 
 // SAFETY: `words` is the only part that is not `Sync` by itself. There is one `LaneProducer` and one `LaneConsumer`,
-// neither can be cloned, and both need `&mut self` to touch `words`; the release store and acquire load of `tail` and
-// of `head` hand each byte over from one to the other.
+// neither can be cloned, and both need `&mut self` to touch `words`; the release store and acquire load of a first word and
+// of `head` hand each byte over from one to the other. First words are atomics as long as both ends may look at them.
 unsafe impl Sync for Shared {}
 // SAFETY: nothing in it is tied to a thread; boxed blocks are `Box<[u8]>`, which are `Send`.
 unsafe impl Send for Shared {}
@@ -59,8 +66,6 @@ pub(super) struct Written {
     pub(super) publishing: AtomicBool,
     pub(super) gone: AtomicBool,
     pub(super) boxed_bytes: AtomicU64,
-    /// The producer rests until half of the lane is free.
-    pub(super) waits: AtomicBool,
 }
 
 /// Written by the consumer only.
@@ -72,10 +77,12 @@ pub(super) struct Read {
     pub(super) counted: AtomicU64,
 }
 
-/// Written once, when the shard closes.
+/// Seldom written, by either end.
 #[derive(Default)]
 pub(super) struct Control {
     pub(super) closed: AtomicBool,
+    /// The producer rests until half of the lane is free.
+    pub(super) waits: AtomicBool,
 }
 
 impl Shared {
@@ -88,6 +95,30 @@ impl Shared {
     pub(super) fn at(&self, position: u64) -> *mut u64 {
         // `UnsafeCell<u64>` has the layout of `u64`, and the cell's pointer may be used to write.
         UnsafeCell::raw_get(self.words[self.index(position)..].as_ptr())
+    }
+
+    /// The first word at `position`, which both ends look at: zero where nothing is published.
+    #[inline]
+    pub(super) fn first_word(&self, position: u64) -> &AtomicU64 {
+        #[cfg(loom)]
+        return &self.first_words[self.index(position)];
+        // SAFETY: the word is aligned and lives as long as the ring. While the other end may look at it, it is
+        // accessed through this alone.
+        #[cfg(not(loom))]
+        unsafe {
+            AtomicU64::from_ptr(self.at(position))
+        }
+    }
+
+    /// Writes the first word at `position`.
+    #[inline]
+    pub(super) fn write_first_word(&self, position: u64, word: u64, ordering: Ordering) {
+        #[cfg(loom)]
+        // SAFETY: one thread of a model runs at a time, and the word is read by who has seen it in `first_words`.
+        unsafe {
+            self.at(position).write(word);
+        }
+        self.first_word(position).store(word, ordering);
     }
 
     /// The consumer takes these contiguous bytes for its own until it releases them.
@@ -117,17 +148,17 @@ impl Shared {
             && written.boxed_bytes.load(Ordering::Relaxed) == read.boxed_bytes.load(Ordering::Relaxed)
     }
 
-    /// Frees the blocks of the records from `from` to `to`. Returns their bytes.
+    /// Frees the blocks of the records from `from`, where `first_word` is to stand, to `to`. Returns their bytes.
     ///
     /// # Safety
     /// These are whole records that only the caller reads, and no block of theirs was taken.
-    pub(super) unsafe fn free_blocks(&self, mut from: u64, to: u64) -> u64 {
+    pub(super) unsafe fn free_blocks(&self, mut from: u64, to: u64, mut first_word: u64) -> u64 {
         let mut bytes = 0;
         while from < to {
-            // SAFETY: the caller's contract; every record and pad starts with a word.
-            let (payload_bytes, flags) = split_first_word(unsafe { self.at(from).read() });
+            let (payload_bytes, flags) = split_first_word(first_word);
             if flags & FLAG_PAD != 0 {
                 from = (from | (self.capacity() - 1)) + 1;
+                first_word = self.first_word(from).load(Ordering::Relaxed);
                 continue;
             }
             if flags & FLAG_BOXED != 0 {
@@ -135,6 +166,7 @@ impl Shared {
                 bytes += unsafe { self.unbox(from) }.len() as u64;
             }
             from += record_bytes(payload_bytes as usize) as u64;
+            first_word = self.first_word(from).load(Ordering::Relaxed);
         }
         bytes
     }
@@ -160,7 +192,7 @@ impl Drop for Shared {
         let (head, tail) =
             (self.read.head.load(Ordering::Relaxed), self.written.tail.load(Ordering::Relaxed));
         // SAFETY: everything between `head` and `tail` is published and was not read, and this is the only reference left.
-        unsafe { self.free_blocks(head, tail) };
+        unsafe { self.free_blocks(head, tail, self.first_word(head).load(Ordering::Relaxed)) };
         self.budget.give(self.capacity());
     }
 }

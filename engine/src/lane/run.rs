@@ -3,7 +3,7 @@
 use std::ptr;
 
 use super::producer::LaneProducer;
-use super::record::HEADER_BYTES;
+use super::record::{HEADER_BYTES, RECORD_ALIGN};
 use crate::sync::Ordering;
 
 impl LaneProducer {
@@ -11,11 +11,11 @@ impl LaneProducer {
     pub fn contiguous_room(&mut self) -> usize {
         let capacity = self.shared.capacity();
         let to_end = capacity - (self.tail & (capacity - 1));
-        if self.tail + to_end - self.head_seen > capacity {
+        if self.tail + to_end - self.head_seen >= capacity {
             // Acquire: pairs with the release of `head`; the consumer has finished reading what it released.
             self.head_seen = self.shared.read.head.load(Ordering::Acquire);
         }
-        to_end.min(capacity - (self.tail - self.head_seen)) as usize
+        to_end.min(capacity - RECORD_ALIGN as u64 - (self.tail - self.head_seen)) as usize
     }
 
     /// Writes `records`, which are `count` whole records one behind the other without a pad or a block among them, behind
@@ -25,12 +25,17 @@ impl LaneProducer {
     /// When they exceed [`contiguous_room`](LaneProducer::contiguous_room), or a claim is open.
     pub fn push_run(&mut self, records: &[u8], count: usize) {
         assert!(self.claimed.is_none() && records.len() <= self.contiguous_room(), "the run fits");
+        let Some((first_word, rest)) = records.split_first_chunk() else { return };
         self.shared.writes(self.tail, records.len() as u64);
+        self.put_first_word(u64::from_ne_bytes(*first_word));
+        if count > 1 {
+            self.keep_company();
+        }
         // SAFETY: that many contiguous bytes at the tail are released by the consumer, and only this end writes there
         // until `publish`. `records` is a caller's slice and cannot lie in the ring's private memory.
         unsafe {
-            let at = self.shared.at(self.tail).cast::<u8>();
-            ptr::copy_nonoverlapping(records.as_ptr(), at, records.len());
+            let at = self.shared.at(self.tail).add(1).cast::<u8>();
+            ptr::copy_nonoverlapping(rest.as_ptr(), at, rest.len());
         }
         self.tail += records.len() as u64;
         self.pushed += count as u64;
@@ -52,7 +57,7 @@ impl LaneProducer {
         // This end alone stores these two.
         let (tail, pushed) = (written.tail.load(Ordering::Relaxed), written.pushed.load(Ordering::Relaxed));
         // SAFETY: the records between the published tail and this end's were written by it and are nobody else's.
-        self.boxed_bytes -= unsafe { self.shared.free_blocks(tail, self.tail) };
+        self.boxed_bytes -= unsafe { self.shared.free_blocks(tail, self.tail, self.kept) };
         written.boxed_bytes.store(self.boxed_bytes, Ordering::Relaxed);
         (self.tail, self.pushed) = (tail, pushed);
     }
@@ -65,7 +70,7 @@ impl LaneProducer {
 
     /// Tells the consumer whether this end waits for room, so that it rings when there is.
     pub fn set_waiting(&self, waits: bool) {
-        self.shared.written.waits.store(waits, Ordering::Relaxed);
+        self.shared.control.waits.store(waits, Ordering::Relaxed);
     }
 
     /// Whether the reading end is gone.

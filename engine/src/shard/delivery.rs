@@ -54,6 +54,12 @@ impl Delivery {
         self.behind.retain(|feed| !feed.is_gone());
     }
 
+    /// A batch is about to come.
+    #[inline]
+    pub(super) fn ask_ahead(&self) {
+        self.up_to_date.iter().for_each(Feed::ask_ahead);
+    }
+
     /// A batch is about to be submitted for the first time.
     #[inline]
     pub(super) fn stage(&mut self, batch: &Batch) {

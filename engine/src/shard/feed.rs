@@ -93,6 +93,12 @@ impl Feed {
         self.lane.is_closed()
     }
 
+    /// A batch is about to come, and its memory in the lane is asked for while the adapter is given it.
+    #[inline]
+    pub(super) fn ask_ahead(&self) {
+        self.lane.ask_ahead();
+    }
+
     /// Pushes a batch that is about to be submitted, if it is the next; it becomes readable with
     /// [`publish`](Feed::publish).
     pub(super) fn stage(&mut self, batch: &Batch) {

@@ -83,7 +83,7 @@ impl Intake {
     #[inline]
     fn drain_lane(&mut self, index: usize, buffer: &mut Buffer, now: Monotonic) -> usize {
         let lane = &mut self.lanes[index].1;
-        if lane.is_empty() {
+        if !lane.poll() {
             return 0;
         }
         let stops_when_full =

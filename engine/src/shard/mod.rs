@@ -98,6 +98,9 @@ impl Shard {
         }
         let mail = self.receive(now);
         let drained = self.drain(now);
+        if drained > 0 {
+            self.delivery.ask_ahead();
+        }
         let submitted = self.submit(now);
         let news = self.acknowledge(now);
         let gone_on = self.delivery.go_on(&mut self.outbox, now);

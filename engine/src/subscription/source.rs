@@ -51,7 +51,7 @@ impl Source {
     /// Reads the next run, of up to `records_max` records, and picks the events that are wanted. Events that retention
     /// removed are added to `skipped`. Returns how many records the run had; 0 is none.
     pub(crate) fn read(&mut self, records_max: usize, wanted: &mut Wanted, skipped: &mut u64) -> usize {
-        if self.lane.is_empty() {
+        if !self.lane.poll() {
             return 0;
         }
         let mut is_wanted = |payload: &[u8]| match wanted {
