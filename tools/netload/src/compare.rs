@@ -147,7 +147,7 @@ impl FromStr for Condition {
 
 /// By how much a value has changed. From nothing to something counts as infinitely much.
 fn change_percent(was: f64, is: f64) -> f64 {
-    if was == is { 0.0 } else { (is - was) / was * 100.0 }
+    if was.total_cmp(&is).is_eq() { 0.0 } else { (is - was) / was * 100.0 }
 }
 
 const SHOWN: [&str; 9] =

@@ -12,13 +12,14 @@ use std::{fs, io, thread};
 
 use serde_json::{Map, Value, json};
 
-use crate::args::{LoadArguments, Mode};
+use crate::args::LoadArguments;
 use crate::bus::BusError;
 use crate::gate::Allowance;
 use crate::input::Input;
 use crate::keys::Keys;
 use crate::pace::OpenLoop;
 use crate::subscription::Wait;
+use crate::values::Mode;
 
 /// Everything a run needs to know before it starts.
 pub(crate) struct Plan {

@@ -6,14 +6,14 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
 use serde_json::{Value, json};
 
-use crate::args::Mode;
 use crate::bus;
 use crate::config::{Limit, Plan, Work};
 use crate::latency::PERCENTILES;
 use crate::machine::Machine;
+use crate::outcome::Outcome;
 use crate::pace::Arrival;
-use crate::run::Outcome;
 use crate::subscription::Wait;
+use crate::values::Mode;
 
 /// The document of one run.
 pub(crate) fn of_run(plan: &Plan, outcome: &Outcome) -> Value {
@@ -62,7 +62,7 @@ pub(crate) fn of_run(plan: &Plan, outcome: &Outcome) -> Value {
 }
 
 /// The document of several runs with different rates.
-pub(crate) fn of_runs(kind: &str, runs: Vec<Value>, more: Value) -> Value {
+pub(crate) fn of_runs(kind: &str, runs: &[Value], more: Value) -> Value {
     let mut document = header(kind);
     append(&mut document, more);
     append(&mut document, json!({ "runs": runs }));

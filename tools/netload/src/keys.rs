@@ -52,8 +52,10 @@ impl Keys {
     /// The routing key of a producer's event.
     #[inline]
     pub(crate) fn key(&self, producer: u16, number: u64) -> [u8; 6] {
-        let ([a, b], [c, d, e, f]) = (producer.to_le_bytes(), (self.index(number) as u32).to_le_bytes());
-        [a, b, c, d, e, f]
+        let mut key = [0; 6];
+        key[..2].copy_from_slice(&producer.to_le_bytes());
+        key[2..].copy_from_slice(&(self.index(number) as u32).to_le_bytes());
+        key
     }
 }
 

@@ -6,16 +6,13 @@ use crate::report::grouped;
 
 /// Percentiles as they are shown, of each histogram under its name.
 pub(crate) fn table(rows: &[(&str, &Histogram<u64>)]) -> String {
-    let titles: String = PERCENTILES.iter().map(|(title, _)| format!("{title:>12}")).collect();
-    let mut text = format!("{:10}{titles}{:>12}\n", "", "max");
-    for (name, histogram) in rows {
-        let values: String = PERCENTILES
-            .iter()
-            .map(|(_, quantile)| format!("{:>12}", grouped(histogram.value_at_quantile(*quantile))))
-            .collect();
-        text += &format!("{name:10}{values}{:>12}\n", grouped(histogram.max()));
-    }
-    text
+    let titles = PERCENTILES.map(|(title, _)| format!("{title:>12}")).concat();
+    let row = |(name, histogram): &(&str, &Histogram<u64>)| {
+        let value = |(_, quantile)| format!("{:>12}", grouped(histogram.value_at_quantile(quantile)));
+        format!("{name:10}{}{:>12}\n", PERCENTILES.map(value).concat(), grouped(histogram.max()))
+    };
+    let rows: Vec<String> = rows.iter().map(row).collect();
+    format!("{:10}{titles}{:>12}\n{}", "", "max", rows.concat())
 }
 
 /// How often durations of each size occurred: a line for each doubling, split in two where they are few.
@@ -41,7 +38,7 @@ pub(crate) fn shape(histogram: &Histogram<u64>) -> String {
         format!("{:>14} ns {:>14}  {}\n", grouped(from), grouped(count), "#".repeat(width))
     };
     let occurring = counts.iter().skip_while(|(_, count)| *count == 0);
-    occurring.map(line).collect()
+    occurring.map(line).collect::<Vec<_>>().concat()
 }
 
 /// The percentiles that are shown and saved.
@@ -59,7 +56,9 @@ mod tests {
     fn every_duration_is_on_one_line_of_the_shape() {
         for values in [vec![1], vec![100, 120, 130, 400], vec![7, 50_000_000]] {
             let mut durations = histogram();
-            values.iter().for_each(|value| durations.record(*value).expect("in bounds"));
+            for value in &values {
+                durations.record(*value).expect("in bounds");
+            }
             let text = shape(&durations);
             let counted: usize = text
                 .lines()

@@ -12,7 +12,7 @@ pub(crate) struct Machine {
     /// CPUs that the process may use.
     pub(crate) cpus: usize,
     /// Whether a hypervisor lies below.
-    pub(crate) virtual_machine: bool,
+    pub(crate) virtualized: bool,
     /// Release of the kernel.
     pub(crate) kernel: String,
     pub(crate) memory_gib: u64,
@@ -37,7 +37,7 @@ impl Machine {
         Machine {
             processor: field("model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             cpus: thread::available_parallelism().map_or(1, usize::from),
-            virtual_machine: field("flags").is_some_and(|flags| flags.contains(" hypervisor")),
+            virtualized: field("flags").is_some_and(|flags| flags.contains(" hypervisor")),
             kernel: read("/proc/sys/kernel/osrelease"),
             memory_gib: memory_kib.unwrap_or(0) >> 20,
             clock_source: read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),

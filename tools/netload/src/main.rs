@@ -2,12 +2,12 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
 mod args;
-mod exit;
 mod bus;
 mod compare;
 mod config;
 mod doctor;
 mod document;
+mod exit;
 mod gate;
 mod input;
 mod interrupt;
@@ -16,6 +16,7 @@ mod latency;
 mod left;
 mod lines;
 mod machine;
+mod outcome;
 mod output;
 mod pace;
 mod patience;
@@ -30,9 +31,11 @@ mod run;
 mod sequences;
 mod series;
 mod slo;
+mod stage;
 mod stats;
 mod subscription;
 mod sweep;
+mod values;
 mod verify;
 
 use clap::Parser;

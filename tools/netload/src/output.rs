@@ -66,26 +66,26 @@ fn unwritable(path: &Path, source: io::Error) -> Refusal {
 
 /// The percentile distribution, in microseconds, in the text form that `HdrHistogram`'s plotters read.
 fn distribution(histogram: &Histogram<u64>) -> String {
-    let mut text =
-        format!("{:>12} {:>14} {:>10} {:>14}\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)");
     let mut count = 0;
-    for step in histogram.iter_quantiles(STEPS_PER_HALF_DISTANCE) {
+    let rows = histogram.iter_quantiles(STEPS_PER_HALF_DISTANCE).map(|step| {
         let (value_us, quantile) = (micros(step.value_iterated_to()), step.quantile_iterated_to());
-        // A rounding error below 1 has no inverse that means anything.
+        // The last row is everything, and has no inverse.
         let inverse = if quantile < 1.0 { format!("{:14.2}", 1.0 / (1.0 - quantile)) } else { String::new() };
         count += step.count_since_last_iteration();
-        text += &format!("{value_us:12.3} {quantile:2.12} {count:10} {inverse}\n");
-    }
-    text += &format!(
-        "#[Mean    = {:12.3}, StdDeviation   = {:12.3}]\n#[Max     = {:12.3}, Total count    = {:12}]\n#[Buckets = {:12}, SubBuckets     = {:12}]\n",
+        format!("{value_us:12.3} {quantile:2.12} {count:10} {inverse}\n")
+    });
+    let rows: Vec<String> = rows.collect();
+    let header =
+        format!("{:>12} {:>14} {:>10} {:>14}", "Value", "Percentile", "TotalCount", "1/(1-Percentile)");
+    let moments = format!(
+        "#[Mean    = {:12.3}, StdDeviation   = {:12.3}]",
         histogram.mean() / 1e3,
-        histogram.stdev() / 1e3,
-        micros(histogram.max()),
-        histogram.len(),
-        histogram.buckets(),
-        SUB_BUCKETS,
+        histogram.stdev() / 1e3
     );
-    text
+    let extent =
+        format!("#[Max     = {:12.3}, Total count    = {:12}]", micros(histogram.max()), histogram.len());
+    let buckets = format!("#[Buckets = {:12}, SubBuckets     = {SUB_BUCKETS:12}]", histogram.buckets());
+    format!("{header}\n\n{}{moments}\n{extent}\n{buckets}\n", rows.concat())
 }
 
 fn micros(value_ns: u64) -> f64 {

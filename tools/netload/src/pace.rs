@@ -113,7 +113,7 @@ impl Pacer {
             Arrival::Poisson => {
                 let gap_ns = (producers * batch) as f64 * 1e9 / self.load.rate.get() as f64;
                 self.drawn_ns -= (1.0 - self.random.f64()).ln() * gap_ns;
-                self.drawn_ns as u64
+                (self.drawn_ns as i64).unsigned_abs()
             }
         }
     }

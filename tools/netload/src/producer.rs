@@ -3,99 +3,20 @@
 //! An event that the bus refuses for now is published again until it is accepted, so that what a producer published is
 //! without gaps. Its latency counts from the first attempt. A bus that refuses for ten seconds is given up.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Barrier, OnceLock};
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-use quanta::Clock;
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::bus::{Batch, Bus, BusError, Receipt};
-use crate::config::{EVENT_OVERHEAD_BYTES, Limit, Plan, Work};
-use crate::gate::{Allowance, Gate};
+use crate::bus::{Batch, BusError, Receipt};
+use crate::config::{EVENT_OVERHEAD_BYTES, Limit, Work};
+use crate::gate::Allowance;
 use crate::input::Input;
-use crate::interrupt::Interrupt;
 use crate::left::Left;
-use crate::lines::Receipts;
 use crate::pace::Pacer;
 use crate::patience::until_accepted;
 use crate::payload::{Payloads, stamp};
 use crate::record::{Recorder, histogram};
-
-/// What the threads of a run share.
-pub(crate) struct Stage<'run> {
-    pub(crate) plan: &'run Plan,
-    pub(crate) bus: &'run Bus,
-    pub(crate) clock: &'run Clock,
-    pub(crate) interrupt: &'run Interrupt,
-    pub(crate) gate: &'run Gate,
-    pub(crate) allowance: Allowance,
-    /// Where the producers meet before the first event.
-    pub(crate) line_up: &'run Barrier,
-    /// The raw clock value that every moment of the run counts from.
-    pub(crate) start: OnceLock<u64>,
-    /// One entry a producer.
-    pub(crate) tallies: &'run [Tally],
-    pub(crate) receipts: &'run [Receipts],
-    /// Events that have come back.
-    pub(crate) read_back: AtomicU64,
-}
-
-impl Stage<'_> {
-    /// Nanoseconds after the start.
-    pub(crate) fn now_ns(&self) -> u64 {
-        self.start.get().map_or(0, |start| self.clock.delta_as_nanos(*start, self.clock.raw()))
-    }
-}
-
-/// What a producer has done so far, for others to see. Written by its producer now and then, and before it waits or ends.
-/// On cache lines of its own.
-#[derive(Default)]
-#[repr(align(128))]
-pub(crate) struct Tally {
-    accepted: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Tally {
-    pub(crate) fn accepted(&self) -> u64 {
-        self.accepted.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-}
-
-/// What became of one producer's events.
-pub(crate) struct Published {
-    /// Nanoseconds from the first attempt of each call until it was accepted, where that is measured in an open loop.
-    pub(crate) service: Option<Histogram<u64>>,
-    /// In an open loop: nanoseconds by which each call was late.
-    pub(crate) lag: Histogram<u64>,
-    pub(crate) accepted: u64,
-    pub(crate) bytes: u64,
-    /// Those among the accepted that were due after the warm-up, and their bytes.
-    pub(crate) measured: u64,
-    pub(crate) measured_bytes: u64,
-    /// Events that were never published because the producer was too far behind, after the warm-up.
-    pub(crate) skipped: u64,
-    /// Calls that the bus refused for now.
-    pub(crate) refused: u64,
-    /// Time from the end of the warm-up, the waits for the reader left out.
-    pub(crate) active: Duration,
-    /// Time inside calls, in a closed loop where calls are measured.
-    pub(crate) in_calls_ns: u64,
-    /// Time spent waiting for the reader.
-    pub(crate) held: Duration,
-    /// Processor time of the whole thread.
-    pub(crate) processor: Duration,
-    /// Lines that the bus can never accept: their numbers, and why.
-    pub(crate) invalid: Vec<(u64, String)>,
-    /// Why it ended early.
-    pub(crate) failure: Option<BusError>,
-}
+use crate::stage::{Published, Stage};
 
 /// Runs producer number `producer` to its end. A `recorder` is given where a latency ends with the call.
 pub(crate) fn run(stage: &Stage<'_>, producer: u16, recorder: Option<Recorder>) -> Published {
@@ -370,8 +291,7 @@ impl<'run> Publisher<'run> {
 
     fn tally(&mut self) {
         let tally = &self.stage.tallies[usize::from(self.producer)];
-        tally.accepted.store(self.published.accepted, Ordering::Relaxed);
-        tally.bytes.store(self.published.bytes, Ordering::Relaxed);
+        tally.tell(self.published.accepted, self.published.bytes);
         self.tallied = self.published.accepted;
     }
 

@@ -6,10 +6,10 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use crate::producer::{Stage, Tally};
 use crate::record::Second;
 use crate::report::{grouped, rate};
 use crate::series::Series;
+use crate::stage::{Stage, Tally};
 
 /// Gathers the seconds and prints until every sender of them is gone.
 pub(crate) fn follow(seconds: &Receiver<Second>, stage: &Stage<'_>, series: &mut Series) {
@@ -19,7 +19,7 @@ pub(crate) fn follow(seconds: &Receiver<Second>, stage: &Stage<'_>, series: &mut
     let mut before = (Duration::ZERO, 0, 0);
     loop {
         match seconds.recv_timeout(next.saturating_sub(start.elapsed())) {
-            Ok(second) => series.add(second),
+            Ok(second) => series.add(&second),
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
                 next += PERIOD;

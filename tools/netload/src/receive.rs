@@ -8,9 +8,9 @@ use hdrhistogram::Histogram;
 use crate::bus::{Bus, BusError, Event};
 use crate::gate::Producers;
 use crate::payload::moments;
-use crate::producer::{Stage, Tally};
 use crate::reader::{POLL_LIMIT, Read};
 use crate::record::Recorder;
+use crate::stage::{Stage, Tally};
 use crate::subscription::Subscription;
 use crate::verify::{IdGaps, Verify};
 

@@ -3,15 +3,15 @@
 use std::fmt::Display;
 use std::fs;
 
-use crate::args::Mode;
 use crate::bus;
 use crate::config::{Limit, Plan, Work};
 use crate::latency;
+use crate::outcome::Outcome;
 use crate::pace::Arrival;
 use crate::reader::POLL_LIMIT;
-use crate::run::Outcome;
 use crate::stats::{ShardAccount, Statistics};
 use crate::subscription::Wait;
+use crate::values::Mode;
 use crate::verify::Findings;
 
 /// Prints the report to standard output, and what went wrong to standard error.

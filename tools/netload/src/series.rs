@@ -32,7 +32,7 @@ impl Series {
     }
 
     /// One thread's second. Few are kept as histograms: a thread that hands one on much later than the others adds to the total only.
-    pub(crate) fn add(&mut self, second: Second) {
+    pub(crate) fn add(&mut self, second: &Second) {
         self.total.add(&second.response).expect("the same bounds");
         if self.closed.last().is_some_and(|point| point.second >= second.index) {
             return;
@@ -77,7 +77,7 @@ mod tests {
     fn the_threads_of_a_second_are_put_together_and_the_total_has_all() {
         let mut series = Series::new();
         for (index, value_ns) in [(0, 5), (0, 7), (1, 9)] {
-            series.add(second(index, value_ns));
+            series.add(&second(index, value_ns));
         }
         let (points, total) = series.finish();
         let told: Vec<_> = points.iter().map(|point| (point.second, point.events, point.max_ns)).collect();
@@ -87,8 +87,8 @@ mod tests {
     #[test]
     fn a_second_that_comes_late_counts_in_the_total() {
         let mut series = Series::new();
-        (0..20).for_each(|index| series.add(second(index, 5)));
-        series.add(second(0, 99));
+        (0..20).for_each(|index| series.add(&second(index, 5)));
+        series.add(&second(0, 99));
         let (points, total) = series.finish();
         assert_eq!((points.len(), total.len(), total.max()), (20, 21, 99));
     }

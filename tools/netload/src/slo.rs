@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::args::parse_time;
+use crate::values::parse_time;
 
 /// Bounds that a distribution must all hold.
 #[derive(Clone, Debug, PartialEq)]

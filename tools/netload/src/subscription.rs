@@ -12,7 +12,7 @@ use crate::bus::{Bus, BusError, Event, checked};
 
 /// An open subscription, for one thread at a time. Ends when it is dropped.
 pub(crate) struct Subscription {
-    subscription: *mut net_subscription_t,
+    handle: *mut net_subscription_t,
     events: Vec<net_event_t>,
     wait: Wait,
 }
@@ -35,11 +35,11 @@ impl Subscription {
     /// Subscribes to everything that is stored from now on.
     pub(crate) fn open(bus: &Bus, wait: Wait) -> Result<Subscription, BusError> {
         let request = CString::new(r#"{"from":"now"}"#).expect("no NUL in it");
-        let mut subscription = ptr::null_mut();
-        // SAFETY: the request is NUL-terminated, and `subscription` is ours.
-        let code = unsafe { net::net_subscribe(bus.handle(), request.as_ptr(), &raw mut subscription) };
+        let mut handle = ptr::null_mut();
+        // SAFETY: the request is NUL-terminated, and `handle` is ours.
+        let code = unsafe { net::net_subscribe(bus.handle(), request.as_ptr(), &raw mut handle) };
         checked("net_subscribe", code)?;
-        Ok(Subscription { subscription, events: Vec::with_capacity(EVENTS_A_CALL), wait })
+        Ok(Subscription { handle, events: Vec::with_capacity(EVENTS_A_CALL), wait })
     }
 
     /// Waits for events, and for no more than a tenth of a second.
@@ -51,8 +51,7 @@ impl Subscription {
         self.events.clear();
         let room = self.events.spare_capacity_mut();
         // SAFETY: that many entries are writable; whoever was given the last events borrows `self`, so nobody has them any more.
-        let count =
-            unsafe { net::net_next(self.subscription, room.as_mut_ptr().cast(), room.len(), timeout_ms) };
+        let count = unsafe { net::net_next(self.handle, room.as_mut_ptr().cast(), room.len(), timeout_ms) };
         let count = checked("net_next", count)?;
         // SAFETY: the call has written that many.
         unsafe { self.events.set_len(count) };
@@ -64,20 +63,16 @@ impl Subscription {
         let (mut cursor, mut skipped) = (vec![0; CURSOR_BYTES_MAX], 0);
         // SAFETY: `cursor` has that many writable bytes, and `skipped` is ours.
         let code = unsafe {
-            net::net_subscription_cursor(
-                self.subscription,
-                cursor.as_mut_ptr(),
-                cursor.len(),
-                &raw mut skipped,
-            )
+            net::net_subscription_cursor(self.handle, cursor.as_mut_ptr(), cursor.len(), &raw mut skipped)
         };
         checked("net_subscription_cursor", code).map(|_| skipped)
     }
 
     fn wait_for_descriptor(&self) -> Result<(), BusError> {
-        let descriptor = checked("net_subscription_fd", net::net_subscription_fd(self.subscription))?;
+        let descriptor = net::net_subscription_fd(self.handle);
+        checked("net_subscription_fd", descriptor)?;
         // SAFETY: the descriptor is the library's until `net_unsubscribe`, which takes `self`.
-        let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor as i32) };
+        let descriptor = unsafe { BorrowedFd::borrow_raw(descriptor) };
         let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(TIMEOUT_MS) * 1_000_000 };
         // A wait that a signal ends is one that brought nothing: the caller looks again.
         let _ = poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&timeout));
@@ -87,7 +82,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        net::net_unsubscribe(self.subscription);
+        net::net_unsubscribe(self.handle);
     }
 }
 

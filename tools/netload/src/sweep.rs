@@ -10,9 +10,10 @@ use crate::config::{Plan, Refusal};
 use crate::document;
 use crate::exit::ExitStatus;
 use crate::interrupt::Interrupt;
+use crate::outcome::Outcome;
 use crate::output::Output;
 use crate::report::grouped;
-use crate::run::{self, Outcome};
+use crate::run;
 use crate::slo::Slo;
 
 /// Latency against load.
@@ -48,13 +49,15 @@ pub(crate) fn peak(arguments: &PeakArguments) -> Result<ExitStatus, Refusal> {
         println!("interrupted: no peak was found");
         return runs.end(output, "peak", more);
     }
-    match found {
+    let slo = &arguments.slo;
+    let said = match found {
         Some(peak) if peak == to => {
-            println!("\npeak        {} events/s hold {}; --to goes no higher", grouped(peak), arguments.slo)
+            format!("peak        {} events/s hold {slo}; --to goes no higher", grouped(peak))
         }
-        Some(peak) => println!("\npeak        {} events/s hold {}", grouped(peak), arguments.slo),
-        None => println!("\nNOT OK      not even {} events/s hold {}", grouped(from), arguments.slo),
-    }
+        Some(peak) => format!("peak        {} events/s hold {slo}", grouped(peak)),
+        None => format!("NOT OK      not even {} events/s hold {slo}", grouped(from)),
+    };
+    println!("\n{said}");
     let status = runs.end(output, "peak", more)?;
     Ok(if found.is_none() && status == ExitStatus::Success { ExitStatus::Failed } else { status })
 }
@@ -86,7 +89,7 @@ fn bisect(
 /// To three digits, as people say rates.
 fn rounded(rate: f64) -> u64 {
     let unit = 10_f64.powf((rate.max(1.0).log10().floor() - 2.0).max(0.0));
-    ((rate / unit).round() * unit) as u64
+    (((rate / unit).round() * unit) as i64).unsigned_abs()
 }
 
 /// The runs so far.
@@ -124,7 +127,7 @@ impl Runs {
     }
 
     fn end(self, output: Output, kind: &str, more: Value) -> Result<ExitStatus, Refusal> {
-        output.save_document(&document::of_runs(kind, self.documents, more))?;
+        output.save_document(&document::of_runs(kind, &self.documents, more))?;
         Ok(match self {
             Runs { ref interrupt, .. } if interrupt.has_come() => ExitStatus::Interrupted,
             Runs { is_clean: false, .. } => ExitStatus::Failed,
