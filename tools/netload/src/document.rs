@@ -45,6 +45,7 @@ pub(crate) fn of_run(plan: &Plan, outcome: &Outcome) -> Value {
         "generator": {
             "clock_ns": outcome.clock_ns,
             "lag": latency(&outcome.lag),
+            "whole_s": outcome.whole.as_secs_f64(),
             "held_s": outcome.held.as_secs_f64(),
             "producers_cpu_s": outcome.producers_processor.as_secs_f64(),
             "process_cpu_s": outcome.process_processor.as_secs_f64(),

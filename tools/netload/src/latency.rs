@@ -35,7 +35,8 @@ pub(crate) fn shape(histogram: &Histogram<u64>) -> String {
     let line = |(from, count): &(u64, u64)| {
         // What occurred at all has a mark.
         let width = (count * BAR_WIDTH).div_ceil(most) as usize;
-        format!("{:>14} ns {:>14}  {}\n", grouped(from), grouped(count), "#".repeat(width))
+        let text = format!("{:>14} ns {:>14}  {}", grouped(from), grouped(count), "#".repeat(width));
+        format!("{}\n", text.trim_end())
     };
     let occurring = counts.iter().skip_while(|(_, count)| *count == 0);
     occurring.map(line).collect::<Vec<_>>().concat()

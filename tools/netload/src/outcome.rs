@@ -46,6 +46,8 @@ pub(crate) struct Outcome {
     pub(crate) share_in_calls: f64,
     /// The longest any producer waited for the reader.
     pub(crate) held: Duration,
+    /// From the first thread's start to the last one's end.
+    pub(crate) whole: Duration,
     /// Processor time of the producers' threads, and of the whole process during the run.
     pub(crate) producers_processor: Duration,
     pub(crate) process_processor: Duration,

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::fs;
+use std::time::Duration;
 
 use crate::bus;
 use crate::config::{Limit, Plan, Work};
@@ -163,8 +164,8 @@ fn latencies(plan: &Plan, outcome: &Outcome) {
 
 /// What the measuring itself cost.
 fn generator(plan: &Plan, outcome: &Outcome) {
-    let seconds = outcome.active.as_secs_f64() + plan.warmup.as_secs_f64() + outcome.held.as_secs_f64();
-    let cores = |time: std::time::Duration| time.as_secs_f64() / seconds.max(f64::MIN_POSITIVE);
+    let seconds = outcome.whole.as_secs_f64().max(f64::MIN_POSITIVE);
+    let cores = |time: Duration| time.as_secs_f64() / seconds;
     let lag = |quantile| grouped(outcome.lag.value_at_quantile(quantile));
     println!();
     if plan.pace.is_some() {

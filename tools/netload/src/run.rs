@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Barrier, OnceLock};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 use quanta::Clock;
@@ -37,8 +37,9 @@ pub(crate) fn run(plan: &Plan, interrupt: &Interrupt) -> Result<Outcome, Refusal
     let mut verifier = verifier(plan, shards, &receipts);
     let clock = Clock::new();
     let clock_ns = clock_cost_ns(&clock);
-    let processor_before = processor_time();
+    let (processor_before, begin) = (processor_time(), Instant::now());
     let all = publish_and_read(plan, &bus, &clock, interrupt, &receipts, verifier.as_deref_mut())?;
+    let whole = begin.elapsed();
     let process_processor = processor_time().saturating_sub(processor_before);
     let published = all.published;
     let accepted: Vec<u64> = published.iter().map(|producer| producer.accepted).collect();
@@ -63,6 +64,7 @@ pub(crate) fn run(plan: &Plan, interrupt: &Interrupt) -> Result<Outcome, Refusal
         kept: None,
         share_in_calls: share_in_calls(&published),
         held: longest(|producer| producer.held),
+        whole,
         producers_processor: published.iter().map(|producer| producer.processor).sum(),
         process_processor,
         invalid: Vec::new(),

@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::process::{Command, Output, Stdio};
-use std::time::Instant;
 
 use serde_json::Value;
 
 #[test]
-fn an_open_loop_keeps_its_rate_in_every_mode_and_every_way_to_wait() {
+fn every_mode_and_every_way_to_wait_measures_what_was_due() {
     for mode in [
         &["--mode", "ingest"][..],
         &["--mode", "poll"],
@@ -76,12 +75,11 @@ fn what_is_wrong_is_said_in_a_line_with_its_exit_status() {
         (&["--rate", "fast"], 64, "--rate"),
         (&["--target", "redis://localhost"], 64, "yet"),
     ] {
-        let started = Instant::now();
         let output = netload().arg("run").args(options).output().expect("netload runs");
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(status), "{options:?}: {error}");
         assert!(error.contains(says), "{options:?}: {error}");
-        assert!(output.stdout.is_empty(), "nothing was run for {:?}", started.elapsed());
+        assert!(output.stdout.is_empty(), "{options:?}: nothing was run");
     }
 }
 
@@ -122,7 +120,7 @@ fn the_documents_say_what_was_run_and_each_second_of_it() {
     assert_eq!(Some(events), document["result"]["events"].as_u64());
 }
 
-/// Runs with two shards at most, and reads what was saved.
+/// Runs with one shard, and reads what was saved.
 fn run(options: &[&str]) -> (Output, Value) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("run.json");
