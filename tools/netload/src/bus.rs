@@ -1,4 +1,4 @@
-//! The C ABI of libnet behind safe types. This file and `subscription` are all of this program with unsafe code.
+//! The C ABI of libnet behind safe types. Besides this file only `subscription` and `processor` have unsafe code.
 //!
 //! The functions are called exactly as a C program would call them: raw pointers, lengths, codes.
 

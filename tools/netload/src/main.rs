@@ -21,6 +21,7 @@ mod output;
 mod pace;
 mod patience;
 mod payload;
+mod processor;
 mod producer;
 mod progress;
 mod reader;

@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
-
 use crate::bus::{Batch, BusError, Receipt};
 use crate::config::{EVENT_OVERHEAD_BYTES, Limit, Work};
 use crate::gate::Allowance;
@@ -15,6 +13,7 @@ use crate::left::Left;
 use crate::pace::Pacer;
 use crate::patience::until_accepted;
 use crate::payload::{Payloads, stamp};
+use crate::processor;
 use crate::record::{Recorder, histogram};
 use crate::stage::{Published, Stage};
 
@@ -98,7 +97,7 @@ impl<'run> Publisher<'run> {
         self.tally();
         self.stage.gate.finish();
         self.published.service = self.recorder.take().and_then(Recorder::finish);
-        self.published.processor = clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or(Duration::ZERO);
+        self.published.processor = processor::of_thread();
         self.published
     }
 

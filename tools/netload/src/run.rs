@@ -8,7 +8,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 use quanta::Clock;
-use rustix::time::{ClockId, clock_gettime};
 
 use crate::bus::Bus;
 use crate::config::{Plan, Refusal, Work};
@@ -16,6 +15,7 @@ use crate::gate::{Allowance, Gate};
 use crate::interrupt::Interrupt;
 use crate::lines::{Lines, Receipts};
 use crate::outcome::Outcome;
+use crate::processor;
 use crate::producer;
 use crate::progress;
 use crate::reader::{self, Read};
@@ -37,10 +37,10 @@ pub(crate) fn run(plan: &Plan, interrupt: &Interrupt) -> Result<Outcome, Refusal
     let mut verifier = verifier(plan, shards, &receipts);
     let clock = Clock::new();
     let clock_ns = clock_cost_ns(&clock);
-    let (processor_before, begin) = (processor_time(), Instant::now());
+    let (processor_before, begin) = (processor::of_process(), Instant::now());
     let all = publish_and_read(plan, &bus, &clock, interrupt, &receipts, verifier.as_deref_mut())?;
     let whole = begin.elapsed();
-    let process_processor = processor_time().saturating_sub(processor_before);
+    let process_processor = processor::of_process().saturating_sub(processor_before);
     let published = all.published;
     let accepted: Vec<u64> = published.iter().map(|producer| producer.accepted).collect();
     let sum = |of: fn(&Published) -> u64| published.iter().map(of).sum();
@@ -190,11 +190,6 @@ fn share_in_calls(published: &[Published]) -> f64 {
     let in_calls: f64 = published.iter().map(|producer| producer.in_calls_ns as f64).sum();
     let active: f64 = published.iter().map(|producer| producer.active.as_secs_f64() * 1e9).sum();
     if active > 0.0 { in_calls / active } else { 0.0 }
-}
-
-/// Processor time of the process so far.
-fn processor_time() -> Duration {
-    clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap_or(Duration::ZERO)
 }
 
 /// The median time between two readings of the clock.
