@@ -1,4 +1,4 @@
-//! The C ABI of libnet behind safe types. The only file of this program with unsafe code.
+//! The C ABI of libnet behind safe types. Besides this file only `subscription` and `processor` have unsafe code.
 //!
 //! The functions are called exactly as a C program would call them: raw pointers, lengths, codes.
 
@@ -49,6 +49,11 @@ impl Bus {
         // SAFETY: a NUL-terminated string and a valid place for the handle.
         let code = unsafe { net::net_init_ex(config.as_ptr(), &raw mut handle) };
         checked("net_init_ex", code).map(|_| Bus { handle })
+    }
+
+    /// What the C ABI calls the bus by.
+    pub(crate) fn handle(&self) -> net_handle_t {
+        self.handle
     }
 
     /// Number of shards.
@@ -182,12 +187,23 @@ pub(crate) struct Page {
     result: net_poll_result_t,
 }
 
-/// An event as it came back, borrowed from its page.
+/// An event as it came back, borrowed from its page or subscription.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Event<'page> {
     pub(crate) id: &'page [u8],
     pub(crate) bytes: &'page [u8],
     pub(crate) receipt: Receipt,
+}
+
+impl<'page> Event<'page> {
+    /// What the bus lent: it holds as long as the entry that is borrowed.
+    pub(crate) fn of(event: &'page net_event_t) -> Event<'page> {
+        Event {
+            id: bytes_of(event.id, event.id_len),
+            bytes: bytes_of(event.raw, event.raw_len),
+            receipt: Receipt { shard: event.shard_id, timestamp: event.insertion_ts },
+        }
+    }
 }
 
 impl Page {
@@ -199,11 +215,7 @@ impl Page {
             // SAFETY: a successful poll holds `count` events at `events` until it is freed.
             unsafe { std::slice::from_raw_parts(self.result.events, self.result.count) }
         };
-        events.iter().map(|event| Event {
-            id: bytes_of(event.id, event.id_len),
-            bytes: bytes_of(event.raw, event.raw_len),
-            receipt: Receipt { shard: event.shard_id, timestamp: event.insertion_ts },
-        })
+        events.iter().map(Event::of)
     }
 
     /// Where the next poll goes on.
@@ -229,7 +241,7 @@ fn bytes_of<'page>(start: *const c_char, len: usize) -> &'page [u8] {
     if len == 0 {
         return &[];
     }
-    // SAFETY: called by `Page::events` only, whose signature ties the bytes to the page that owns them.
+    // SAFETY: called by `Event::of` only, whose entries come from a page or a subscription, which keeps entry and bytes alike.
     unsafe { std::slice::from_raw_parts(start.cast(), len) }
 }
 
@@ -240,7 +252,7 @@ pub(crate) fn version() -> String {
 }
 
 /// A count of zero or more, or the failure that a negative code stands for.
-fn checked(function: &'static str, code: c_int) -> Result<usize, BusError> {
+pub(crate) fn checked(function: &'static str, code: c_int) -> Result<usize, BusError> {
     usize::try_from(code).map_err(|_| failure(function, code))
 }
 

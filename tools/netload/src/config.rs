@@ -6,23 +6,31 @@
 //! reader has not seen.
 
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io, thread};
 
 use serde_json::{Map, Value, json};
 
-use crate::args::RunArguments;
+use crate::args::LoadArguments;
 use crate::bus::BusError;
 use crate::gate::Allowance;
 use crate::input::Input;
+use crate::keys::Keys;
+use crate::pace::OpenLoop;
+use crate::subscription::Wait;
+use crate::values::Mode;
 
 /// Everything a run needs to know before it starts.
 pub(crate) struct Plan {
     pub(crate) producers: u16,
     pub(crate) work: Work,
-    /// Events a second, all producers together; `None` is the closed loop.
-    pub(crate) rate: Option<NonZeroU64>,
+    pub(crate) keys: Keys,
+    /// `None` is the closed loop.
+    pub(crate) pace: Option<OpenLoop>,
+    pub(crate) warmup: Duration,
+    pub(crate) mode: Mode,
+    pub(crate) wait: Wait,
     /// The bus's configuration, as JSON.
     pub(crate) config: String,
     /// CPUs this process may use.
@@ -58,6 +66,12 @@ pub(crate) enum Refusal {
     ConfigNotObject,
     #[error("{0} holds no line to publish")]
     EmptyInput(String),
+    #[error("`{}` cannot be written: {source}", path.display())]
+    Output { path: PathBuf, source: io::Error },
+    #[error("`{}` cannot be compared: {why}", path.display())]
+    Document { path: PathBuf, why: &'static str },
+    #[error("signals cannot be listened to: {0}")]
+    Signals(io::Error),
     #[error("{0}")]
     Bus(#[from] BusError),
 }
@@ -70,20 +84,54 @@ struct Store {
 }
 
 impl Plan {
-    /// Reads the files the arguments name and settles every default.
-    pub(crate) fn new(arguments: &RunArguments) -> Result<Plan, Refusal> {
+    /// Reads the files the arguments name and settles every default. Without a rate the loop is closed.
+    pub(crate) fn new(
+        load: &LoadArguments,
+        rate: Option<NonZeroU64>,
+        input: Option<&Path>,
+    ) -> Result<Plan, Refusal> {
         let cpus = thread::available_parallelism().map_or(1, usize::from);
-        let work = work(arguments)?;
-        let (config, store) = match &arguments.config {
-            Some(given) => configured(given, arguments)?,
-            None => made_up(&work, arguments, cpus),
+        let work = match input {
+            Some(path) => lines(path)?,
+            None => made_up(load, rate),
         };
-        Ok(Plan { producers: arguments.producers, work, rate: arguments.rate, config, cpus, store })
+        let (config, store) = match &load.config {
+            Some(given) => configured(given, load)?,
+            None => fitting(&work, load, cpus),
+        };
+        let default_warmup =
+            if rate.is_some() && input.is_none() { OPEN_LOOP_WARMUP } else { Duration::ZERO };
+        let pace = rate.map(|rate| OpenLoop {
+            rate,
+            arrival: load.arrival,
+            seed: load.seed,
+            backlog_max: if input.is_some() { Duration::MAX } else { load.max_backlog },
+            producers: load.producers,
+            batch: load.batch as usize,
+        });
+        Ok(Plan {
+            producers: load.producers,
+            work,
+            keys: Keys::new(load.keys, load.skew, load.seed),
+            pace,
+            warmup: load.warmup.unwrap_or(default_warmup),
+            mode: load.mode,
+            wait: load.wait,
+            config,
+            cpus,
+            store,
+        })
     }
 
-    /// Whether what is stored can be read back.
-    pub(crate) fn is_readable(&self) -> bool {
-        self.store.readable
+    /// Whether events come back and are verified.
+    pub(crate) fn reads_back(&self) -> bool {
+        self.store.readable && self.mode != Mode::Ingest
+    }
+
+    /// Whether a latency ends when an event has come back, not with the call that published it.
+    pub(crate) fn measures_delivery(&self) -> bool {
+        let is_synthetic = matches!(self.work, Work::Synthetic { .. });
+        self.reads_back() && is_synthetic && (self.mode == Mode::Subscribe || self.pace.is_some())
     }
 
     /// Whether the reader waits until no producer publishes: always for lines, whose receipts it needs, and for
@@ -108,34 +156,40 @@ impl Plan {
 /// What an event costs the store besides its own bytes, rounded up.
 pub(crate) const EVENT_OVERHEAD_BYTES: u64 = 64;
 
-fn work(arguments: &RunArguments) -> Result<Work, Refusal> {
-    if let Some(path) = &arguments.input {
-        let input = Input::read(path).map_err(|source| Refusal::File { path: path.clone(), source })?;
-        if input.lines().is_empty() {
-            return Err(Refusal::EmptyInput(path.display().to_string()));
-        }
-        return Ok(Work::Lines(input));
+fn lines(path: &Path) -> Result<Work, Refusal> {
+    let input = Input::read(path).map_err(|source| Refusal::File { path: path.to_owned(), source })?;
+    if input.lines().is_empty() {
+        return Err(Refusal::EmptyInput(path.display().to_string()));
     }
-    let limit = match (arguments.events, arguments.duration, arguments.rate) {
-        (Some(events), _, _) => Limit::Events(events.get()),
+    Ok(Work::Lines(input))
+}
+
+/// The events that the arguments ask for. An open loop ends by time, so that what it skipped is not made up for.
+fn made_up(load: &LoadArguments, rate: Option<NonZeroU64>) -> Work {
+    let limit = match (load.events, load.duration, rate) {
+        (Some(events), _, None) => Limit::Events(events.get()),
+        (Some(events), _, Some(rate)) => {
+            let nanos = u128::from(events.get()) * 1_000_000_000 / u128::from(rate.get());
+            Limit::Duration(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+        }
         (None, Some(duration), _) => Limit::Duration(duration),
         (None, None, Some(_)) => Limit::Duration(OPEN_LOOP_DURATION),
         (None, None, None) => Limit::Events(EVENTS),
     };
-    let (size, batch) = (arguments.size as usize, arguments.batch as usize);
-    Ok(Work::Synthetic { size, batch, limit })
+    Work::Synthetic { size: load.size as usize, batch: load.batch as usize, limit }
 }
 
 /// The configuration that the user gave, with `--shards` in it, and what it says of the store.
-fn configured(given: &str, arguments: &RunArguments) -> Result<(String, Store), Refusal> {
+fn configured(given: &str, load: &LoadArguments) -> Result<(String, Store), Refusal> {
     let text = if given.trim_start().starts_with('{') {
         given.to_owned()
     } else {
-        fs::read_to_string(given).map_err(|source| Refusal::File { path: given.into(), source })?
+        let path = given.strip_prefix('@').unwrap_or(given);
+        fs::read_to_string(path).map_err(|source| Refusal::File { path: path.into(), source })?
     };
     let document: Value = serde_json::from_str(&text).map_err(Refusal::ConfigNotJson)?;
     let Value::Object(mut document) = document else { return Err(Refusal::ConfigNotObject) };
-    if let Some(shards) = arguments.shards {
+    if let Some(shards) = load.shards {
         document.insert("num_shards".to_owned(), json!(shards));
     }
     let store = Store {
@@ -151,9 +205,9 @@ fn memory_option(document: &Map<String, Value>, name: &str) -> Option<u64> {
 }
 
 /// A configuration that fits the run: it refuses instead of dropping, and retains the whole run if that is affordable.
-fn made_up(work: &Work, arguments: &RunArguments, cpus: usize) -> (String, Store) {
+fn fitting(work: &Work, load: &LoadArguments, cpus: usize) -> (String, Store) {
     let spare = u64::try_from(cpus.saturating_sub(1).max(1)).unwrap_or(1);
-    let shards = arguments.shards.map_or(spare, |shards| u64::from(shards.get()));
+    let shards = load.shards.map_or(spare, |shards| u64::from(shards.get()));
     let (events, bytes, largest) = match work {
         Work::Lines(input) => (input.lines().len() as u64, input.byte_count(), input.longest()),
         Work::Synthetic { size, limit: Limit::Events(events), .. } => {
@@ -176,6 +230,7 @@ fn made_up(work: &Work, arguments: &RunArguments, cpus: usize) -> (String, Store
 }
 
 const EVENTS: u64 = 5_000_000;
+const OPEN_LOOP_WARMUP: Duration = Duration::from_secs(1);
 const OPEN_LOOP_DURATION: Duration = Duration::from_secs(5);
 const AFFORDABLE_BYTES: u64 = 1 << 30;
 /// The bus's own default and bound of `max_event_bytes`.
@@ -193,8 +248,9 @@ pub(crate) mod tests {
 
     pub(crate) fn plan(options: &[&str]) -> Result<Plan, Refusal> {
         let words = ["netload", "run"].iter().chain(options);
-        let Command::Run(arguments) = Arguments::try_parse_from(words).expect("valid options").command;
-        Plan::new(&arguments)
+        let arguments = Arguments::try_parse_from(words).expect("valid options");
+        let Command::Run(run) = arguments.command else { unreachable!("the verb is run") };
+        Plan::new(&run.load, run.rate.per_second(), run.input.as_deref())
     }
 
     #[test]
@@ -214,11 +270,12 @@ pub(crate) mod tests {
     fn the_bus_takes_the_largest_event_of_the_run_up_to_the_librarys_bound() {
         let taken = |size: usize| {
             let words = ["netload", "run", "--shards", "1"];
-            let Command::Run(arguments) = Arguments::try_parse_from(words).expect("valid options").command;
+            let arguments = Arguments::try_parse_from(words).expect("valid options");
+            let Command::Run(run) = arguments.command else { unreachable!("the verb is run") };
             let lines = Work::Lines(Input::new("test".to_owned(), vec![b' '; size]));
             let synthetic = Work::Synthetic { size, batch: 1, limit: Limit::Events(1) };
             [lines, synthetic].map(|work| {
-                let (config, _) = made_up(&work, &arguments, 1);
+                let (config, _) = fitting(&work, &run.load, 1);
                 let config: Value = serde_json::from_str(&config).expect("valid JSON");
                 config["max_event_bytes"].as_u64().expect("always said")
             })

@@ -14,6 +14,11 @@ pub(crate) struct Allowance {
     pub(crate) bytes: u64,
 }
 
+impl Allowance {
+    /// For producers that nobody is to catch up with.
+    pub(crate) const UNBOUNDED: Allowance = Allowance { events: u64::MAX, bytes: u64::MAX };
+}
+
 /// Where producers wait for the reader.
 pub(crate) struct Gate {
     producers: usize,

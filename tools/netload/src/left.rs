@@ -30,15 +30,17 @@ impl Left {
         }
     }
 
-    /// Takes `count` events; false when the run is over. `in_time` says whether a run of this length still goes on.
+    /// Takes `count` events; false when the run is over. `in_time` says whether a run of this length still goes on, and
+    /// `warm` whether the warm-up, of which nothing is counted, is over.
     #[inline]
-    pub(crate) fn take(&mut self, count: u64, in_time: impl FnOnce(Duration) -> bool) -> bool {
+    pub(crate) fn take(&mut self, count: u64, warm: bool, in_time: impl FnOnce(Duration) -> bool) -> bool {
         match self {
-            Left::Events(events) => {
+            Left::Events(events) if warm => {
                 let enough = *events >= count;
                 *events = events.saturating_sub(count);
                 enough
             }
+            Left::Events(_) => true,
             Left::Until(duration) => in_time(*duration),
         }
     }
@@ -53,7 +55,8 @@ mod tests {
         let mut taken = 0;
         for producer in 0..3 {
             let mut left = Left::new(Limit::Events(11), 3, producer);
-            while left.take(1, |_| unreachable!("the run is counted")) {
+            assert!(left.take(1, false, |_| unreachable!("the run is counted")));
+            while left.take(1, true, |_| unreachable!("the run is counted")) {
                 taken += 1;
             }
         }

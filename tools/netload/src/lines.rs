@@ -73,8 +73,10 @@ impl<'run> Lines<'run> {
 }
 
 impl Verify for Lines<'_> {
-    fn event(&mut self, event: &Event<'_>) {
-        match self.arrival(event) {
+    fn event(&mut self, event: &Event<'_>) -> bool {
+        let arrival = self.arrival(event);
+        let is_new = matches!(arrival, Some(Arrival::Next | Arrival::Late));
+        match arrival {
             Some(Arrival::Next) => self.findings.returned += 1,
             Some(Arrival::Late) => {
                 self.findings.returned += 1;
@@ -83,6 +85,7 @@ impl Verify for Lines<'_> {
             Some(Arrival::Again) => self.findings.duplicated += 1,
             None => self.findings.foreign += 1,
         }
+        is_new
     }
 
     fn findings(&self, accepted: &[u64]) -> Findings {

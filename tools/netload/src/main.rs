@@ -1,47 +1,84 @@
-//! `netload run`: drives a bus through the C ABI, reads everything back, verifies it, and prints what happened.
-//!
-//! Exit status: 0 when every accepted event came back once and in order, 1 when not, 2 when it could not begin.
+//! `netload`: drives a bus through the C ABI, measures it, reads everything back, verifies it, and prints what happened.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
 mod args;
 mod bus;
+mod compare;
 mod config;
+mod doctor;
+mod document;
+mod exit;
 mod gate;
 mod input;
+mod interrupt;
 mod keys;
+mod latency;
 mod left;
 mod lines;
+mod machine;
+mod outcome;
+mod output;
 mod pace;
 mod patience;
 mod payload;
+mod processor;
 mod producer;
 mod progress;
 mod reader;
+mod receive;
+mod record;
 mod report;
 mod run;
 mod sequences;
+mod series;
+mod slo;
+mod stage;
 mod stats;
+mod subscription;
+mod sweep;
+mod values;
 mod verify;
 
-use std::process::ExitCode;
-
 use clap::Parser;
+use clap::error::ErrorKind;
 
-use args::{Arguments, Command};
-use config::Plan;
+use args::{Arguments, Command, RunArguments};
+use config::{Plan, Refusal};
+use exit::ExitStatus;
+use interrupt::Interrupt;
+use output::Output;
 
-fn main() -> ExitCode {
-    let Command::Run(arguments) = Arguments::parse().command;
-    let outcome = match Plan::new(&arguments).and_then(|plan| run::run(&plan).map(|outcome| (plan, outcome)))
-    {
-        Ok((plan, outcome)) => {
-            report::print(&plan, &outcome);
-            outcome
-        }
-        Err(refusal) => {
-            eprintln!("netload: {refusal}");
-            return ExitCode::from(2);
+fn main() -> ExitStatus {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version that cannot be written are nobody's loss.
+            let _ = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitStatus::Success,
+                _ => ExitStatus::Usage,
+            };
         }
     };
-    ExitCode::from(u8::from(!outcome.is_clean()))
+    let done = match &arguments.command {
+        Command::Run(arguments) => run_once(arguments),
+        Command::Sweep(arguments) => sweep::sweep(arguments),
+        Command::Peak(arguments) => sweep::peak(arguments),
+        Command::Compare(arguments) => compare::compare(arguments),
+        Command::Doctor => Ok(doctor::doctor()),
+    };
+    done.unwrap_or_else(|refusal| {
+        eprintln!("netload: {refusal}");
+        ExitStatus::Failed
+    })
+}
+
+fn run_once(arguments: &RunArguments) -> Result<ExitStatus, Refusal> {
+    let plan = Plan::new(&arguments.load, arguments.rate.per_second(), arguments.input.as_deref())?;
+    let output = Output::open(&arguments.output)?;
+    let interrupt = Interrupt::listen().map_err(Refusal::Signals)?;
+    let outcome = run::run(&plan, &interrupt)?;
+    report::print(&plan, &outcome);
+    output.save(&document::of_run(&plan, &outcome), &outcome.response)?;
+    Ok(outcome.exit_status())
 }

@@ -1,6 +1,7 @@
 //! Made-up events: JSON objects of a given size that say which producer published them as its how-manieth.
 //!
-//! `{"p":"0003","n":"000000000017"` and then letters that differ per producer, so that a byte out of place is seen.
+//! `{"p":"0003","n":"000000000017","t":"…"` and then letters that differ per producer, so that a byte out of place is seen.
+//! `t` has room for two moments: when the event was due and when the call began.
 
 use std::ops::Range;
 
@@ -30,6 +31,11 @@ impl Payloads {
     /// The event at `index`.
     pub(crate) fn event(&self, index: usize) -> &[u8] {
         &self.bytes[index * self.size..(index + 1) * self.size]
+    }
+
+    /// The event at `index`, to write its moments.
+    pub(crate) fn event_mut(&mut self, index: usize) -> &mut [u8] {
+        &mut self.bytes[index * self.size..(index + 1) * self.size]
     }
 
     /// Turns the row into the one that follows it.
@@ -62,17 +68,44 @@ impl Templates {
         let template = self.0.get(producer)?;
         let same = event.len() == template.len()
             && event[..NUMBER.start] == template[..NUMBER.start]
-            && event[NUMBER.end..] == template[NUMBER.end..];
+            && event[NUMBER.end..MOMENTS.start] == template[NUMBER.end..MOMENTS.start]
+            && event[MOMENTS.end..] == template[MOMENTS.end..];
         same.then_some((producer, number))
     }
 }
 
+/// Writes two moments into an event, in nanoseconds after the start: when it was due, and when the call began.
+#[inline]
+pub(crate) fn stamp(event: &mut [u8], due_ns: u64, called_ns: u64) {
+    let (due, called) = event[MOMENTS].split_at_mut(DIGITS);
+    for (digits, moment_ns) in [(due, due_ns), (called, called_ns)] {
+        for (place, digit) in digits.iter_mut().enumerate() {
+            *digit = DIGIT_ZERO + (moment_ns >> (DIGIT_BITS * place) & DIGIT_MASK) as u8;
+        }
+    }
+}
+
+/// The two moments of an event that was recognised.
+#[inline]
+pub(crate) fn moments(event: &[u8]) -> (u64, u64) {
+    let (due, called) = event[MOMENTS].split_at(DIGITS);
+    let moment = |digits: &[u8]| {
+        digits
+            .iter()
+            .rev()
+            .fold(0, |sum, digit| sum << DIGIT_BITS | u64::from(digit.wrapping_sub(DIGIT_ZERO)))
+    };
+    (moment(due), moment(called))
+}
+
 /// The smallest event that can say where it comes from.
-pub(crate) const SIZE_MIN: usize = 31;
+const SIZE_MIN: usize = 58;
 
 fn template(producer: u16, size: usize) -> Vec<u8> {
     assert!(size >= SIZE_MIN, "{size} bytes are too few");
-    let mut event = format!(r#"{{"p":"{producer:04}","n":"000000000000""#).into_bytes();
+    let mut event = format!(r#"{{"p":"{producer:04}","n":"000000000000","t":""#).into_bytes();
+    event.extend([DIGIT_ZERO; 2 * DIGITS]);
+    event.push(b'"');
     let filler = size - SIZE_MIN;
     if filler < FILLER_AROUND {
         event.extend(std::iter::repeat_n(b' ', filler));
@@ -108,6 +141,13 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 
 const PRODUCER: Range<usize> = 6..10;
 const NUMBER: Range<usize> = 17..29;
+const MOMENTS: Range<usize> = 36..36 + 2 * DIGITS;
+/// Digits of a moment: enough for 13 days.
+const DIGITS: usize = 10;
+/// Digits are the 32 characters from `#` on, which need no escape in JSON.
+const DIGIT_ZERO: u8 = b'#';
+const DIGIT_BITS: usize = 5;
+const DIGIT_MASK: u64 = 31;
 /// Bytes of `,"x":""`.
 const FILLER_AROUND: usize = 7;
 
@@ -132,14 +172,25 @@ mod tests {
 
     #[test]
     fn an_event_with_any_other_byte_is_not_recognised_as_itself() {
-        let payloads = Payloads::new(1, 60, 1);
-        let templates = Templates::new(2, 60);
-        for at in 0..60 {
+        let payloads = Payloads::new(1, 80, 1);
+        let templates = Templates::new(2, 80);
+        for at in (0..80).filter(|at| !MOMENTS.contains(at)) {
             let mut event = payloads.event(0).to_vec();
             event[at] ^= 1;
             assert_ne!(templates.recognise(&event), Some((1, 0)), "byte {at}");
         }
-        assert_eq!(templates.recognise(&payloads.event(0)[..59]), None);
+        assert_eq!(templates.recognise(&payloads.event(0)[..79]), None);
         assert_eq!(templates.recognise(b""), None);
+    }
+
+    #[test]
+    fn moments_come_back_as_they_were_and_the_event_stays_json_and_itself() {
+        for (due_ns, called_ns) in [(0, 0), (1, 31), (32, 123_456_789_012), ((1 << 50) - 1, 1 << 49)] {
+            let mut payloads = Payloads::new(1, 64, 2);
+            stamp(payloads.event_mut(1), due_ns, called_ns);
+            assert_eq!(moments(payloads.event(1)), (due_ns, called_ns));
+            assert_eq!(Templates::new(2, 64).recognise(payloads.event(1)), Some((1, 1)));
+            serde_json::from_slice::<serde_json::Value>(payloads.event(1)).expect("JSON");
+        }
     }
 }

@@ -3,79 +3,23 @@
 //! An event that the bus refuses for now is published again until it is accepted, so that what a producer published is
 //! without gaps. Its latency counts from the first attempt. A bus that refuses for ten seconds is given up.
 
-use std::sync::Barrier;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-use quanta::Clock;
-
-use crate::bus::{Batch, Bus, BusError, Receipt};
-use crate::config::{EVENT_OVERHEAD_BYTES, Limit, Plan, Work};
-use crate::gate::{Allowance, Gate};
+use crate::bus::{Batch, BusError, Receipt};
+use crate::config::{EVENT_OVERHEAD_BYTES, Limit, Work};
+use crate::gate::Allowance;
 use crate::input::Input;
-use crate::keys::key;
 use crate::left::Left;
-use crate::lines::Receipts;
-use crate::pace::{Pacer, Schedule};
+use crate::pace::Pacer;
 use crate::patience::until_accepted;
-use crate::payload::Payloads;
+use crate::payload::{Payloads, stamp};
+use crate::processor;
+use crate::record::{Recorder, histogram};
+use crate::stage::{Published, Stage};
 
-/// What the producers of a run share.
-pub(crate) struct Stage<'run> {
-    pub(crate) plan: &'run Plan,
-    pub(crate) bus: &'run Bus,
-    pub(crate) clock: &'run Clock,
-    pub(crate) gate: &'run Gate,
-    pub(crate) allowance: Allowance,
-    pub(crate) start: &'run Barrier,
-    /// One entry a producer.
-    pub(crate) tallies: &'run [Tally],
-    pub(crate) receipts: &'run [Receipts],
-}
-
-/// What a producer has done so far, for others to see. Written by its producer now and then, and before it waits or ends.
-/// On cache lines of its own.
-#[derive(Default)]
-#[repr(align(128))]
-pub(crate) struct Tally {
-    accepted: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Tally {
-    pub(crate) fn accepted(&self) -> u64 {
-        self.accepted.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-}
-
-/// What became of one producer's events.
-pub(crate) struct Published {
-    /// Nanoseconds from the first attempt of each call until it was accepted.
-    pub(crate) latency: Histogram<u64>,
-    pub(crate) accepted: u64,
-    pub(crate) bytes: u64,
-    /// Calls that the bus refused for now.
-    pub(crate) refused: u64,
-    /// Time from the common start, the waits for the reader left out.
-    pub(crate) active: Duration,
-    /// Time spent waiting for the reader.
-    pub(crate) held: Duration,
-    /// Lines that the bus can never accept: their numbers, and why.
-    pub(crate) invalid: Vec<(u64, String)>,
-    /// Why it ended early.
-    pub(crate) failure: Option<BusError>,
-}
-
-/// Runs producer number `producer` to its end.
-pub(crate) fn run(stage: &Stage<'_>, producer: u16) -> Published {
-    let mut publisher = Publisher::new(stage, producer);
-    stage.start.wait();
-    publisher.begin();
+/// Runs producer number `producer` to its end. A `recorder` is given where a latency ends with the call.
+pub(crate) fn run(stage: &Stage<'_>, producer: u16, recorder: Option<Recorder>) -> Published {
+    let mut publisher = Publisher::new(stage, producer, recorder);
     let result = match &stage.plan.work {
         Work::Synthetic { size, batch: 1, limit } => publisher.singles(*size, *limit),
         Work::Synthetic { size, batch, limit } => publisher.batches(*size, *batch, *limit),
@@ -84,51 +28,76 @@ pub(crate) fn run(stage: &Stage<'_>, producer: u16) -> Published {
     publisher.end(result.err())
 }
 
-/// A histogram for durations of up to a minute, exact to three digits.
-pub(crate) fn histogram() -> Histogram<u64> {
-    Histogram::new_with_max(LATENCY_NS_MAX, 3).expect("valid bounds")
-}
-
 struct Publisher<'run> {
     stage: &'run Stage<'run>,
     producer: u16,
     pacer: Option<Pacer>,
+    recorder: Option<Recorder>,
+    /// Raw clock value.
     start: u64,
+    warmup_ns: u64,
+    skipped_calls_in_warmup: u64,
+    /// The end of the last call, or where calls are not timed its begin, in nanoseconds after the start.
+    last_ns: u64,
     since_catch_up: Allowance,
     tallied: u64,
     published: Published,
 }
 
+/// When a call was due, in nanoseconds after the start, and the raw clock value at which it began.
+#[derive(Clone, Copy)]
+struct Moment {
+    due_ns: u64,
+    called: u64,
+}
+
 impl<'run> Publisher<'run> {
-    fn new(stage: &'run Stage<'run>, producer: u16) -> Publisher<'run> {
+    /// Lines up with the other producers.
+    fn new(stage: &'run Stage<'run>, producer: u16, recorder: Option<Recorder>) -> Publisher<'run> {
         let published = Published {
-            latency: histogram(),
+            service: None,
+            lag: histogram(),
             accepted: 0,
             bytes: 0,
+            measured: 0,
+            measured_bytes: 0,
+            skipped: 0,
             refused: 0,
             active: Duration::ZERO,
+            in_calls_ns: 0,
             held: Duration::ZERO,
+            processor: Duration::ZERO,
             invalid: Vec::new(),
             failure: None,
         };
-        let since_catch_up = Allowance { events: 0, bytes: 0 };
-        Publisher { stage, producer, pacer: None, start: 0, since_catch_up, tallied: 0, published }
-    }
-
-    fn begin(&mut self) {
-        self.start = self.stage.clock.raw();
-        let (plan, start) = (self.stage.plan, self.start);
-        let batch = if let Work::Synthetic { batch, .. } = plan.work { batch } else { 1 };
-        self.pacer = plan
-            .rate
-            .map(|rate| Pacer::new(Schedule::new(rate, self.producer, plan.producers, batch), start));
+        stage.line_up.wait();
+        Publisher {
+            stage,
+            producer,
+            pacer: stage.plan.pace.map(|load| Pacer::new(load, producer)),
+            recorder,
+            start: *stage.start.get_or_init(|| stage.clock.raw()),
+            warmup_ns: stage.plan.warmup.as_nanos() as u64,
+            skipped_calls_in_warmup: 0,
+            last_ns: 0,
+            since_catch_up: Allowance { events: 0, bytes: 0 },
+            tallied: 0,
+            published,
+        }
     }
 
     fn end(mut self, failure: Option<BusError>) -> Published {
-        self.published.active = self.elapsed().saturating_sub(self.published.held);
+        let warmup = self.stage.plan.warmup;
+        self.published.active = self.elapsed().saturating_sub(self.published.held).saturating_sub(warmup);
         self.published.failure = failure;
+        if let (Some(pacer), Some(load)) = (&self.pacer, self.stage.plan.pace) {
+            let calls = pacer.skipped_calls() - self.skipped_calls_in_warmup;
+            self.published.skipped = calls * load.batch as u64;
+        }
         self.tally();
         self.stage.gate.finish();
+        self.published.service = self.recorder.take().and_then(Recorder::finish);
+        self.published.processor = processor::of_thread();
         self.published
     }
 
@@ -136,13 +105,18 @@ impl<'run> Publisher<'run> {
     fn singles(&mut self, size: usize, limit: Limit) -> Result<(), BusError> {
         let mut row = Payloads::new(self.producer, size, row_len(size));
         let mut left = Left::new(limit, self.stage.plan.producers, self.producer);
+        let is_stamped = self.stage.plan.measures_delivery();
         let mut number = 0;
         loop {
             for index in 0..row.len() {
-                if !left.take(1, |duration| self.is_in_time(duration, index == 0)) {
+                if !self.goes_on(&mut left, 1, index == 0) {
                     return Ok(());
                 }
-                self.publish(number, row.event(index))?;
+                let moment = self.wait_until_due();
+                if is_stamped {
+                    stamp(row.event_mut(index), moment.due_ns, self.after_start_ns(moment.called));
+                }
+                self.publish(number, row.event(index), moment)?;
                 number += 1;
             }
             row.advance();
@@ -153,12 +127,19 @@ impl<'run> Publisher<'run> {
     fn batches(&mut self, size: usize, batch: usize, limit: Limit) -> Result<(), BusError> {
         let mut row = Payloads::new(self.producer, size, batch);
         let mut left = Left::new(limit, self.stage.plan.producers, self.producer);
+        let is_stamped = self.stage.plan.measures_delivery();
         loop {
             let count = left.at_most(batch);
-            if count == 0 || !left.take(count as u64, |duration| self.is_in_time(duration, true)) {
+            if count == 0 || !self.goes_on(&mut left, count as u64, true) {
                 return Ok(());
             }
-            self.publish_batch(&Batch::of((0..count).map(|index| row.event(index))), size)?;
+            let moment = self.wait_until_due();
+            if is_stamped {
+                let called_ns = self.after_start_ns(moment.called);
+                (0..count).for_each(|index| stamp(row.event_mut(index), moment.due_ns, called_ns));
+            }
+            let events = Batch::of((0..count).map(|index| row.event(index)));
+            self.publish_batch(&events, size, moment)?;
             row.advance();
         }
     }
@@ -169,11 +150,15 @@ impl<'run> Publisher<'run> {
         let mut gathered = Vec::new();
         let mut result = Ok(());
         for (number, index) in (0..).zip((producer..input.lines().len()).step_by(producers)) {
+            if self.stage.interrupt.has_come() {
+                break;
+            }
             if self.is_spent() {
                 self.stage.receipts[producer].append(&mut gathered);
                 self.hold();
             }
-            match self.publish(number, input.event(index)) {
+            let moment = self.wait_until_due();
+            match self.publish(number, input.event(index), moment) {
                 Ok(receipt) => gathered.push((receipt, index)),
                 Err(error) if error.is_invalid_event() => {
                     self.published.invalid.push((input.lines()[index].number, error.meaning().to_owned()));
@@ -190,53 +175,69 @@ impl<'run> Publisher<'run> {
 
     /// Publishes this producer's event number `number`, and records how long that took.
     #[inline]
-    fn publish(&mut self, number: u64, event: &[u8]) -> Result<Receipt, BusError> {
-        if self.is_spent() {
-            self.hold();
-        }
-        let due = self.wait_until_due();
-        let Stage { bus, clock, .. } = self.stage;
-        let key = key(self.producer, number);
-        let accepted = until_accepted(clock, &mut self.published.refused, || bus.ingest_keyed(&key, event))?;
-        self.record(due, accepted.start, 1, event.len());
-        Ok(accepted.value)
+    fn publish(&mut self, number: u64, event: &[u8], moment: Moment) -> Result<Receipt, BusError> {
+        let Stage { bus, plan, .. } = self.stage;
+        let key = plan.keys.key(self.producer, number);
+        let receipt = until_accepted(&mut self.published.refused, || bus.ingest_keyed(&key, event))?;
+        self.record(moment, 1, event.len());
+        Ok(receipt)
     }
 
     /// Publishes a batch to its last event, and records how long it took each time to have something accepted.
-    fn publish_batch(&mut self, batch: &Batch<'_>, size: usize) -> Result<(), BusError> {
-        if self.is_spent() {
-            self.hold();
-        }
-        let due = self.wait_until_due();
-        let Stage { bus, clock, .. } = self.stage;
+    fn publish_batch(&mut self, batch: &Batch<'_>, size: usize, mut moment: Moment) -> Result<(), BusError> {
+        let Stage { bus, clock, plan, .. } = self.stage;
         let mut done = 0;
         while done < batch.len() {
-            let accepted =
-                until_accepted(clock, &mut self.published.refused, || bus.ingest_batch(batch, done))?;
-            self.record(due, accepted.start, accepted.value as u64, accepted.value * size);
-            done += accepted.value;
+            let accepted = until_accepted(&mut self.published.refused, || bus.ingest_batch(batch, done))?;
+            self.record(moment, accepted as u64, accepted * size);
+            done += accepted;
+            if plan.pace.is_none() && done < batch.len() {
+                let called = clock.raw();
+                moment = Moment { due_ns: self.after_start_ns(called), called };
+            }
         }
         Ok(())
     }
 
-    /// Waits for the moment the next call is due; that moment after the start, in the open loop.
+    /// Waits for the moment the next call is due: at once in a closed loop.
     #[inline]
-    fn wait_until_due(&mut self) -> Option<u64> {
-        self.pacer.as_mut().map(|pacer| pacer.wait(self.stage.clock))
+    fn wait_until_due(&mut self) -> Moment {
+        let Some(pacer) = &mut self.pacer else {
+            let called = self.stage.clock.raw();
+            return Moment { due_ns: self.after_start_ns(called), called };
+        };
+        let (due_ns, called) = pacer.wait(self.stage.clock, self.start);
+        if due_ns >= self.warmup_ns {
+            self.published.lag.saturating_record(self.after_start_ns(called).saturating_sub(due_ns));
+        } else {
+            self.skipped_calls_in_warmup = pacer.skipped_calls();
+        }
+        Moment { due_ns, called }
     }
 
-    /// Records an accepted call whose first attempt started at the raw clock value `start`, or that was due `due` after the start.
+    /// Records an accepted call.
     #[inline]
-    fn record(&mut self, due: Option<u64>, start: u64, events: u64, bytes: usize) {
-        let clock = self.stage.clock;
-        let end = clock.raw();
-        let nanos = match due {
-            Some(due) => clock.delta_as_nanos(self.start, end).saturating_sub(due),
-            None => clock.delta_as_nanos(start, end),
-        };
-        self.published.latency.saturating_record(nanos);
+    fn record(&mut self, moment: Moment, events: u64, bytes: usize) {
+        self.last_ns = moment.due_ns;
+        let is_measured = moment.due_ns >= self.warmup_ns;
+        if let Some(recorder) = &mut self.recorder {
+            let Stage { clock, .. } = self.stage;
+            let (called_ns, end_ns) = (
+                clock.delta_as_nanos(self.start, moment.called),
+                clock.delta_as_nanos(self.start, clock.raw()),
+            );
+            self.last_ns = end_ns;
+            recorder.record(moment.due_ns, called_ns, end_ns, events);
+            if is_measured {
+                self.published.in_calls_ns += end_ns - called_ns;
+            }
+        }
         self.published.accepted += events;
         self.published.bytes += bytes as u64;
+        if is_measured {
+            self.published.measured += events;
+            self.published.measured_bytes += bytes as u64;
+        }
         self.since_catch_up.events += events;
         self.since_catch_up.bytes += bytes as u64 + events * EVENT_OVERHEAD_BYTES;
         if self.published.accepted - self.tallied >= TALLY_EVENTS {
@@ -244,10 +245,25 @@ impl<'run> Publisher<'run> {
         }
     }
 
-    /// Whether a run of this length still goes on. The closed loop looks at the clock only where `look` says so.
+    /// Whether `count` more events are to be published, after the reader has caught up where it must. The closed loop
+    /// looks at the clock only where `look` says so.
+    #[inline]
+    fn goes_on(&mut self, left: &mut Left, count: u64, look: bool) -> bool {
+        if self.stage.interrupt.has_come() {
+            return false;
+        }
+        let is_warm = self.last_ns >= self.warmup_ns;
+        let goes_on = left.take(count, is_warm, |duration| self.is_in_time(duration, look));
+        if goes_on && self.is_spent() {
+            self.hold();
+        }
+        goes_on
+    }
+
+    /// Whether a run of this length still goes on.
     #[inline]
     fn is_in_time(&self, duration: Duration, look: bool) -> bool {
-        let whole = duration + self.published.held;
+        let whole = duration + self.stage.plan.warmup + self.published.held;
         match &self.pacer {
             Some(pacer) => Duration::from_nanos(pacer.due_ns()) < whole,
             None => !look || self.elapsed() < whole,
@@ -274,13 +290,17 @@ impl<'run> Publisher<'run> {
 
     fn tally(&mut self) {
         let tally = &self.stage.tallies[usize::from(self.producer)];
-        tally.accepted.store(self.published.accepted, Ordering::Relaxed);
-        tally.bytes.store(self.published.bytes, Ordering::Relaxed);
+        tally.tell(self.published.accepted, self.published.bytes);
         self.tallied = self.published.accepted;
     }
 
     fn elapsed(&self) -> Duration {
-        Duration::from_nanos(self.stage.clock.delta_as_nanos(self.start, self.stage.clock.raw()))
+        Duration::from_nanos(self.after_start_ns(self.stage.clock.raw()))
+    }
+
+    #[inline]
+    fn after_start_ns(&self, raw: u64) -> u64 {
+        self.stage.clock.delta_as_nanos(self.start, raw)
     }
 }
 
@@ -291,4 +311,3 @@ fn row_len(size: usize) -> usize {
 
 const ROW_BYTES: usize = 16 << 10;
 const TALLY_EVENTS: u64 = 256;
-const LATENCY_NS_MAX: u64 = 60_000_000_000;

@@ -18,6 +18,8 @@ pub(crate) struct Read {
     pub(crate) events: u64,
     /// Numbers missing among the ids: events that the store removed before they were read.
     pub(crate) id_gaps: u64,
+    /// Events that the bus says retention removed before a subscription gave them.
+    pub(crate) skipped: u64,
     /// Why it ended early.
     pub(crate) failure: Option<BusError>,
 }

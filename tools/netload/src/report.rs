@@ -2,19 +2,25 @@
 
 use std::fmt::Display;
 use std::fs;
+use std::time::Duration;
 
 use crate::bus;
 use crate::config::{Limit, Plan, Work};
+use crate::latency;
+use crate::outcome::Outcome;
+use crate::pace::Arrival;
 use crate::reader::POLL_LIMIT;
-use crate::run::Outcome;
 use crate::stats::{ShardAccount, Statistics};
+use crate::subscription::Wait;
+use crate::values::Mode;
 use crate::verify::Findings;
 
 /// Prints the report to standard output, and what went wrong to standard error.
 pub(crate) fn print(plan: &Plan, outcome: &Outcome) {
     setting(plan, outcome);
     speed(plan, outcome);
-    latency(plan, outcome);
+    latencies(plan, outcome);
+    generator(plan, outcome);
     if let Some(statistics) = &outcome.statistics {
         account(statistics);
     }
@@ -26,6 +32,15 @@ pub(crate) fn print(plan: &Plan, outcome: &Outcome) {
     }
     if outcome.statistics.as_ref().is_some_and(|statistics| !statistics.is_balanced()) {
         println!("NOT OK      the account does not add up");
+    }
+    if let Some(kept) = outcome.kept.filter(|_| !outcome.kept_rate()) {
+        println!(
+            "TOO SLOW    {:.1} % of the load was published in its time: these are the latencies of a lower rate",
+            kept * 100.0
+        );
+    }
+    if outcome.interrupted {
+        println!("interrupted: this is the result until then");
     }
     if !outcome.invalid.is_empty() {
         println!("NOT OK      {} not accepted", counted(outcome.invalid.len() as u64, "line"));
@@ -55,15 +70,26 @@ fn setting(plan: &Plan, outcome: &Outcome) {
     };
     let (producers, shards) = (u64::from(plan.producers), u64::from(outcome.shards));
     println!("load        {} → {}: {load}", counted(producers, "producer"), counted(shards, "shard"));
-    match plan.rate {
-        Some(rate) => println!(
-            "pace        open loop, {} events/s: latency counts from the moment an event was due",
-            grouped(rate.get())
+    match plan.pace {
+        Some(pace) => println!(
+            "pace        open loop, {} events/s, {}: latency counts from the moment an event was due",
+            grouped(pace.rate.get()),
+            match pace.arrival {
+                Arrival::Const => "evenly".to_owned(),
+                Arrival::Poisson => format!("at random (Poisson, seed {})", pace.seed),
+            }
         ),
         None => println!("pace        closed loop: each event follows as soon as the last was accepted"),
     }
-    if plan.is_readable() {
-        let how = if outcome.takes_turns { "in turns with the producers" } else { "while they publish" };
+    if plan.reads_back() {
+        let how = match plan.wait {
+            _ if plan.mode != Mode::Subscribe && plan.measures_delivery() => "polls again and again",
+            _ if plan.mode != Mode::Subscribe && outcome.takes_turns => "polls, in turns with the producers",
+            _ if plan.mode != Mode::Subscribe => "polls while they publish",
+            Wait::Spin => "subscribes and looks again and again",
+            Wait::Block => "subscribes and waits in net_next",
+            Wait::Fd => "subscribes and waits for the descriptor",
+        };
         println!("reader      one thread, {how}");
     }
 }
@@ -72,28 +98,39 @@ fn speed(plan: &Plan, outcome: &Outcome) {
     let seconds = outcome.active.as_secs_f64();
     println!(
         "\npublished   {:>14} events in {:>9}  {:>10}  {:>7.0} MB/s",
-        grouped(outcome.accepted),
+        grouped(outcome.measured),
         time(seconds),
-        rate(outcome.accepted as f64, seconds),
-        outcome.bytes as f64 / seconds / 1e6,
+        rate(outcome.measured as f64, seconds),
+        outcome.measured_bytes as f64 / seconds / 1e6,
     );
-    if plan.rate.is_none() {
+    if plan.pace.is_none() && !plan.measures_delivery() {
         println!(
             "            ({:.0} % of that time inside the calls; the rest is netload's own: events, clock, histogram)",
             outcome.share_in_calls * 100.0
         );
     }
-    if plan.is_readable() {
+    if outcome.accepted > outcome.measured {
+        let before = outcome.accepted - outcome.measured;
+        println!("            ({} before them, in the warm-up)", counted(before, "event"));
+    }
+    if outcome.skipped > 0 {
+        let skipped = counted(outcome.skipped, "event");
+        println!("            ({skipped} skipped, too far behind: no latency below includes them)");
+    }
+    if plan.reads_back() {
         let seconds = outcome.read.polling.as_secs_f64();
+        let how = match plan.mode {
+            Mode::Subscribe => "net_next".to_owned(),
+            _ => format!("net_poll_ex, up to {} a call", grouped(POLL_LIMIT as u64)),
+        };
         println!(
-            "read back   {:>14} events in {:>9}  {:>10}  net_poll_ex, up to {} a call",
+            "read back   {:>14} events in {:>9}  {:>10}  {how}",
             grouped(outcome.read.events),
             time(seconds),
             rate(outcome.read.events as f64, seconds),
-            grouped(POLL_LIMIT as u64),
         );
     }
-    if plan.is_readable() && !outcome.held.is_zero() {
+    if plan.reads_back() && !outcome.held.is_zero() {
         println!(
             "            (producers waited {} for the reader, so that retention removes nothing unread; not counted)",
             time(outcome.held.as_secs_f64())
@@ -104,19 +141,44 @@ fn speed(plan: &Plan, outcome: &Outcome) {
     }
 }
 
-fn latency(plan: &Plan, outcome: &Outcome) {
+fn latencies(plan: &Plan, outcome: &Outcome) {
     let function = match plan.work {
         Work::Synthetic { batch, .. } if batch > 1 => "net_ingest_raw_batch",
         _ => "net_ingest_keyed",
     };
-    println!("\n{function}: nanoseconds a call, the clock's own {} included", outcome.clock_ns);
-    let quantiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
-    let value = |quantile| outcome.latency.value_at_quantile(quantile);
-    let columns = quantiles.map(|(title, quantile)| (title, value(quantile)));
-    let columns = columns.into_iter().chain([("max", outcome.latency.max())]);
-    let (titles, values): (Vec<String>, Vec<String>) =
-        columns.map(|(title, value)| (format!("{title:>12}"), format!("{:>12}", grouped(value)))).unzip();
-    println!("{}\n{}", titles.concat(), values.concat());
+    let until = match plan.mode {
+        _ if !plan.measures_delivery() => "a call",
+        Mode::Subscribe => "until net_next gives the event",
+        _ => "until net_poll_ex gives the event",
+    };
+    println!("\n{function}: nanoseconds {until}, the clock's own {} included", outcome.clock_ns);
+    print!("{}", latency::table(&[("response", &outcome.response), ("service", &outcome.service)]));
+    match plan.pace {
+        Some(_) => println!("response counts from the moment an event was due, service from its call"),
+        None => println!(
+            "a closed loop: nothing is due, so response is service, and no delay of the next event counts"
+        ),
+    }
+    print!("\n{}", latency::shape(&outcome.response));
+}
+
+/// What the measuring itself cost.
+fn generator(plan: &Plan, outcome: &Outcome) {
+    let seconds = outcome.whole.as_secs_f64().max(f64::MIN_POSITIVE);
+    let cores = |time: Duration| time.as_secs_f64() / seconds;
+    let lag = |quantile| grouped(outcome.lag.value_at_quantile(quantile));
+    println!();
+    if plan.pace.is_some() {
+        let max = grouped(outcome.lag.max());
+        println!("generator   behind its schedule by p50 {} p99 {} max {max} ns", lag(0.5), lag(0.99));
+    }
+    println!(
+        "{:<12}producers {:.2} cores, whole process {:.2}, of {}",
+        if plan.pace.is_some() { "" } else { "generator" },
+        cores(outcome.producers_processor),
+        cores(outcome.process_processor),
+        plan.cpus
+    );
 }
 
 fn account(statistics: &Statistics) {
@@ -182,6 +244,9 @@ fn verdict(plan: &Plan, accepted: u64, findings: Option<&Findings>) -> String {
         }
         _ if accepted == 0 => "NOT OK      no event was accepted, so nothing is verified".to_owned(),
         Some(_) => format!("verified    all {count} accepted events came back once, byte for byte, {order}"),
+        None if plan.mode == Mode::Ingest => {
+            "verified    nothing: --mode ingest reads nothing back".to_owned()
+        }
         None => "verified    nothing: the noop store keeps no events".to_owned(),
     }
 }
@@ -201,7 +266,7 @@ fn what_is_wrong(outcome: &Outcome, findings: &Findings) {
         println!(
             "            the bus says it dropped {}; ids missing between events, as retention leaves them: {}",
             grouped(dropped),
-            grouped(outcome.read.id_gaps)
+            grouped(outcome.read.id_gaps.max(outcome.read.skipped))
         );
     }
 }

@@ -1,122 +1,83 @@
 //! One run: start the bus, publish and read at the same time or by turns, then ask the bus for its account.
 
-use std::fmt::Display;
-use std::sync::Barrier;
 use std::sync::atomic::AtomicU64;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Barrier, OnceLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 use quanta::Clock;
 
 use crate::bus::Bus;
 use crate::config::{Plan, Refusal, Work};
-use crate::gate::Gate;
+use crate::gate::{Allowance, Gate};
+use crate::interrupt::Interrupt;
 use crate::lines::{Lines, Receipts};
-use crate::producer::{self, Published, Stage, Tally};
+use crate::outcome::Outcome;
+use crate::processor;
+use crate::producer;
 use crate::progress;
 use crate::reader::{self, Read};
+use crate::receive::{self, Received, Source};
+use crate::record::{Recorder, Second, histogram};
 use crate::sequences::{Order, Sequences};
-use crate::stats::Statistics;
-use crate::verify::{Findings, Verify};
+use crate::series::Series;
+use crate::stage::{Published, Stage, Tally};
+use crate::subscription::Subscription;
+use crate::values::Mode;
+use crate::verify::Verify;
 
-/// What happened.
-pub(crate) struct Outcome {
-    pub(crate) shards: u16,
-    pub(crate) takes_turns: bool,
-    /// What reading the clock twice takes, in nanoseconds: part of every latency.
-    pub(crate) clock_ns: u64,
-    /// All producers' calls.
-    pub(crate) latency: Histogram<u64>,
-    pub(crate) accepted: u64,
-    pub(crate) bytes: u64,
-    pub(crate) refused: u64,
-    /// The longest any producer published, its waits for the reader left out.
-    pub(crate) active: Duration,
-    /// How much of the producers' time passed inside calls, 0 to 1; the rest is the producers' own work.
-    pub(crate) share_in_calls: f64,
-    /// The longest any producer waited for the reader.
-    pub(crate) held: Duration,
-    pub(crate) invalid: Vec<(u64, String)>,
-    /// `None` where the store cannot be read.
-    pub(crate) findings: Option<Findings>,
-    pub(crate) read: Read,
-    /// `None` when the bus did not tell.
-    pub(crate) statistics: Option<Statistics>,
-    /// What went wrong besides what verification found.
-    pub(crate) failures: Vec<String>,
-}
-
-impl Outcome {
-    /// Whether something was published, all of it came back once and in order, and the account balances.
-    pub(crate) fn is_clean(&self) -> bool {
-        self.accepted > 0
-            && self.failures.is_empty()
-            && self.invalid.is_empty()
-            && self.findings.is_none_or(|findings| findings.is_clean())
-            && self.statistics.as_ref().is_some_and(Statistics::is_balanced)
-    }
-}
-
-/// Runs the plan to its end.
-pub(crate) fn run(plan: &Plan) -> Result<Outcome, Refusal> {
+/// Runs the plan to its end, or until it is interrupted.
+pub(crate) fn run(plan: &Plan, interrupt: &Interrupt) -> Result<Outcome, Refusal> {
+    let began_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let bus = Bus::start(&plan.config)?;
     let shards = bus.shard_count();
     let receipts: Vec<Receipts> = (0..plan.producers).map(|_| Receipts::default()).collect();
     let mut verifier = verifier(plan, shards, &receipts);
     let clock = Clock::new();
     let clock_ns = clock_cost_ns(&clock);
-    let (published, read) = publish_and_read(plan, &bus, &clock, &receipts, verifier.as_deref_mut());
+    let (processor_before, begin) = (processor::of_process(), Instant::now());
+    let all = publish_and_read(plan, &bus, &clock, interrupt, &receipts, verifier.as_deref_mut())?;
+    let whole = begin.elapsed();
+    let process_processor = processor::of_process().saturating_sub(processor_before);
+    let published = all.published;
     let accepted: Vec<u64> = published.iter().map(|producer| producer.accepted).collect();
+    let sum = |of: fn(&Published) -> u64| published.iter().map(of).sum();
+    let longest = |of: fn(&Published) -> Duration| published.iter().map(of).max().unwrap_or_default();
+    let (series, response) = all.series.finish();
     let mut outcome = Outcome {
+        began_s,
         shards,
         takes_turns: plan.takes_turns(shards),
         clock_ns,
-        latency: producer::histogram(),
+        service: histogram(),
+        response,
+        lag: histogram(),
+        series,
         accepted: accepted.iter().sum(),
-        bytes: published.iter().map(|producer| producer.bytes).sum(),
-        refused: published.iter().map(|producer| producer.refused).sum(),
-        active: published.iter().map(|producer| producer.active).max().unwrap_or_default(),
+        measured: sum(|producer| producer.measured),
+        measured_bytes: sum(|producer| producer.measured_bytes),
+        skipped: sum(|producer| producer.skipped),
+        refused: sum(|producer| producer.refused),
+        active: longest(|producer| producer.active),
+        kept: None,
         share_in_calls: share_in_calls(&published),
-        held: published.iter().map(|producer| producer.held).max().unwrap_or_default(),
+        held: longest(|producer| producer.held),
+        whole,
+        producers_processor: published.iter().map(|producer| producer.processor).sum(),
+        process_processor,
         invalid: Vec::new(),
         findings: verifier.map(|verifier| verifier.findings(&accepted)),
-        read,
+        read: all.read,
         statistics: None,
         failures: Vec::new(),
+        interrupted: interrupt.has_come(),
     };
-    outcome.collect(published);
+    outcome.kept = plan.pace.map(|_| outcome.part_kept(plan));
+    outcome.collect(published, all.service);
     outcome.close(bus);
     Ok(outcome)
-}
-
-impl Outcome {
-    fn collect(&mut self, published: Vec<Published>) {
-        for (index, producer) in published.into_iter().enumerate() {
-            self.latency.add(&producer.latency).expect("the same bounds");
-            self.invalid.extend(producer.invalid);
-            self.note(&format!("producer {index}"), producer.failure);
-        }
-        self.invalid.sort_unstable();
-        let failure = self.read.failure.take();
-        self.note("reading", failure);
-    }
-
-    /// Asks the bus for its account, after a flush so that it is settled, and stops it.
-    fn close(&mut self, bus: Bus) {
-        self.note("before the account", bus.flush().err());
-        match bus.stats().map(|json| Statistics::parse(&json)) {
-            Ok(Ok(statistics)) => self.statistics = Some(statistics),
-            Ok(Err(error)) => self.note("statistics", Some(error)),
-            Err(error) => self.note("statistics", Some(error)),
-        }
-        self.note("shutdown", bus.shutdown().err());
-    }
-
-    fn note(&mut self, what: &str, failure: Option<impl Display>) {
-        self.failures.extend(failure.map(|failure| format!("{what}: {failure}")));
-    }
 }
 
 fn verifier<'run>(
@@ -124,73 +85,109 @@ fn verifier<'run>(
     shards: u16,
     receipts: &'run [Receipts],
 ) -> Option<Box<dyn Verify + 'run>> {
-    plan.is_readable().then(|| -> Box<dyn Verify + 'run> {
+    plan.reads_back().then(|| -> Box<dyn Verify + 'run> {
         match &plan.work {
             Work::Synthetic { size, batch, .. } => {
                 let order = if *batch > 1 { Order::PerShard } else { Order::PerKey };
-                Box::new(Sequences::new(plan.producers, shards, *size, order))
+                Box::new(Sequences::new(plan.producers, shards, *size, order, plan.keys.clone()))
             }
             Work::Lines(input) => Box::new(Lines::new(input, receipts)),
         }
     })
 }
 
-/// Runs the producers and the reader, each on a thread, and meanwhile prints the progress. A bus that cannot be read has
-/// no reader, and nobody waits for one.
+/// What all threads of a run bring.
+struct All {
+    published: Vec<Published>,
+    read: Read,
+    /// What a receiver measured.
+    service: Option<Histogram<u64>>,
+    series: Series,
+}
+
+/// Runs the producers and whoever reads, each on a thread, and meanwhile prints the progress.
 fn publish_and_read(
     plan: &Plan,
     bus: &Bus,
     clock: &Clock,
+    interrupt: &Interrupt,
     receipts: &[Receipts],
     verifier: Option<&mut (dyn Verify + '_)>,
-) -> (Vec<Published>, Read) {
+) -> Result<All, Refusal> {
     let shards = bus.shard_count();
     let gate = Gate::new(usize::from(plan.producers));
     let tallies: Vec<Tally> = (0..plan.producers).map(|_| Tally::default()).collect();
-    let start = Barrier::new(usize::from(plan.producers));
-    let allowance = plan.allowance(shards);
-    let stage =
-        Stage { plan, bus, clock, gate: &gate, allowance, start: &start, tallies: &tallies, receipts };
-    let read_back = AtomicU64::new(0);
-    let (running, ended) = mpsc::channel::<()>();
+    let line_up = Barrier::new(usize::from(plan.producers));
+    // Only a reader that takes turns is waited for.
+    let is_held = plan.reads_back() && !plan.measures_delivery();
+    let stage = Stage {
+        plan,
+        bus,
+        clock,
+        interrupt,
+        gate: &gate,
+        allowance: if is_held { plan.allowance(shards) } else { Allowance::UNBOUNDED },
+        line_up: &line_up,
+        start: OnceLock::new(),
+        tallies: &tallies,
+        receipts,
+        read_back: AtomicU64::new(0),
+    };
+    let source = match plan.mode {
+        Mode::Subscribe if plan.reads_back() => Source::Subscription(Subscription::open(bus, plan.wait)?),
+        _ => Source::Poll { bus, cursor: None },
+    };
+    let (seconds, all_seconds) = mpsc::channel();
+    let mut series = Series::new();
     thread::scope(|scope| {
         let spawn = |name: String| thread::Builder::new().name(name);
-        let reader = match verifier {
-            None => {
-                gate.open();
-                None
-            }
-            Some(verifier) => {
-                let (running, gate, read_back) = (running.clone(), &gate, &read_back);
-                let body = move || {
-                    let _running = running;
-                    reader::run(bus, gate, plan.takes_turns(shards), verifier, read_back)
-                };
-                Some(spawn("load-reader".to_owned()).spawn_scoped(scope, body).expect("a thread starts"))
-            }
-        };
+        let reader = verifier.map(|verifier| {
+            let (seconds, stage) = (seconds.clone(), &stage);
+            let body = move || read(stage, source, verifier, seconds);
+            spawn("load-reader".to_owned()).spawn_scoped(scope, body).expect("a thread starts")
+        });
         let producers: Vec<_> = (0..plan.producers)
             .map(|producer| {
-                let (running, stage) = (running.clone(), &stage);
+                let (seconds, stage) = (seconds.clone(), &stage);
                 let body = move || {
-                    let _running = running;
-                    producer::run(stage, producer)
+                    let recorder = recorder(plan, seconds.clone());
+                    producer::run(stage, producer, Some(recorder).filter(|_| !plan.measures_delivery()))
                 };
                 spawn(format!("load-{producer}")).spawn_scoped(scope, body).expect("a thread starts")
             })
             .collect();
-        drop(running);
-        progress::print_until(&ended, &tallies, &read_back);
+        drop(seconds);
+        progress::follow(&all_seconds, &stage, &mut series);
         let published =
             producers.into_iter().map(|producer| producer.join().expect("producers do not panic")).collect();
-        let read = reader.map(|reader| reader.join().expect("the reader does not panic"));
-        (published, read.unwrap_or_default())
+        let received = reader.map(|reader| reader.join().expect("the reader does not panic"));
+        let (read, service) = received.map_or_else(Default::default, |all| (all.read, all.service));
+        Ok(All { published, read, service, series })
     })
 }
 
+/// Reads while the producers publish and measures it, or in turns with them.
+fn read(
+    stage: &Stage<'_>,
+    source: Source<'_>,
+    verifier: &mut dyn Verify,
+    seconds: Sender<Second>,
+) -> Received {
+    if stage.plan.measures_delivery() {
+        return receive::run(source, stage, verifier, recorder(stage.plan, seconds));
+    }
+    let takes_turns = stage.plan.takes_turns(stage.bus.shard_count());
+    let read = reader::run(stage.bus, stage.gate, takes_turns, verifier, &stage.read_back);
+    drop(seconds);
+    Received { read, service: None }
+}
+
+fn recorder(plan: &Plan, seconds: Sender<Second>) -> Recorder {
+    Recorder::new(plan.warmup.as_nanos() as u64, plan.pace.is_some(), seconds)
+}
+
 fn share_in_calls(published: &[Published]) -> f64 {
-    let in_calls: f64 =
-        published.iter().map(|producer| producer.latency.mean() * producer.latency.len() as f64).sum();
+    let in_calls: f64 = published.iter().map(|producer| producer.in_calls_ns as f64).sum();
     let active: f64 = published.iter().map(|producer| producer.active.as_secs_f64() * 1e9).sum();
     if active > 0.0 { in_calls / active } else { 0.0 }
 }
@@ -215,7 +212,7 @@ mod tests {
     use crate::config::tests::plan;
 
     fn outcome(options: &[&str]) -> Outcome {
-        run(&plan(options).expect("valid options")).expect("the bus starts")
+        run(&plan(options).expect("valid options"), &Interrupt::default()).expect("the bus starts")
     }
 
     #[test]

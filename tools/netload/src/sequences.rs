@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::bus::Event;
-use crate::keys::{KEYS, key_index};
+use crate::keys::Keys;
 use crate::payload::Templates;
 use crate::verify::{Findings, Verify};
 
@@ -17,6 +17,7 @@ pub(crate) struct Sequences {
     /// The number that may come next at the earliest, per producer and key or shard.
     next: Vec<u64>,
     order: Order,
+    keys: Keys,
     shards: usize,
     findings: Findings,
 }
@@ -32,50 +33,51 @@ pub(crate) enum Order {
 
 impl Sequences {
     /// For events of `size` bytes from `producers` producers, over `shards` shards.
-    pub(crate) fn new(producers: u16, shards: u16, size: usize, order: Order) -> Sequences {
+    pub(crate) fn new(producers: u16, shards: u16, size: usize, order: Order, keys: Keys) -> Sequences {
         let (templates, shards) = (Templates::new(producers, size), usize::from(shards));
         let seen = (0..producers).map(|_| Seen::default()).collect();
-        let next = vec![0; usize::from(producers) * order.streams(shards)];
-        Sequences { templates, seen, next, order, shards, findings: Findings::default() }
+        let next = vec![0; usize::from(producers) * order.streams(&keys, shards)];
+        Sequences { templates, seen, next, order, keys, shards, findings: Findings::default() }
     }
 }
 
 impl Order {
     /// How many rows of events a producer has.
-    fn streams(self, shards: usize) -> usize {
+    fn streams(self, keys: &Keys, shards: usize) -> usize {
         match self {
-            Order::PerKey => KEYS,
+            Order::PerKey => keys.count(),
             Order::PerShard => shards,
         }
     }
 }
 
 impl Verify for Sequences {
-    fn event(&mut self, event: &Event<'_>) {
+    fn event(&mut self, event: &Event<'_>) -> bool {
         let shard = usize::from(event.receipt.shard);
         let Some((producer, number)) = self.templates.recognise(event.bytes).filter(|_| shard < self.shards)
         else {
             self.findings.foreign += 1;
-            return;
+            return false;
         };
         match self.seen[producer].insert(number) {
             Arrival::New => self.findings.returned += 1,
             Arrival::Again => {
                 self.findings.duplicated += 1;
-                return;
+                return false;
             }
             Arrival::Impossible => {
                 self.findings.foreign += 1;
-                return;
+                return false;
             }
         }
         let stream = match self.order {
-            Order::PerKey => key_index(number),
+            Order::PerKey => self.keys.index(number),
             Order::PerShard => shard,
         };
-        let next = &mut self.next[producer * self.order.streams(self.shards) + stream];
+        let next = &mut self.next[producer * self.order.streams(&self.keys, self.shards) + stream];
         self.findings.out_of_order += u64::from(number < *next);
         *next = (*next).max(number + 1);
+        true
     }
 
     fn findings(&self, accepted: &[u64]) -> Findings {
@@ -137,6 +139,7 @@ const WORDS_AHEAD_MAX: u64 = 1 << 26;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::KEYS;
     use crate::payload::Payloads;
     use crate::verify::tests::event;
 
@@ -146,8 +149,8 @@ mod tests {
     }
 
     fn verdict_with(order: Order, numbers: &[(u64, u16)], accepted: u64) -> Findings {
-        let payloads = Payloads::new(1, 40, 200);
-        let mut sequences = Sequences::new(2, 2, 40, order);
+        let payloads = Payloads::new(1, 64, 200);
+        let mut sequences = Sequences::new(2, 2, 64, order, Keys::default());
         for &(number, shard) in numbers {
             sequences.event(&event(payloads.event(number as usize), shard, 0));
         }
@@ -218,9 +221,9 @@ mod tests {
 
     #[test]
     fn bytes_that_nobody_published_are_foreign() {
-        let mut sequences = Sequences::new(1, 1, 40, Order::PerKey);
+        let mut sequences = Sequences::new(1, 1, 64, Order::PerKey, Keys::default());
         sequences.event(&event(b"{}", 0, 0));
-        sequences.event(&event(Payloads::new(0, 40, 1).event(0), 7, 0));
+        sequences.event(&event(Payloads::new(0, 64, 1).event(0), 7, 0));
         assert_eq!(sequences.findings(&[0]), Findings { foreign: 2, ..Findings::default() });
         assert_eq!(verdict(&in_order(0..3), 2), Findings { returned: 3, foreign: 1, ..Findings::default() });
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The part of the statistics that the account is made of.
 #[derive(Debug, Deserialize)]
@@ -11,7 +11,7 @@ pub(crate) struct Statistics {
 }
 
 /// The counters of one shard.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 pub(crate) struct ShardAccount {
     pub(crate) shard: u16,
     pub(crate) ingested: u64,

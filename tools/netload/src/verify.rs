@@ -4,8 +4,8 @@ use crate::bus::Event;
 
 /// Follows what comes back. Fed with every event, in the order of the polls.
 pub(crate) trait Verify: Send {
-    /// One event that came back.
-    fn event(&mut self, event: &Event<'_>);
+    /// One event that came back; whether it is one that was published, and came for the first time.
+    fn event(&mut self, event: &Event<'_>) -> bool;
 
     /// The verdict; `accepted` has the number of accepted events of each producer.
     fn findings(&self, accepted: &[u64]) -> Findings;

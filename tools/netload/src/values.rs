@@ -1,0 +1,104 @@
+//! The values of options: how they are written, and what they mean.
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+/// How events come back, and with it what a latency ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Not at all: latency ends with the publishing call.
+    Ingest,
+    /// A subscriber is given them: latency ends when it has them.
+    Subscribe,
+    /// They are polled: in an open loop latency ends when the poll has returned them. In a closed loop it ends with the
+    /// publishing call, and the reader takes turns with the producers where there are too few CPUs for both.
+    Poll,
+}
+
+/// Events a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rate {
+    /// A closed loop.
+    Max,
+    /// An open loop.
+    PerSecond(NonZeroU64),
+}
+
+/// Where a bus stores events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// In the process, or where the configuration says.
+    Inproc,
+}
+
+impl Rate {
+    /// The rate of an open loop.
+    pub(crate) fn per_second(self) -> Option<NonZeroU64> {
+        match self {
+            Rate::Max => None,
+            Rate::PerSecond(rate) => Some(rate),
+        }
+    }
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Rate, String> {
+        if text == "max" { Ok(Rate::Max) } else { parse_rate(text).map(Rate::PerSecond) }
+    }
+}
+
+/// A count of events a second, such as 250000, 250k or 1.5M.
+pub(crate) fn parse_rate(text: &str) -> Result<NonZeroU64, String> {
+    let (digits, unit) = match text.strip_suffix(['k', 'K']) {
+        Some(digits) => (digits, 1e3),
+        None => text.strip_suffix('M').map_or((text, 1.0), |digits| (digits, 1e6)),
+    };
+    let rate = digits.parse::<f64>().ok().map(|number| number * unit).filter(|rate| *rate <= RATE_MAX);
+    let whole = rate.and_then(|rate| NonZeroU64::new((rate.max(0.0) as i64).unsigned_abs()));
+    whole.ok_or_else(|| "expected events a second, such as 250000, 250k or 1.5M, up to 1000M".to_owned())
+}
+
+/// A number of routing keys.
+pub(crate) fn parse_keys(text: &str) -> Result<NonZeroU32, String> {
+    let keys = text.parse().ok().filter(|keys: &NonZeroU32| keys.get() <= KEYS_MAX);
+    keys.ok_or_else(|| format!("expected a number from 1 to {KEYS_MAX}"))
+}
+
+/// A target, or what to say of one that is not there yet.
+pub(crate) fn parse_target(text: &str) -> Result<Target, String> {
+    match text {
+        "inproc" => Ok(Target::Inproc),
+        _ if ["redis://", "nats://", "udp://", "log:"].iter().any(|scheme| text.starts_with(scheme)) => {
+            Err("libnet cannot store there yet; `inproc` is the only target today".to_owned())
+        }
+        _ => Err("expected inproc".to_owned()),
+    }
+}
+
+/// Whole seconds, or a time with its unit.
+pub(crate) fn parse_time(text: &str) -> Result<Duration, humantime::DurationError> {
+    match text.parse() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => humantime::parse_duration(text),
+    }
+}
+
+const RATE_MAX: f64 = 1e9;
+const KEYS_MAX: u32 = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_may_have_a_unit() {
+        for (text, rate) in [("250000", 250_000), ("250k", 250_000), ("1.5M", 1_500_000)] {
+            assert_eq!(parse_rate(text).map(NonZeroU64::get), Ok(rate));
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! `netload run` from the outside: what it prints, what it saves, and how it ends.
+
+use std::fs;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+#[test]
+fn every_mode_and_every_way_to_wait_measures_what_was_due() {
+    for mode in [
+        &["--mode", "ingest"][..],
+        &["--mode", "poll"],
+        &["--mode", "subscribe", "--wait", "spin"],
+        &["--mode", "subscribe", "--wait", "block"],
+        &["--mode", "subscribe", "--wait", "fd", "--arrival", "poisson"],
+    ] {
+        let (output, document) =
+            run(&[&["--rate", "2k", "--warmup", "100ms", "--duration", "500ms"], mode].concat());
+        let text = text(&output);
+        // Whether the rate is kept is the machine's affair; that nothing is wrong, netload's.
+        assert!(matches!(output.status.code(), Some(0 | 2)), "{text}");
+        assert!(text.contains("verified") && text.contains("p99.999"), "{text}");
+        let (count, kept) = (&document["latency"]["response"]["count"], &document["result"]["kept"]);
+        assert_eq!(count, &document["result"]["events"], "{text}");
+        assert_eq!(&document["latency"]["service"]["count"], count);
+        assert_eq!(output.status.code() == Some(0), kept.as_f64().expect("an open loop") >= 0.99, "{text}");
+        assert!(document["result"]["warmup_events"].as_u64() > Some(0), "{text}");
+        if !mode.contains(&"poisson") && document["result"]["skipped"] == 0 {
+            assert_eq!(count, 1_000, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_rate_that_nobody_keeps_is_skipped_counted_and_said() {
+    let (output, document) = run(&[
+        "--rate",
+        "1000M",
+        "--duration",
+        "300ms",
+        "--warmup",
+        "0s",
+        "--max-backlog",
+        "10ms",
+        "--mode",
+        "ingest",
+    ]);
+    let text = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("TOO SLOW") && text.contains("skipped"), "{text}");
+    assert!(document["result"]["skipped"].as_u64() > Some(0));
+    assert!(document["result"]["kept"].as_f64() < Some(0.99));
+}
+
+#[test]
+fn a_closed_loop_says_that_it_is_one() {
+    let (output, document) =
+        run(&["--events", "20000", "--mode", "subscribe", "--keys", "500", "--skew", "zipf:0.99"]);
+    let text = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("closed loop") && text.contains("verified    all 20,000"), "{text}");
+    assert_eq!(document["latency"]["response"]["hdr"], document["latency"]["service"]["hdr"]);
+}
+
+#[test]
+fn what_is_wrong_is_said_in_a_line_with_its_exit_status() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let unwritable = folder.path().join("no/such.json").display().to_string();
+    for (options, status, says) in [
+        (&["--json", &unwritable][..], 1, "cannot be written"),
+        (&["--hgrm", &unwritable], 1, "cannot be written"),
+        (&["--config", "{\"num_shards\":"], 1, "--config"),
+        (&["--config", "@no/such/file"], 1, "no/such/file"),
+        (&["--config", "{\"num_shard\":1}"], 1, "num_shard"),
+        (&["--rate", "fast"], 64, "--rate"),
+        (&["--target", "redis://localhost"], 64, "yet"),
+    ] {
+        let output = netload().arg("run").args(options).output().expect("netload runs");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{options:?}: {error}");
+        assert!(error.contains(says), "{options:?}: {error}");
+        assert!(output.stdout.is_empty(), "{options:?}: nothing was run");
+    }
+}
+
+#[test]
+fn an_interrupt_keeps_what_was_measured() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("run.json");
+    let mut command = netload();
+    command.args(["run", "--rate", "1k", "--duration", "1h", "--warmup", "0s", "--json"]).arg(&path);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("netload runs");
+    let progress = std::io::BufReader::new(child.stderr.as_ref().map(dup).expect("piped"));
+    // The first line of progress comes when a second is over.
+    std::io::BufRead::lines(progress).next().expect("a line").expect("readable");
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(interrupt.success());
+    let output = child.wait_with_output().expect("netload ends");
+    let text = text(&output);
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert!(text.contains("interrupted") && text.contains("p99.999"), "{text}");
+    let document: Value = serde_json::from_slice(&fs::read(path).expect("saved")).expect("JSON");
+    assert_eq!(document["interrupted"], true);
+    assert!(document["result"]["events"].as_u64() > Some(0));
+}
+
+#[test]
+fn the_documents_say_what_was_run_and_each_second_of_it() {
+    let (_, document) = run(&["--rate", "1k", "--duration", "2500ms", "--warmup", "0s", "--seed", "7"]);
+    assert_eq!(document["schema"], "netload/1");
+    let command: Vec<&str> =
+        document["command"].as_array().expect("words").iter().filter_map(Value::as_str).collect();
+    assert!(command.windows(2).any(|words| words == ["--seed", "7"]), "{command:?}");
+    assert!(document["commit"].as_str().is_some_and(|commit| commit.len() >= 7));
+    assert!(document["machine"]["kernel"].as_str().is_some_and(|kernel| !kernel.is_empty()));
+    let series = document["series"].as_array().expect("points");
+    let seconds: Vec<u64> = series.iter().filter_map(|point| point["second"].as_u64()).collect();
+    assert_eq!(seconds, [0, 1, 2]);
+    let events: u64 = series.iter().filter_map(|point| point["events"].as_u64()).sum();
+    assert_eq!(Some(events), document["result"]["events"].as_u64());
+}
+
+/// Runs with one shard, and reads what was saved.
+fn run(options: &[&str]) -> (Output, Value) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("run.json");
+    let mut command = netload();
+    command.args(["run", "--shards", "1"]).args(options).arg("--json").arg(&path);
+    let output = command.output().expect("netload runs");
+    let document = fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let document = document.unwrap_or_else(|| panic!("no JSON: {}", text(&output)));
+    (output, document)
+}
+
+fn netload() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_netload"))
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// A second way to read a child's output, so that the child keeps its own.
+fn dup(pipe: &std::process::ChildStderr) -> fs::File {
+    fs::File::from(std::os::fd::AsFd::as_fd(pipe).try_clone_to_owned().expect("a descriptor is free"))
+}
