@@ -7,6 +7,7 @@ use super::outbox::Outbox;
 use crate::adapter::{AdapterError, ReadBlock};
 use crate::batch::Batch;
 use crate::clock::Monotonic;
+use crate::counters::ShardStats;
 use crate::event::Sequence;
 use crate::subscription::Joining;
 use crate::sync::{Ordering, fence};
@@ -21,6 +22,8 @@ pub(super) struct Delivery {
     /// Some feed may be behind. While none is, a round costs one look at this.
     restless: bool,
     timeout: Duration,
+    /// Events that subscribers who have gone were given.
+    delivered_before: u64,
 }
 
 /// What a round did for the subscribers that are behind.
@@ -37,7 +40,14 @@ pub(super) enum GoneOn {
 impl Delivery {
     /// For a shard whose first batch starts at `next`. A read that takes longer than `timeout` is repeated.
     pub(super) fn new(next: Sequence, timeout: Duration) -> Delivery {
-        Delivery { feeds: Vec::new(), settled: next, first_ready: 0, restless: false, timeout }
+        Delivery {
+            feeds: Vec::new(),
+            settled: next,
+            first_ready: 0,
+            restless: false,
+            timeout,
+            delivered_before: 0,
+        }
     }
 
     /// Takes a subscriber in. Returns the last sequence that it does not get, where that is known.
@@ -51,7 +61,8 @@ impl Delivery {
 
     /// Forgets subscribers that have gone.
     pub(super) fn retire(&mut self) {
-        self.feeds.retain(|feed| !feed.is_gone());
+        let gone = self.feeds.extract_if(.., |feed| feed.is_gone());
+        self.delivered_before += gone.map(|feed| feed.delivered()).sum::<u64>();
     }
 
     /// A batch is about to be submitted for the first time.
@@ -134,6 +145,12 @@ impl Delivery {
     /// When a subscriber is to be looked at again although nobody rings.
     pub(super) fn due(&self) -> Option<Monotonic> {
         if self.restless { self.feeds.iter().filter_map(Feed::due).min() } else { None }
+    }
+
+    /// Writes what subscribers were given, and how far the store has got, into `stats`.
+    pub(super) fn count(&self, stats: &mut ShardStats) {
+        stats.delivered = self.delivered_before + self.feeds.iter().map(Feed::delivered).sum::<u64>();
+        stats.settled = self.settled.0 - 1;
     }
 
     /// Rings the subscribers for what was published.

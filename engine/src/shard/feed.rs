@@ -28,6 +28,9 @@ pub(super) struct Feed {
     waits: bool,
     failures: u32,
     retry_at: Option<Monotonic>,
+    /// Events in the lane or read from it, and how many of them the subscriber may have read.
+    pushed: u64,
+    delivered: u64,
 }
 
 /// Where a feed stands.
@@ -66,12 +69,19 @@ impl Feed {
             waits: false,
             failures: 0,
             retry_at: None,
+            pushed: 0,
+            delivered: 0,
         }
     }
 
     /// Sequence of the first event that the subscriber gets, where it is known.
     pub(super) fn next(&self) -> Option<Sequence> {
         self.place.next
+    }
+
+    /// Events made readable to the subscriber.
+    pub(super) fn delivered(&self) -> u64 {
+        self.delivered
     }
 
     /// Whether the subscriber has gone.
@@ -92,7 +102,7 @@ impl Feed {
     pub(super) fn publish(&mut self) -> bool {
         let staged = self.staged.take().is_some();
         if staged {
-            self.lane.publish();
+            self.publish_lane();
         }
         staged
     }
@@ -101,6 +111,7 @@ impl Feed {
     pub(super) fn retract(&mut self, end: Sequence) {
         if let Some(before) = self.staged.take() {
             self.lane.retract();
+            self.pushed = self.delivered;
             self.place = Place { next: Some(end), ..before };
         }
     }
@@ -250,7 +261,12 @@ impl Feed {
             // Where there is no room for it, it comes with the next event.
             let _ = self.mark(next);
         }
+        self.publish_lane();
+    }
+
+    fn publish_lane(&mut self) {
         self.lane.publish();
+        self.delivered = self.pushed;
     }
 
     /// Whether the subscriber takes the next record for another one than it is.
@@ -282,6 +298,7 @@ impl Feed {
         }
         self.place.next = Some(batch.first().advanced_by(at as u64));
         self.place.expected = self.place.next;
+        self.pushed += (at - index) as u64;
         at - index
     }
 
