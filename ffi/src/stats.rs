@@ -25,7 +25,8 @@ use crate::status::Failure;
 /// says that there are more shards than CPUs, so that none spins; `stalls` counts shards that stood still and were woken;
 /// `lanes_bytes` is the memory of the threads' ways in. `subscriptions` are numbered in the order in which they were opened; `lag_events`
 /// is what a subscriber has not given back yet of what its shards have stored. `build` says what the library is. A reader
-/// passes over keys that it does not know. The object takes some 1 KiB, and 1 KiB for each shard.
+/// passes over keys that it does not know. The object takes some 1 KiB, 0.5 KiB for each
+/// shard, and 50 bytes for each shard of a subscription.
 ///
 /// Threads: any. Ownership: `out` stays the caller's, and is written on success only. Errors: `NET_ERR_NULL_POINTER`,
 /// `NET_ERR_INVALID_ARGUMENT`, `NET_ERR_BUFFER_TOO_SMALL` (`net_last_error` says the bytes it takes),
