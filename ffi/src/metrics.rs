@@ -1,4 +1,4 @@
-//! The statistics as Prometheus text, in the OpenMetrics format: what the bus counts as a whole, then the same for each shard,
+//! The statistics as Prometheus text, in the `OpenMetrics` format: what the bus counts as a whole, then the same for each shard,
 //! then its subscriptions. Nothing is kept between two calls.
 
 use std::ffi::{c_char, c_int};
@@ -21,7 +21,7 @@ use crate::handle;
 
 /// Writes the bus's statistics as Prometheus text, NUL-terminated, and returns its bytes without the NUL.
 ///
-/// The format is OpenMetrics 1.0 (`application/openmetrics-text`), every name begins with `libnet_` and ends with its unit.
+/// The format is `OpenMetrics` 1.0 (`application/openmetrics-text`), every name begins with `libnet_` and ends with its unit.
 /// `libnet_ingested_events_total` and its like are of the bus, `libnet_shard_ingested_events_total{shard="0"}` and its like of each
 /// shard: a sum over the second is the first. What `net_stats` says of an adapter's last error is in no metric. The text takes
 /// some 10 KiB, 4 KiB for each shard, and 100 bytes for each shard of a subscription.

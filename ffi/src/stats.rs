@@ -93,7 +93,8 @@ struct Document<'a> {
 
 #[derive(Serialize)]
 struct Shard<'a> {
-    shard: usize,
+    #[serde(rename = "shard")]
+    number: usize,
     #[serde(flatten)]
     counters: Counters,
     last_error: Option<&'a str>,
@@ -101,7 +102,8 @@ struct Shard<'a> {
 
 #[derive(Serialize)]
 struct Subscription {
-    subscription: u64,
+    #[serde(rename = "subscription")]
+    number: u64,
     lag_events: u64,
     shards: Vec<Lag>,
 }
@@ -166,8 +168,8 @@ impl Document<'_> {
             lanes_bytes: stats.lanes_bytes,
             total: Counters::of(&total),
             shards: shards
-                .map(|(shard, (counted, last_error))| Shard {
-                    shard,
+                .map(|(number, (counted, last_error))| Shard {
+                    number,
                     counters: Counters::of(counted),
                     last_error: last_error.as_deref(),
                 })
@@ -182,7 +184,7 @@ impl Subscription {
     fn of(stats: &SubscriptionStats) -> Subscription {
         let lag = |&(shard, lag_events): &(ShardId, u64)| Lag { shard: shard.0, lag_events };
         Subscription {
-            subscription: stats.number,
+            number: stats.number,
             lag_events: stats.lag_events(),
             shards: stats.lags.iter().map(lag).collect(),
         }

@@ -1,4 +1,4 @@
-//! A reader of OpenMetrics text that refuses what the format does not allow: <https://prometheus.io/docs/specs/om/open_metrics_spec/>,
+//! A reader of `OpenMetrics` text that refuses what the format does not allow: <https://prometheus.io/docs/specs/om/open_metrics_spec/>,
 //! as far as the bus writes it.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -120,19 +120,15 @@ impl Delivery {
                 continue;
             }
             self.first_ready = index + 1;
-            match feed.take(&outbox.resident(feed.position()), settled, now) {
-                Some(published) => {
-                    if published {
-                        self.ring();
-                    }
-                    return GoneOn::Pushed;
-                }
-                None => {
-                    let ticket = outbox.start_read(feed.read_request(), now);
-                    feed.reads(ticket, settled, now.after(self.timeout));
-                    return GoneOn::Read;
-                }
+            let Some(published) = feed.take(&outbox.resident(feed.position()), settled, now) else {
+                let ticket = outbox.start_read(feed.read_request(), now);
+                feed.reads(ticket, settled, now.after(self.timeout));
+                return GoneOn::Read;
+            };
+            if published {
+                self.ring();
             }
+            return GoneOn::Pushed;
         }
         GoneOn::No
     }

@@ -289,9 +289,7 @@ impl Feed {
             if count > 0 {
                 self.lane.push_run(records, count);
                 bytes_left -= records.len();
-            } else if bytes_left < room && at > index {
-                break;
-            } else if self.push_event(batch, at).is_err() {
+            } else if (bytes_left < room && at > index) || self.push_event(batch, at).is_err() {
                 break;
             }
             at += count.max(1);
