@@ -85,6 +85,45 @@ pub trait Adapter {
     fn outstanding(&self) -> bool {
         false
     }
+
+    /// How it stands to its backend, for the statistics. The default is that of a store without a connection.
+    fn state(&self) -> AdapterState {
+        AdapterState::Up
+    }
+}
+
+/// How an adapter stands to its backend, from good to bad.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AdapterState {
+    /// It takes batches.
+    #[default]
+    Up,
+    /// It refused the shard's last batch for now, or did not answer, and the batch is tried again. Found by the shard.
+    Retrying,
+    /// It has no connection, and makes one.
+    Connecting,
+    /// It has no connection until the operator acts.
+    Down,
+}
+
+impl AdapterState {
+    /// Every state, from good to bad.
+    pub const ALL: [AdapterState; 4] =
+        [AdapterState::Up, AdapterState::Retrying, AdapterState::Connecting, AdapterState::Down];
+
+    /// Its name in the statistics.
+    pub fn name(self) -> &'static str {
+        match self {
+            AdapterState::Up => "up",
+            AdapterState::Retrying => "retrying",
+            AdapterState::Connecting => "connecting",
+            AdapterState::Down => "down",
+        }
+    }
+
+    pub(crate) fn from_word(word: u64) -> AdapterState {
+        AdapterState::ALL.into_iter().find(|state| *state as u64 == word).unwrap_or_default()
+    }
 }
 
 /// Which events a reader wants from one shard.

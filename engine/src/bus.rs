@@ -17,7 +17,7 @@ use crate::consume::merge::{Merge, MergeError};
 use crate::consume::request::PollRequest;
 use crate::consume::subscribe::SubscribeRequest;
 use crate::cores::Placement;
-use crate::counters::ShardStats;
+use crate::counters::{ShardStats, SubscriptionStats};
 use crate::crew::Crew;
 pub use crate::crew::StartError;
 use crate::event::ShardId;
@@ -106,6 +106,10 @@ pub struct AlreadyShutDown;
 pub struct Stats {
     /// One snapshot per shard, each consistent in itself.
     pub shards: Vec<ShardStats>,
+    /// For each shard what its adapter has refused with last, cut at 240 bytes.
+    pub last_errors: Vec<Option<String>>,
+    /// The open subscriptions.
+    pub subscriptions: Vec<SubscriptionStats>,
     /// Times the bridge found a shard standing still though it had not said that it sleeps, and rang it.
     pub stalls: u64,
     /// Bytes that the lanes take.
@@ -224,12 +228,11 @@ impl Bus {
     /// What the shards have counted: everything accepted before this call is in it. Of a shard that does not answer
     /// within 100 ms it is the last snapshot.
     pub fn stats(&self) -> Stats {
-        let mut shards: Vec<ShardStats> = self.shared.ports.iter().map(|port| port.board.read()).collect();
-        let deadline = self.deadline(STATS_WAIT);
-        for (shard, stats) in self.ask_all(deadline, |answer| Mail::Stats { answer }) {
-            shards[shard.index()] = stats;
-        }
+        self.ask_all(self.deadline(STATS_WAIT), |answer| Mail::Stats { answer });
+        let shards: Vec<ShardStats> = self.shared.ports.iter().map(|port| port.board.read()).collect();
         Stats {
+            last_errors: self.shared.ports.iter().map(|port| port.board.last_error()).collect(),
+            subscriptions: self.shared.subscription_stats(&shards),
             shards,
             stalls: self.shared.stalls.load(Ordering::Relaxed),
             lanes_bytes: self.shared.lane_budget.bytes(),

@@ -1,7 +1,8 @@
-//! Counters: what a shard has counted, published as one consistent snapshot. The shard is the only writer; any thread
-//! reads without stalling it.
+//! Counters: what a shard has counted, and what is known of each subscription.
 
-use crate::sequence_lock::SequenceLock;
+use crate::adapter::AdapterState;
+use crate::event::ShardId;
+use crate::histogram::{HISTOGRAM_WORDS, Histogram};
 
 /// What one shard has counted since it started, in events unless said otherwise. In every snapshot
 /// `ingested = stored + dropped + pending_events`, each term counted on its own.
@@ -15,10 +16,17 @@ pub struct ShardStats {
     pub dropped: Dropped,
     /// Left with the producer for want of room; not part of `ingested`.
     pub refused: u64,
+    /// Made readable to subscribers, counted for each of them; not part of `ingested`.
+    pub delivered: u64,
     /// In lanes, in the buffer, or in flight.
     pub pending_events: u64,
     /// Bytes of records in lanes, in the buffer, or in flight.
     pub pending_bytes: u64,
+    /// Most events that were pending when the shard looked: after each drain at those it holds, and at each snapshot also at
+    /// those in lanes. In a sum over shards the sum of theirs, which may lie at different times.
+    pub pending_events_max: u64,
+    /// The same in bytes of records.
+    pub pending_bytes_max: u64,
     /// Batches acknowledged by the adapter.
     pub batches: u64,
     /// Submissions repeated after a refusal or a timeout.
@@ -27,6 +35,15 @@ pub struct ShardStats {
     pub lanes: u64,
     /// Times the shard went to sleep.
     pub parks: u64,
+    /// The last sequence that was stored or refused for good. In a sum over shards the highest.
+    pub settled: u64,
+    /// How the adapter stands to its backend. In a sum over shards the worst.
+    pub adapter: AdapterState,
+    /// Events of each batch that was acknowledged.
+    pub batch_events: Histogram,
+    /// Nanoseconds from the submission of each such batch, its last one, to its acknowledgement, by the clock that a round of the
+    /// shard reads once: a store that acknowledges at once takes none.
+    pub submit_latency_ns: Histogram,
 }
 
 /// Events given up, by reason.
@@ -47,18 +64,76 @@ pub struct Dropped {
 impl Dropped {
     /// Events given up for any reason.
     pub fn total(self) -> u64 {
-        self.oldest + self.newest + self.sampled + self.adapter + self.shutdown
+        self.by_reason().iter().map(|(_, events)| events).sum()
+    }
+
+    /// The name of each reason, and how many events were given up for it.
+    pub fn by_reason(self) -> [(&'static str, u64); 5] {
+        let Dropped { oldest, newest, sampled, adapter, shutdown } = self;
+        [
+            ("oldest", oldest),
+            ("newest", newest),
+            ("sampled", sampled),
+            ("adapter", adapter),
+            ("shutdown", shutdown),
+        ]
+    }
+}
+
+/// An open subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionStats {
+    /// Its number: those of a bus are numbered from 1 on, in the order in which they were opened.
+    pub number: u64,
+    /// For each shard that it hears, how many sequences lie between the event that the subscriber has given back last and the shard's
+    /// [`settled`](ShardStats::settled). A subscriber that begins with the oldest event and has read nothing is
+    /// behind everything that the shard ever numbered.
+    pub lags: Vec<(ShardId, u64)>,
+}
+
+impl SubscriptionStats {
+    /// How far it is behind on all its shards together.
+    pub fn lag_events(&self) -> u64 {
+        self.lags.iter().map(|(_, lag)| lag).sum()
     }
 }
 
 impl ShardStats {
     /// Adds what another shard counted.
     pub fn add(&mut self, other: &ShardStats) {
-        let (ours, theirs) = (self.words(), other.words());
-        *self = ShardStats::from_words(std::array::from_fn(|at| ours[at] + theirs[at]));
+        let (ours, theirs) = (self.scalars(), other.scalars());
+        let (mut batch_events, mut submit_latency_ns) = (self.batch_events, self.submit_latency_ns);
+        batch_events.add(&other.batch_events);
+        submit_latency_ns.add(&other.submit_latency_ns);
+        *self = ShardStats {
+            settled: self.settled.max(other.settled),
+            adapter: self.adapter.max(other.adapter),
+            batch_events,
+            submit_latency_ns,
+            ..ShardStats::from_scalars(std::array::from_fn(|at| ours[at] + theirs[at]))
+        };
     }
 
-    fn words(&self) -> [u64; WORDS] {
+    pub(crate) fn words(&self) -> [u64; STATS_WORDS] {
+        let mut words = [0; STATS_WORDS];
+        let (scalars, histograms) = words.split_at_mut(SCALARS);
+        let (batch_events, submit_latency_ns) = histograms.split_at_mut(HISTOGRAM_WORDS);
+        scalars.copy_from_slice(&self.scalars());
+        batch_events.copy_from_slice(&self.batch_events.words());
+        submit_latency_ns.copy_from_slice(&self.submit_latency_ns.words());
+        words
+    }
+
+    pub(crate) fn from_words(words: &[u64; STATS_WORDS]) -> ShardStats {
+        let histogram = |at| Histogram::from_words(&std::array::from_fn(|word| words[at + word]));
+        ShardStats {
+            batch_events: histogram(SCALARS),
+            submit_latency_ns: histogram(SCALARS + HISTOGRAM_WORDS),
+            ..ShardStats::from_scalars(std::array::from_fn(|at| words[at]))
+        }
+    }
+
+    fn scalars(&self) -> [u64; SCALARS] {
         let Dropped { oldest, newest, sampled, adapter, shutdown } = self.dropped;
         [
             self.ingested,
@@ -69,61 +144,63 @@ impl ShardStats {
             adapter,
             shutdown,
             self.refused,
+            self.delivered,
             self.pending_events,
             self.pending_bytes,
+            self.pending_events_max,
+            self.pending_bytes_max,
             self.batches,
             self.retries,
             self.lanes,
             self.parks,
+            self.settled,
+            self.adapter as u64,
         ]
     }
 
-    fn from_words(words: [u64; WORDS]) -> ShardStats {
+    fn from_scalars(scalars: [u64; SCALARS]) -> ShardStats {
         let [
             ingested,
             stored,
             oldest,
             newest,
             sampled,
-            adapter,
+            adapter_dropped,
             shutdown,
             refused,
+            delivered,
             pending_events,
             pending_bytes,
+            pending_events_max,
+            pending_bytes_max,
             batches,
             retries,
             lanes,
             parks,
-        ] = words;
+            settled,
+            adapter,
+        ] = scalars;
         ShardStats {
             ingested,
             stored,
-            dropped: Dropped { oldest, newest, sampled, adapter, shutdown },
+            dropped: Dropped { oldest, newest, sampled, adapter: adapter_dropped, shutdown },
             refused,
+            delivered,
             pending_events,
             pending_bytes,
+            pending_events_max,
+            pending_bytes_max,
             batches,
             retries,
             lanes,
             parks,
+            settled,
+            adapter: AdapterState::from_word(adapter),
+            ..ShardStats::default()
         }
     }
 }
 
-/// Where a shard's snapshot is published.
-#[derive(Debug, Default)]
-pub(crate) struct Board(SequenceLock<WORDS>);
-
-impl Board {
-    /// Publishes a snapshot. One thread only.
-    pub(crate) fn publish(&self, stats: &ShardStats) {
-        self.0.publish(stats.words());
-    }
-
-    /// The snapshot last published.
-    pub(crate) fn read(&self) -> ShardStats {
-        ShardStats::from_words(self.0.read())
-    }
-}
-
-const WORDS: usize = 14;
+const SCALARS: usize = 19;
+/// Words that a snapshot is published as.
+pub(crate) const STATS_WORDS: usize = SCALARS + 2 * HISTOGRAM_WORDS;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::adapter::{AdapterError, ReadBlock, ReadRequest};
+use crate::board::Board;
 use crate::clock::Monotonic;
-use crate::counters::{Board, ShardStats};
 use crate::doorbell::Doorbell;
 use crate::event::{Sequence, ShardId};
 use crate::lane::{LaneConsumer, LaneWitness};
@@ -50,8 +50,8 @@ pub(crate) enum Mail {
     Subscribe { joining: Joining, answer: Sender<(ShardId, Option<Sequence>)> },
     /// A barrier: answered when everything published to the shard's lanes by now is stored, and synced.
     Flush { deadline: Monotonic, answer: Sender<(ShardId, Flushed)> },
-    /// A snapshot that covers everything published by now.
-    Stats { answer: Sender<(ShardId, ShardStats)> },
+    /// A snapshot that covers everything published by now: answered when it is on the board.
+    Stats { answer: Sender<(ShardId, ())> },
 }
 
 /// How a shard's barrier ended.

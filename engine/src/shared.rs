@@ -8,10 +8,11 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::clock::{Clock, Monotonic};
 use crate::config::Config;
+use crate::counters::{ShardStats, SubscriptionStats};
 use crate::event::ShardId;
 use crate::lane::LaneBudget;
 use crate::port::{Mail, Port};
-use crate::subscription::Signal;
+use crate::subscription::{Progress, Signal};
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, CachePadded, Ordering, fence, light_fence};
 
 pub(crate) struct Shared {
@@ -32,6 +33,9 @@ pub(crate) struct Shared {
     bridge: BridgeBell,
     /// Of the subscriptions: rung when the bus has ended or failed, whatever its shards do.
     signals: Mutex<Vec<Weak<Signal>>>,
+    /// Of the subscriptions: read for the statistics.
+    progress: Mutex<Vec<Weak<Progress>>>,
+    subscriptions_opened: AtomicU64,
 }
 
 impl Shared {
@@ -55,6 +59,8 @@ impl Shared {
             failed: AtomicBool::new(false),
             bridge: BridgeBell::default(),
             signals: Mutex::default(),
+            progress: Mutex::default(),
+            subscriptions_opened: AtomicU64::new(0),
         };
         (Arc::new(shared), inboxes)
     }
@@ -115,11 +121,22 @@ impl Shared {
         self.ring_subscribers();
     }
 
-    /// Rings this subscriber too when the bus has ended or failed.
-    pub(crate) fn watch(&self, signal: &Arc<Signal>) {
-        let mut signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
-        signals.retain(|signal| signal.strong_count() > 0);
-        signals.push(Arc::downgrade(signal));
+    /// The next subscription's number, as the progress of one that has read nothing.
+    pub(crate) fn number_subscription(&self, shards: &[ShardId]) -> Arc<Progress> {
+        let number = self.subscriptions_opened.fetch_add(1, Ordering::Relaxed) + 1;
+        Arc::new(Progress::new(number, shards))
+    }
+
+    /// Rings this subscriber too when the bus has ended or failed, and shows it in the statistics.
+    pub(crate) fn watch(&self, signal: &Arc<Signal>, progress: &Arc<Progress>) {
+        enlist(&self.signals, signal);
+        enlist(&self.progress, progress);
+    }
+
+    /// How far the open subscriptions are behind these snapshots.
+    pub(crate) fn subscription_stats(&self, shards: &[ShardStats]) -> Vec<SubscriptionStats> {
+        let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.iter().filter_map(Weak::upgrade).map(|progress| progress.stats(shards)).collect()
     }
 
     fn ring_subscribers(&self) {
@@ -147,6 +164,13 @@ impl Shared {
     pub(crate) fn bridge(&self) -> &BridgeBell {
         &self.bridge
     }
+}
+
+/// Adds `entry`, and forgets those that are gone.
+fn enlist<T>(list: &Mutex<Vec<Weak<T>>>, entry: &Arc<T>) {
+    let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
+    list.retain(|entry| entry.strong_count() > 0);
+    list.push(Arc::downgrade(entry));
 }
 
 /// A shard, or a producer that has a lane, counted among the busy threads of the process while it lives.

@@ -19,6 +19,7 @@ use crate::ingest::{
     net_ingest, net_ingest_batch, net_ingest_keyed, net_ingest_raw, net_ingest_raw_batch_ex,
 };
 use crate::lifecycle::{net_flush, net_num_shards, net_shutdown, net_shutdown_within};
+use crate::metrics::net_metrics;
 use crate::poll::{net_poll, net_poll_ex};
 use crate::producer::net_producer_open;
 use crate::stats::{net_stats, net_stats_ex};
@@ -110,10 +111,11 @@ fn assert_ended(bus: net_handle_t, code: net_error_t) {
             net_poll_ex(bus, 1, nowhere, out.cast()),
             net_stats(bus, out, 256),
             net_stats_ex(bus, out.cast()),
+            net_metrics(bus, out, 256),
             net_flush(bus),
         ]
     };
-    assert_eq!(codes, [code as c_int; 12]);
+    assert_eq!(codes, [code as c_int; 13]);
     assert_eq!(net_num_shards(bus), 0);
 }
 

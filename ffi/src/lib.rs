@@ -30,7 +30,9 @@ mod producer;
 mod poll;
 mod decimal;
 mod subscription;
+mod build;
 mod stats;
+mod metrics;
 mod strings;
 mod dedup;
 
@@ -42,6 +44,7 @@ pub use claim::*;
 pub use dedup::*;
 pub use ingest::*;
 pub use lifecycle::*;
+pub use metrics::net_metrics;
 pub use poll::*;
 pub use producer::*;
 pub use stats::*;

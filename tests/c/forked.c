@@ -59,6 +59,7 @@ static void check_refused(void) {
     CHECK(net_poll_ex(bus, 1, NULL, &result) == NET_ERR_FORKED);
     CHECK(net_stats(bus, text, sizeof text) == NET_ERR_FORKED);
     CHECK(net_stats_ex(bus, &stats) == NET_ERR_FORKED);
+    CHECK(net_metrics(bus, text, sizeof text) == NET_ERR_FORKED);
     CHECK(net_flush(bus) == NET_ERR_FORKED);
     CHECK(net_num_shards(bus) == 0);
     CHECK(net_shutdown(bus) == NET_ERR_FORKED);

@@ -21,6 +21,7 @@ int main(void) {
         CHECK(net_ingest_raw_batch(bus, entries, &length, length) < 0);
         CHECK(net_poll(bus, "{}", (char *)(uintptr_t)8, length) == NET_ERR_INVALID_ARGUMENT);
         CHECK(net_stats(bus, (char *)(uintptr_t)8, length) == NET_ERR_INVALID_ARGUMENT);
+        CHECK(net_metrics(bus, (char *)(uintptr_t)8, length) == NET_ERR_INVALID_ARGUMENT);
 
         const char *batch[] = {"a", nowhere, "b"};
         const size_t lens[] = {1, length, 1};

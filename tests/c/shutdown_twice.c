@@ -29,6 +29,7 @@ static void check_refused(net_handle_t handle) {
     CHECK(net_poll(handle, "{}", text, sizeof text) == NET_ERR_SHUTTING_DOWN);
     CHECK(net_poll_ex(handle, 1, NULL, &result) == NET_ERR_SHUTTING_DOWN);
     CHECK(net_stats(handle, text, sizeof text) == NET_ERR_SHUTTING_DOWN);
+    CHECK(net_metrics(handle, text, sizeof text) == NET_ERR_SHUTTING_DOWN);
     CHECK(net_stats_ex(handle, &stats) == NET_ERR_SHUTTING_DOWN);
     CHECK(net_flush(handle) == NET_ERR_SHUTTING_DOWN);
     CHECK(net_shutdown(handle) == NET_ERR_SHUTTING_DOWN);

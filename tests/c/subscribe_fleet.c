@@ -97,7 +97,7 @@ int main(int argc, char **argv) {
         }
     }
     CHECK(pthread_join(publisher, NULL) == 0);
-    char json[16384], cursor[512];
+    char json[65536], cursor[512];
     CHECK(net_stats(bus, json, sizeof json) > 0);
     CHECK(number_of(json, "events_dropped") == 0 && number_of(json, "refused") == 0);
     CHECK(check_sums(bus) == total);

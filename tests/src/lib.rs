@@ -7,7 +7,9 @@
 pub mod bus;
 pub mod c;
 pub mod echo;
+pub mod openmetrics;
 pub mod procfs;
+pub mod python;
 pub mod random;
 pub mod store;
 pub mod subscriber;

@@ -10,6 +10,7 @@ use super::outbox::Outbox;
 use crate::adapter::{AdapterError, ReadBlock};
 use crate::batch::Batch;
 use crate::clock::Monotonic;
+use crate::counters::ShardStats;
 use crate::event::Sequence;
 use crate::subscription::Joining;
 use crate::sync::{Ordering, fence};
@@ -23,6 +24,8 @@ pub(super) struct Delivery {
     /// Bytes of the batch that was staged last, since feeds that are behind were last given something.
     staged_bytes: usize,
     timeout: Duration,
+    /// Events that subscribers who have gone were given.
+    delivered_before: u64,
 }
 
 /// What a round did for the subscribers that are behind.
@@ -37,7 +40,14 @@ pub(super) struct GoneOn {
 impl Delivery {
     /// For a shard whose first batch starts at `next`. A read that takes longer than `timeout` is repeated.
     pub(super) fn new(next: Sequence, timeout: Duration) -> Delivery {
-        Delivery { up_to_date: Vec::new(), behind: Vec::new(), settled: next, staged_bytes: 0, timeout }
+        Delivery {
+            up_to_date: Vec::new(),
+            behind: Vec::new(),
+            settled: next,
+            staged_bytes: 0,
+            timeout,
+            delivered_before: 0,
+        }
     }
 
     /// Takes a subscriber in. Returns the last sequence that it does not get, where that is known.
@@ -50,8 +60,10 @@ impl Delivery {
 
     /// Forgets subscribers that have gone.
     pub(super) fn retire(&mut self) {
-        self.up_to_date.retain(|feed| !feed.is_gone());
-        self.behind.retain(|feed| !feed.is_gone());
+        for feeds in [&mut self.up_to_date, &mut self.behind] {
+            let gone = feeds.extract_if(.., |feed| feed.is_gone());
+            self.delivered_before += gone.map(|feed| feed.delivered()).sum::<u64>();
+        }
     }
 
     /// A batch is about to come.
@@ -138,6 +150,13 @@ impl Delivery {
     /// When a subscriber is to be looked at again although nobody rings.
     pub(super) fn due(&self) -> Option<Monotonic> {
         self.behind.iter().filter_map(Feed::due).min()
+    }
+
+    /// Writes what subscribers were given, and how far the store has got, into `stats`.
+    pub(super) fn count(&self, stats: &mut ShardStats) {
+        let feeds = self.up_to_date.iter().chain(&self.behind);
+        stats.delivered = self.delivered_before + feeds.map(Feed::delivered).sum::<u64>();
+        stats.settled = self.settled.0 - 1;
     }
 
     fn place(&mut self, feed: Feed) {

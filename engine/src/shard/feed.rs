@@ -29,6 +29,9 @@ pub(super) struct Feed {
     waits: bool,
     failures: u32,
     retry_at: Option<Monotonic>,
+    /// Events in the lane or read from it, and how many of them the subscriber may have read.
+    pushed: u64,
+    delivered: u64,
 }
 
 /// Where a feed stands.
@@ -85,7 +88,14 @@ impl Feed {
             waits: false,
             failures: 0,
             retry_at: None,
+            pushed: 0,
+            delivered: 0,
         }
+    }
+
+    /// Events made readable to the subscriber.
+    pub(super) fn delivered(&self) -> u64 {
+        self.delivered
     }
 
     /// Whether the subscriber has gone.
@@ -112,7 +122,7 @@ impl Feed {
     #[inline]
     pub(super) fn publish(&mut self) {
         if self.staged.take().is_some() {
-            self.lane.publish();
+            self.publish_lane();
         }
     }
 
@@ -120,6 +130,7 @@ impl Feed {
     pub(super) fn retract(&mut self) {
         if let Some(before) = self.staged.take() {
             self.lane.retract();
+            self.pushed = self.delivered;
             self.place = before;
         }
     }
@@ -285,6 +296,12 @@ impl Feed {
             // Where there is no room for it, it comes with the next event.
             let _ = self.mark(next);
         }
+        self.publish_lane()
+    }
+
+    /// Makes what was pushed readable. Whether there was anything.
+    fn publish_lane(&mut self) -> bool {
+        self.delivered = self.pushed;
         self.lane.publish_any()
     }
 
@@ -315,6 +332,7 @@ impl Feed {
         }
         self.place.next = Some(batch.first().advanced_by((index + pushed.events) as u64));
         self.place.expected = self.place.next;
+        self.pushed += pushed.events as u64;
         pushed
     }
 

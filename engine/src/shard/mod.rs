@@ -4,6 +4,7 @@
 //! list of stages: mail, drain, submit, acknowledge, deliver, barriers, books.
 
 mod barrier;
+mod books;
 mod buffer;
 mod delivery;
 mod feed;
@@ -19,12 +20,12 @@ use crossbeam_channel::Receiver;
 
 use crate::adapter::Adapter;
 use crate::clock::Monotonic;
-use crate::counters::ShardStats;
 use crate::event::ShardId;
 use crate::port::{Mail, Port};
 use crate::shared::Shared;
 use crate::sync::{Ordering, heavy_fence};
 use barrier::Barriers;
+use books::Books;
 use buffer::Buffer;
 use delivery::Delivery;
 use intake::Intake;
@@ -43,8 +44,7 @@ pub(crate) struct Shard {
     barriers: Barriers,
     closing: Option<Closing>,
     dropped_at_shutdown: u64,
-    parks: u64,
-    published_at: Monotonic,
+    books: Books,
 }
 
 /// A shutdown under way.
@@ -84,8 +84,7 @@ impl Shard {
             barriers: Barriers::new(id),
             closing: None,
             dropped_at_shutdown: 0,
-            parks: 0,
-            published_at: Monotonic(0),
+            books: Books::default(),
             shared,
         }
     }
@@ -107,7 +106,7 @@ impl Shard {
         let synced = self.advance(now);
         let work = mail + drained + usize::from(submitted) + news + gone_on.moved + gone_on.reads;
         let finished = self.closing.is_some() && self.close(now);
-        if now.since(self.published_at) >= SNAPSHOT_PERIOD {
+        if self.books.are_due(now) {
             self.publish_snapshot(now);
         }
         Round { work, submitted: submitted || gone_on.reads > 0 || synced || mail > 0, finished }
@@ -120,7 +119,7 @@ impl Shard {
 
     /// When a round is due although nobody rings.
     pub(crate) fn due(&self) -> Option<Monotonic> {
-        let closing = self.closing.as_ref().map(|_| self.published_at.after(CLOSING_PERIOD));
+        let closing = self.closing.as_ref().map(|_| self.books.published_at.after(CLOSING_PERIOD));
         [self.outbox.due(&self.buffer), self.delivery.due(), self.barriers.due(), closing]
             .into_iter()
             .flatten()
@@ -135,12 +134,6 @@ impl Shard {
     /// Ends a shard that is [`finished`](Round::finished), its adapter with it. Returns how many events it did not store.
     pub(crate) fn end(self) -> u64 {
         self.dropped_at_shutdown
-    }
-
-    /// Called before the shard sleeps, so that a snapshot read meanwhile is up to date.
-    pub(crate) fn rest(&mut self, now: Monotonic) {
-        self.parks += 1;
-        self.publish_snapshot(now);
     }
 
     fn port(&self) -> &Port {
@@ -192,7 +185,7 @@ impl Shard {
             Mail::Flush { deadline, answer } => self.barriers.set(&self.intake, deadline, answer),
             Mail::Stats { answer } => {
                 self.publish_snapshot(now);
-                let _ = answer.try_send((id, self.port().board.read()));
+                let _ = answer.try_send((id, ()));
             }
         }
     }
@@ -201,6 +194,9 @@ impl Shard {
     #[inline]
     fn drain(&mut self, now: Monotonic) -> usize {
         let drained = self.intake.drain(&mut self.buffer, now);
+        if drained > 0 {
+            self.books.note_held(self.buffer.held());
+        }
         let congested = self.intake.is_congested();
         if congested != self.port().is_congested() {
             self.port().congested.store(congested, Ordering::Relaxed);
@@ -281,28 +277,10 @@ impl Shard {
         let arrivals = self.port().take_arrivals();
         self.intake.adopt(arrivals);
     }
-
-    fn publish_snapshot(&mut self, now: Monotonic) {
-        self.intake.retire();
-        self.published_at = now;
-        let held = self.buffer.held();
-        let mut stats = ShardStats {
-            pending_events: held.events as u64,
-            pending_bytes: held.bytes as u64,
-            parks: self.parks,
-            ..ShardStats::default()
-        };
-        stats.dropped.shutdown = self.dropped_at_shutdown;
-        self.intake.count(&mut stats);
-        self.outbox.count(&mut stats);
-        self.port().board.publish(&stats);
-    }
 }
 
 /// Requests that one round answers at most.
 const ROUND_REQUESTS_MAX: usize = 16;
-/// How old a snapshot gets while the shard is awake.
-const SNAPSHOT_PERIOD: Duration = Duration::from_millis(1);
 /// How much longer than its deadline a shutdown waits for publications under way, so that they are counted.
 const PUBLICATION_GRACE: Duration = Duration::from_millis(100);
 /// How often a closing shard that sleeps looks for publications that have ended.

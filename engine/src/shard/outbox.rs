@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::buffer::{Amount, Buffer, Chunk};
-use crate::adapter::{Adapter, AdapterError, Outcome, ReadBlock, ReadRequest, Resident};
+use crate::adapter::{Adapter, AdapterError, AdapterState, Outcome, ReadBlock, ReadRequest, Resident};
 use crate::batch::Batch;
 use crate::clock::Monotonic;
 use crate::config::Config;
 use crate::counters::ShardStats;
 use crate::event::Sequence;
+use crate::histogram::Histogram;
 
 /// One shard's adapter and what it is busy with.
 pub(crate) struct Outbox {
@@ -22,6 +23,8 @@ pub(crate) struct Outbox {
     reads: HashMap<u64, (Monotonic, ReadAnswer)>,
     timeout: Duration,
     retries_max: Option<u32>,
+    /// What the adapter refused with last, until it is taken.
+    error: Option<AdapterError>,
     counts: Counts,
 }
 
@@ -46,6 +49,7 @@ struct InFlight {
     position: u64,
     amount: Amount,
     attempts: u32,
+    submitted_at: Monotonic,
     times_out_at: Monotonic,
 }
 
@@ -62,6 +66,8 @@ struct Counts {
     batches: u64,
     retries: u64,
     dropped: u64,
+    batch_events: Histogram,
+    submit_latency_ns: Histogram,
 }
 
 impl Outbox {
@@ -75,6 +81,7 @@ impl Outbox {
             reads: HashMap::new(),
             timeout: config.adapter_timeout,
             retries_max: config.adapter_batch_retries,
+            error: None,
             counts: Counts::default(),
         }
     }
@@ -126,8 +133,8 @@ impl Outbox {
         while let Some(outcome) = self.adapter.outcome(now) {
             heard += 1;
             let told = match outcome {
-                Outcome::Stored { first, spent } => self.stored(buffer, first, spent),
-                Outcome::Refused { batch, error } => self.refused(buffer, batch, &error, now),
+                Outcome::Stored { first, spent } => self.stored(buffer, first, spent, now),
+                Outcome::Refused { batch, error } => self.refused(buffer, batch, error, now),
                 Outcome::Read { ticket, result } => match self.reads.remove(&ticket) {
                     Some((_, answer)) => {
                         answer(result);
@@ -143,7 +150,7 @@ impl Outbox {
             flight.times_out_at = now.after(self.timeout);
             if let Some(batch) = self.adapter.cancel(now) {
                 let unknown = AdapterError::Transient("no answer in time".to_owned());
-                self.refused(buffer, batch, &unknown, now).into_iter().for_each(news);
+                self.refused(buffer, batch, unknown, now).into_iter().for_each(news);
                 heard += 1;
             }
         }
@@ -213,6 +220,11 @@ impl Outbox {
         self.counts.dropped
     }
 
+    /// What the adapter refused with last, if that was not taken yet.
+    pub(crate) fn take_error(&mut self) -> Option<AdapterError> {
+        self.error.take()
+    }
+
     /// Drops what is submitted, its outcome unknown. Returns how many events.
     pub(crate) fn discard(&mut self, buffer: &mut Buffer, now: Monotonic) -> u64 {
         if self.in_flight.is_some() {
@@ -231,6 +243,12 @@ impl Outbox {
         stats.batches = self.counts.batches;
         stats.retries = self.counts.retries;
         stats.dropped.adapter = self.counts.dropped;
+        stats.batch_events = self.counts.batch_events;
+        stats.submit_latency_ns = self.counts.submit_latency_ns;
+        let tries_again =
+            self.retry.is_some() || self.in_flight.as_ref().is_some_and(|flight| flight.attempts > 0);
+        let found = if tries_again { AdapterState::Retrying } else { AdapterState::Up };
+        stats.adapter = self.adapter.state().max(found);
     }
 
     fn send(&mut self, chunk: Chunk, attempts: u32, now: Monotonic) {
@@ -239,6 +257,7 @@ impl Outbox {
             position: chunk.position,
             amount: Amount::of(&chunk.batch),
             attempts,
+            submitted_at: now,
             times_out_at: now.after(self.timeout),
         });
         self.adapter.submit(chunk.batch, now);
@@ -250,10 +269,18 @@ impl Outbox {
         self.in_flight.take_if(|flight| flight.first == first)
     }
 
-    fn stored(&mut self, buffer: &mut Buffer, first: Sequence, spent: Option<Batch>) -> Option<News> {
+    fn stored(
+        &mut self,
+        buffer: &mut Buffer,
+        first: Sequence,
+        spent: Option<Batch>,
+        now: Monotonic,
+    ) -> Option<News> {
         let flight = self.land(first)?;
         self.counts.stored += flight.amount.events as u64;
         self.counts.batches += 1;
+        self.counts.batch_events.record(flight.amount.events as u64);
+        self.counts.submit_latency_ns.record(now.0.saturating_sub(flight.submitted_at.0));
         buffer.settle(flight.amount);
         if let Some(batch) = spent {
             buffer.recycle(batch);
@@ -266,7 +293,7 @@ impl Outbox {
         &mut self,
         buffer: &mut Buffer,
         batch: Batch,
-        error: &AdapterError,
+        error: AdapterError,
         now: Monotonic,
     ) -> Option<News> {
         let flight = self.land(batch.first())?;
@@ -275,6 +302,7 @@ impl Outbox {
             AdapterError::Transient(_) => self.retries_max.is_none_or(|max| attempts <= max),
             AdapterError::Final(_) => false,
         };
+        self.error = Some(error);
         if worth_it {
             let chunk = Chunk { batch, position: flight.position, opened_at: now };
             self.retry = Some(Retry { chunk, attempts, due: now.after(backoff(attempts)) });

@@ -1,5 +1,6 @@
 //! The shard without threads: a scripted adapter, a producer, and rounds at times that the test chooses.
 
+mod books;
 mod delivery;
 
 use std::cell::RefCell;
@@ -14,6 +15,7 @@ use super::*;
 use crate::adapter::{AdapterError, Outcome, ReadRequest};
 use crate::batch::Batch;
 use crate::config::{Backpressure, Config, Sampling};
+use crate::counters::ShardStats;
 use crate::event::{EventFlags, Sequence};
 use crate::port::Flushed;
 use crate::producer::{Producer, PublishError};
@@ -177,7 +179,8 @@ impl Stage {
         let (answer, answers) = bounded(1);
         self.shared.port(ShardId(0)).post(Mail::Stats { answer }).expect("the shard listens");
         self.round();
-        let (_, stats) = answers.try_recv().expect("statistics are answered in one round");
+        answers.try_recv().expect("statistics are answered in one round");
+        let stats = self.shared.port(ShardId(0)).board.read();
         let accounted = stats.stored + stats.dropped.total() + stats.pending_events;
         assert_eq!(stats.ingested, accounted, "{stats:?}");
         stats

@@ -7,6 +7,7 @@ mod errors;
 #[cfg(all(test, loom))]
 mod model;
 mod patience;
+mod progress;
 mod readable;
 mod signal;
 mod source;
@@ -29,6 +30,7 @@ use crate::shared::Shared;
 use crate::sync::light_fence;
 pub use errors::{SubscribeError, SubscriptionEnded};
 use patience::Patience;
+pub(crate) use progress::Progress;
 pub(crate) use signal::Signal;
 pub(crate) use source::Source;
 use source::Wanted;
@@ -45,6 +47,8 @@ pub struct Subscription {
     /// Whether memory of that source is lent to the caller.
     lent: bool,
     signal: Arc<Signal>,
+    /// Beside `sources`, for the statistics.
+    progress: Arc<Progress>,
     wanted: Wanted,
     skipped: u64,
     /// Whether the subscriber waits on the descriptor by itself, so that it has to be right after every call.
@@ -122,12 +126,13 @@ impl Subscription {
             last: 0,
             lent: false,
             signal: Arc::new(Signal::new().map_err(SubscribeError::Descriptor)?),
+            progress: shared.number_subscription(&shards),
             wanted: request.filter.map(|filter| (filter, FilterScratch::default())),
             skipped: 0,
             descriptor_given: false,
         };
         subscription.join(&shards, &request.from)?;
-        shared.watch(&subscription.signal);
+        shared.watch(&subscription.signal, &subscription.progress);
         Ok(subscription)
     }
 
@@ -168,6 +173,7 @@ impl Subscription {
             let at = shards.binary_search(&shard).expect("only these were asked");
             if let Some(last) = last {
                 self.sources[at].begin_after(last);
+                self.progress.note(at, Some(last));
             }
         }
         Ok(())
@@ -228,6 +234,7 @@ impl Subscription {
         }
         let source = &mut self.sources[self.last];
         source.give_back();
+        self.progress.note(self.last, source.position());
         // Pairs with the heavy fence in `Doorbell::park`: a shard that goes to sleep sees the room, or this thread sees
         // that it waits.
         light_fence();
