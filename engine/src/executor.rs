@@ -230,4 +230,4 @@ const IO_MEMORY_BYTES: usize = 1 << 20;
 /// Fewer events than this in two rounds running are a trickle.
 const TRICKLE_EVENTS: usize = 128;
 /// Processor pauses between the rounds of a trickle.
-const TRICKLE_PAUSES: u32 = 64;
+const TRICKLE_PAUSES: u32 = 96;
