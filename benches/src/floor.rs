@@ -101,6 +101,36 @@ pub fn ping_pong(round_trips: u64) -> Recorder {
     })
 }
 
+/// The floor of an event's way: a record of 128 bytes to a thread on the last core, which copies it into a record of its
+/// own for the way back. Two bare rings of the size of a lane, whose records say by their first word that they are there.
+pub fn record_ping_pong(round_trips: u64) -> Recorder {
+    let (there, back) = (Records::new(), Records::new());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            pin(Core::Last);
+            for round in 1..=round_trips {
+                let record = there.receive(round);
+                back.send(round, record);
+            }
+        });
+        scope
+            .spawn(|| {
+                pin(Core::First);
+                let (clock, mut recorder) = (Clock::new(), Recorder::new());
+                let mut record = [1; RECORD_WORDS - 1];
+                for round in 1..=round_trips {
+                    let before = clock.raw();
+                    there.send(round, record);
+                    record = black_box(back.receive(round));
+                    recorder.record(clock.delta_as_nanos(before, clock.raw()));
+                }
+                recorder
+            })
+            .join()
+            .expect("a record is answered")
+    })
+}
+
 /// The floor of a parked round trip: a thread asleep in `poll` on the last core is woken through an eventfd and wakes the
 /// first one the same way. One round trip each `period_ns`, so that the cores rest in between as they do under the load
 /// that is compared with it.
@@ -162,6 +192,31 @@ fn spin_until(word: &AtomicU64, value: u64) {
 #[repr(align(128))]
 struct Padded(AtomicU64);
 
+/// A ring of records that is never full, because each is answered before the next is sent.
+struct Records(Box<[[AtomicU64; RECORD_WORDS]]>);
+
+impl Records {
+    fn new() -> Records {
+        Records((0..LANE_BYTES / RECORD_BYTES).map(|_| Default::default()).collect())
+    }
+
+    fn send(&self, round: u64, body: [u64; RECORD_WORDS - 1]) {
+        let [first, words @ ..] = self.at(round);
+        words.iter().zip(body).for_each(|(word, value)| word.store(value, Ordering::Relaxed));
+        first.store(round, Ordering::Release);
+    }
+
+    fn receive(&self, round: u64) -> [u64; RECORD_WORDS - 1] {
+        let [first, words @ ..] = self.at(round);
+        spin_until(first, round);
+        std::array::from_fn(|index| words[index].load(Ordering::Relaxed))
+    }
+
+    fn at(&self, round: u64) -> &[AtomicU64; RECORD_WORDS] {
+        &self.0[round as usize % self.0.len()]
+    }
+}
+
 /// An eventfd that is waited for with `poll`, as an event loop would.
 struct EventFd(libc::c_int);
 
@@ -202,6 +257,7 @@ const LANE_BYTES: usize = 256 << 10;
 const HEADER_BYTES: usize = 24;
 /// What a 100-byte event takes in a store, with its header.
 const RECORD_BYTES: usize = 128;
+const RECORD_WORDS: usize = RECORD_BYTES / size_of::<u64>();
 const BLOCK_RECORDS: usize = 1_000;
 
 #[cfg(test)]
@@ -210,6 +266,7 @@ mod tests {
 
     #[test]
     fn every_round_trip_of_a_floor_is_counted() {
+        assert_eq!(record_ping_pong(5_000).summary("records").samples, 5_000);
         assert_eq!(ping_pong(100).summary("ping-pong").samples, 100);
         assert_eq!(wake(100, 1_000).summary("wake").samples, 100);
     }

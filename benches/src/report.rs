@@ -122,7 +122,7 @@ fn or_nothing<T: Display>(cell: Option<T>) -> String {
 
 const ABOUT_FIGURES: &str = "100-byte events, one producer pinned to the first CPU, one shard pinned to the last, the memory \
 store; each figure beside the floor of the same run: the bare loop that checks, hashes, stamps and copies the same bytes for what \
-goes in; a bare copy of as many records of 128 bytes for what comes out; a word bounced between two threads for a spinning way, \
+goes in; a bare copy of as many records of 128 bytes for what comes out; a record of 128 bytes bounced between two bare rings for an event's spinning way, a word for a control call's, \
 and an eventfd for a sleeping one. Rates are medians of rounds that take turns with the floor's.";
 
 const BELOW_FIGURES: &str =
