@@ -41,7 +41,7 @@ pub enum SubscriptionEnded {
     /// A shard has panicked.
     #[error("a shard of the bus has failed")]
     Failed,
-    /// A [`Closer`] has closed it.
+    /// A [`Closer`](super::Closer) has closed it.
     #[error("the subscription is closed")]
     Closed,
 }

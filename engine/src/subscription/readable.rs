@@ -84,6 +84,7 @@ mod model {
             self.set.notify_all();
         }
 
+        #[cfg(test)]
         pub(in crate::subscription) fn is_set(&self) -> bool {
             self.flag.lock().expect("no panic").is_set
         }
@@ -100,6 +101,7 @@ mod model {
         }
 
         /// Sleeps until it was set more than `seen` times; how often it was.
+        #[cfg(test)]
         pub(in crate::subscription) fn wait_for_edge(&self, seen: u64) -> u64 {
             let mut flag = self.flag.lock().expect("no panic");
             while flag.edges <= seen {
