@@ -194,7 +194,7 @@ impl Subscription {
     }
 
     /// A descriptor that is readable when there may be events, until [`next`](Subscription::next) has returned none; for
-    /// `epoll` and its like. It is this subscription's, and closed with it.
+    /// `epoll` and its like. It is this subscription's, and closed when every shard has heard that it ended.
     pub fn descriptor(&mut self) -> RawFd {
         self.descriptor_given = true;
         self.signal.descriptor()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Wake, Waker};
 
 use loom::sync::Notify;
-use loom::thread;
+use loom::thread::{self, JoinHandle};
 
 use super::*;
 use crate::doorbell::Doorbell;
@@ -22,6 +22,20 @@ fn ends(bytes: usize) -> (LaneProducer, LaneConsumer) {
 fn push(lane: &mut LaneProducer, number: u64) {
     let header = Header { payload_bytes: 0, flags: 0, timestamp_ns: number, hash: 0 };
     lane.push(header, &[]).expect("there is room");
+}
+
+/// A shard that pushes `count` events, and rings for each.
+fn pushing(mut producer: LaneProducer, signal: &Arc<Signal>, count: u64) -> JoinHandle<LaneProducer> {
+    let signal = Arc::clone(signal);
+    thread::spawn(move || {
+        for number in 0..count {
+            push(&mut producer, number);
+            producer.publish();
+            fence(Ordering::SeqCst);
+            signal.ring();
+        }
+        producer
+    })
 }
 
 /// Reads until `count` events came, asleep in between.
@@ -48,18 +62,9 @@ fn what_is_published_leaves_no_subscriber_asleep() {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(5);
     builder.check(|| {
-        let (mut producer, consumer) = ends(128);
+        let (producer, consumer) = ends(128);
         let signal = Arc::new(Signal::new().expect("a model of one"));
-        let rung = Arc::clone(&signal);
-        let pushing = thread::spawn(move || {
-            for number in 0..2 {
-                push(&mut producer, number);
-                producer.publish();
-                fence(Ordering::SeqCst);
-                rung.ring();
-            }
-            producer
-        });
+        let pushing = pushing(producer, &signal, 2);
         let mut source = Source::new(ShardId(0), consumer);
         source.begin_after(Sequence(0));
         receive(&mut source, &signal, 2);
@@ -76,16 +81,9 @@ fn a_readable_signal_stays_so_until_a_look_found_nothing() {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(5);
     builder.check(|| {
-        let (mut producer, consumer) = ends(128);
+        let (producer, consumer) = ends(128);
         let signal = Arc::new(Signal::new().expect("a model of one"));
-        let rung = Arc::clone(&signal);
-        let pushing = thread::spawn(move || {
-            push(&mut producer, 0);
-            producer.publish();
-            fence(Ordering::SeqCst);
-            rung.ring();
-            producer
-        });
+        let pushing = pushing(producer, &signal, 1);
         let mut source = Source::new(ShardId(0), consumer);
         source.begin_after(Sequence(0));
         // An event loop: waits for the descriptor, then looks once as `next` with a timeout of zero does.
@@ -116,18 +114,9 @@ fn with_edge_triggering_nothing_is_missed() {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(5);
     builder.check(|| {
-        let (mut producer, consumer) = ends(128);
+        let (producer, consumer) = ends(128);
         let signal = Arc::new(Signal::new().expect("a model of one"));
-        let rung = Arc::clone(&signal);
-        let pushing = thread::spawn(move || {
-            for number in 0..2 {
-                push(&mut producer, number);
-                producer.publish();
-                fence(Ordering::SeqCst);
-                rung.ring();
-            }
-            producer
-        });
+        let pushing = pushing(producer, &signal, 2);
         let mut source = Source::new(ShardId(0), consumer);
         source.begin_after(Sequence(0));
         let (mut edges, mut received) = (0, 0);
@@ -153,18 +142,9 @@ fn with_edge_triggering_an_unfinished_look_is_repeated() {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(4);
     builder.check(|| {
-        let (mut producer, consumer) = ends(128);
+        let (producer, consumer) = ends(128);
         let signal = Arc::new(Signal::new().expect("a model of one"));
-        let rung = Arc::clone(&signal);
-        let pushing = thread::spawn(move || {
-            for number in 0..2 {
-                push(&mut producer, number);
-                producer.publish();
-                fence(Ordering::SeqCst);
-                rung.ring();
-            }
-            producer
-        });
+        let pushing = pushing(producer, &signal, 2);
         let mut source = Source::new(ShardId(0), consumer);
         source.begin_after(Sequence(0));
         let (mut edges, mut received) = (0, 0);

@@ -409,3 +409,23 @@ fn a_shard_rests_while_a_subscriber_has_no_room_and_goes_on_when_it_has() {
     stage.settle();
     stage.check();
 }
+
+#[test]
+fn several_that_are_behind_catch_up_with_a_shard_that_goes_on_storing() {
+    let mut stage = Stage::new(true);
+    stage.publish(600);
+    stage.settle();
+    let behind: Vec<_> = (0..3).map(|_| stage.subscribe(Begin::Oldest)).collect();
+    for _ in 0..150 {
+        stage.publish(15);
+        stage.round();
+        stage.store.borrow_mut().store();
+        stage.round();
+        stage.subscribers.iter_mut().for_each(|subscriber| while subscriber.read(1_000) {});
+    }
+    let stored = stage.store.borrow().ever.len();
+    for at in behind {
+        let received = stage.subscribers[at].received.len();
+        assert!(received + 30 >= stored, "{received} of {stored}");
+    }
+}
