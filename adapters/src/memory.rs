@@ -14,7 +14,7 @@ use engine::adapter::{
 use engine::batch::Batch;
 use engine::clock::Monotonic;
 use engine::config::{ConfigError, parse_section};
-use engine::event::Sequence;
+use engine::event::{Sequence, ShardId};
 use engine::identity::random_word;
 use serde::Deserialize;
 use serde_json::Value;
@@ -234,7 +234,7 @@ impl Adapter for MemoryStore {
         self.news.push_back(Outcome::Read { ticket, result: Ok(self.block(request)) });
     }
 
-    fn resident(&self, after: Option<Sequence>) -> Resident<'_> {
+    fn resident(&self, _: ShardId, after: Option<Sequence>) -> Resident<'_> {
         let Some(oldest) = self.segments.front().map(Batch::first) else {
             return Resident::Nothing { skipped: 0 };
         };
@@ -276,8 +276,12 @@ mod tests {
     }
 
     fn read(store: &MemoryStore, after: Option<u64>, events_max: usize) -> (Vec<u64>, ReadBlock) {
-        let block =
-            store.block(ReadRequest { after: after.map(Sequence), events_max, bytes_max: usize::MAX });
+        let block = store.block(ReadRequest {
+            stream: ShardId(0),
+            after: after.map(Sequence),
+            events_max,
+            bytes_max: usize::MAX,
+        });
         let payloads = block.batch.events().map(|event| {
             assert_eq!(event.payload, event.sequence.0.to_le_bytes());
             event.sequence.0

@@ -92,7 +92,7 @@ impl Adapter for Noop {
         self.news.push_back(Outcome::Read { ticket, result: Ok(block) });
     }
 
-    fn resident(&self, after: Option<Sequence>) -> Resident<'_> {
+    fn resident(&self, _: ShardId, after: Option<Sequence>) -> Resident<'_> {
         Resident::Nothing { skipped: self.discarded_after(after) }
     }
 

@@ -5,6 +5,8 @@
 //! [`Adapter::outcome`], and rings its [`Notify`] when there is something to hear. A call that blocks stalls its
 //! shard, and no other.
 
+use std::num::NonZeroU16;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::batch::Batch;
@@ -21,8 +23,23 @@ pub trait AdapterFactory: Send + Sync + 'static {
     /// cursors of its earlier life are recognised.
     fn incarnation(&self) -> u64;
 
+    /// The streams that it keeps. Asked once, before the first shard opens.
+    fn streams(&self) -> Streams {
+        Streams::Own
+    }
+
     /// Opens the store of one shard. Runs on the shard's thread, inside its executor.
     fn open(&self, context: ShardContext) -> Result<Box<dyn Adapter>, AdapterError>;
+}
+
+/// The streams of events that a store keeps, each in one order. Readers address a stream as they address a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Streams {
+    /// One for each shard, which alone writes it: events are read back under the sequences they were submitted with.
+    Own,
+    /// That many, and others write and trim them too. The store numbers events when it has them, with jumps. Of `n` shards
+    /// each serves the readers of those streams whose number divided by `n` leaves its own.
+    Shared(NonZeroU16),
 }
 
 /// What an adapter instance knows about its shard.
@@ -48,9 +65,13 @@ impl Notify {
     }
 }
 
+/// The end of an adapter.
+pub type Closing = Pin<Box<dyn Future<Output = ()>>>;
+
 /// One shard's way to its store. Synchronous; time comes in as an argument.
 pub trait Adapter {
-    /// Sequence the shard's next event gets: one past the last that the store has under this producer identity.
+    /// Sequence the shard's next event gets: one past the last that the store has under this producer identity. Asked once:
+    /// before the first submission to [shared](Streams::Shared) streams, when it is [`ready`](Adapter::ready), and else when the shard starts.
     fn resume(&self) -> Sequence {
         Sequence::FIRST
     }
@@ -74,9 +95,16 @@ pub trait Adapter {
 
     /// What follows a position, where it lies in memory: subscribers that are behind are given it from here, without a read and
     /// without a copy in between. `after` is as in [`ReadRequest`]. Nothing whose outcome was not given yet is in it.
-    fn resident(&self, _after: Option<Sequence>) -> Resident<'_> {
+    fn resident(&self, _stream: ShardId, _after: Option<Sequence>) -> Resident<'_> {
         Resident::Elsewhere
     }
+
+    /// Whether there are subscribers to a [shared](Streams::Shared) stream from now on: while there are, the adapter says with
+    /// [`Outcome::End`] where the stream ends now, and again whenever it has grown.
+    fn follow(&mut self, _stream: ShardId, _wanted: bool, _now: Monotonic) {}
+
+    /// Starts to find where a [shared](Streams::Shared) stream ends; its outcome carries `ticket`.
+    fn find_end(&mut self, _ticket: u64, _stream: ShardId, _now: Monotonic) {}
 
     /// Starts a sync of everything stored so far; its outcome carries `ticket`. A store that cannot sync answers at once.
     fn sync(&mut self, ticket: u64, now: Monotonic);
@@ -84,6 +112,12 @@ pub trait Adapter {
     /// Whether requests to the kernel are outstanding, so that the executor has to look for their completions.
     fn outstanding(&self) -> bool {
         false
+    }
+
+    /// Ends what it has under way with the kernel. The shard's executor ends when this has; nothing else is asked of the adapter
+    /// any more.
+    fn close(&mut self) -> Option<Closing> {
+        None
     }
 
     /// How it stands to its backend, for the statistics. The default is that of a store without a connection.
@@ -129,6 +163,8 @@ impl AdapterState {
 /// Which events a reader wants from one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadRequest {
+    /// Which stream: the shard's own number, unless streams are [shared](Streams::Shared).
+    pub stream: ShardId,
     /// The last event already seen; `None` reads from the oldest event that is still there.
     pub after: Option<Sequence>,
     /// At most this many events, at least 1.
@@ -196,6 +232,15 @@ pub enum Outcome {
         ticket: u64,
         /// The events, or why there are none.
         result: Result<ReadBlock, AdapterError>,
+    },
+    /// A [shared](Streams::Shared) stream ends here now.
+    End {
+        /// The ticket of [`Adapter::find_end`]; `None` where it has grown.
+        ticket: Option<u64>,
+        /// The stream.
+        stream: ShardId,
+        /// One past the last position that is taken.
+        result: Result<Sequence, AdapterError>,
     },
     /// A sync has ended.
     Synced {

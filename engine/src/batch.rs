@@ -1,7 +1,8 @@
 //! The batch: consecutive events of one shard in one piece of memory, the unit an adapter stores and a reader gets.
 //!
 //! Events lie one behind the other as lane records, with the offset of each in an index. A batch is append-only at
-//! its end; from its front events may be evicted, which is how `DropOldest` makes room without moving bytes.
+//! its end; from its front events may be evicted, which is how `DropOldest` makes room without moving bytes. Sequences
+//! count up by one, but where a store has numbered the events itself there may be jumps.
 
 use crate::event::{Event, EventFlags, Sequence};
 use crate::lane::record::{HEADER_BYTES, Header, record_bytes};
@@ -17,6 +18,8 @@ struct Content {
     bytes: Vec<u8>,
     starts: Vec<u32>,
     evicted: usize,
+    /// Events whose sequence is not one more than that of the event before: index in `starts`, and sequence.
+    jumps: Vec<(u32, Sequence)>,
 }
 
 impl Batch {
@@ -73,7 +76,51 @@ impl Batch {
 
     /// Sequence one past the last event.
     pub fn end(&self) -> Sequence {
-        self.0.first.advanced_by(self.len() as u64)
+        self.sequence(self.len())
+    }
+
+    /// Sequence of the event at `index`; for one past the last, the one that would follow.
+    #[inline]
+    pub fn sequence(&self, index: usize) -> Sequence {
+        if self.0.jumps.is_empty() {
+            self.0.first.advanced_by(index as u64)
+        } else {
+            self.sequence_after_jumps(index)
+        }
+    }
+
+    #[cold]
+    fn sequence_after_jumps(&self, index: usize) -> Sequence {
+        // One past the last follows the last, whatever would come next.
+        let jumps_before = self.0.jumps.partition_point(|&(at, _)| at as usize <= index);
+        match jumps_before.checked_sub(1).map(|last| self.0.jumps[last]) {
+            Some((at, sequence)) => sequence.advanced_by((index - at as usize) as u64),
+            None => self.0.first.advanced_by(index as u64),
+        }
+    }
+
+    /// How many events from `index` on have sequences without a jump between them.
+    pub(crate) fn run_len(&self, index: usize) -> usize {
+        let jumps_before = self.0.jumps.partition_point(|&(at, _)| at as usize <= index);
+        self.0.jumps.get(jumps_before).map_or(self.len(), |&(at, _)| at as usize) - index
+    }
+
+    /// The index of the first event behind `position`.
+    pub fn index_after(&self, position: Sequence) -> usize {
+        if self.0.jumps.is_empty() {
+            let index = position.0.saturating_add(1).saturating_sub(self.0.first.0);
+            return usize::try_from(index).unwrap_or(usize::MAX).min(self.len());
+        }
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if self.sequence(middle) > position {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        low
     }
 
     /// Gives the events their sequences, starting at `first`.
@@ -90,7 +137,7 @@ impl Batch {
         let record = &self.0.bytes[self.0.starts[self.0.evicted + index] as usize..];
         let header = Header::of(record);
         Event {
-            sequence: self.0.first.advanced_by(index as u64),
+            sequence: self.sequence(index),
             timestamp_ns: header.timestamp_ns,
             hash: header.hash,
             flags: header.event_flags(),
@@ -103,17 +150,42 @@ impl Batch {
         (0..self.len()).map(|index| self.event(index))
     }
 
-    /// The records of the events from `index` on that take at most `bytes_max` bytes, and how many they are.
+    /// The records of the events from `index` on, up to the next jump, that take at most `bytes_max` bytes, and how many
+    /// they are.
     pub(crate) fn records(&self, index: usize, bytes_max: usize) -> (&[u8], usize) {
-        let starts = &self.0.starts[self.0.evicted + index..];
+        let from = self.0.evicted + index;
+        let until = if self.0.jumps.is_empty() { self.0.starts.len() } else { from + self.run_len(index) };
+        let starts = &self.0.starts[from..until];
         let Some(&begin) = starts.first() else { return (&[], 0) };
         let begin = begin as usize;
-        if self.0.bytes.len() - begin <= bytes_max {
-            return (&self.0.bytes[begin..], starts.len());
+        let end = self.0.starts.get(until).map_or(self.0.bytes.len(), |&start| start as usize);
+        if end - begin <= bytes_max {
+            return (&self.0.bytes[begin..end], starts.len());
         }
         // The record at a start within the limit ends past it, so the one before is the last that fits.
         let count = starts.partition_point(|&start| start as usize - begin <= bytes_max) - 1;
         (&self.0.bytes[begin..starts[count] as usize], count)
+    }
+
+    /// Appends one event under a sequence of its own, above that of the event before.
+    pub fn push_at(
+        &mut self,
+        sequence: Sequence,
+        timestamp_ns: u64,
+        hash: u64,
+        flags: EventFlags,
+        payload: &[u8],
+    ) {
+        if self.is_empty() {
+            self.0.first = sequence;
+        } else if self.end() != sequence {
+            debug_assert!(
+                self.end() < sequence && self.0.evicted == 0,
+                "sequences rise, and nothing is evicted"
+            );
+            self.0.jumps.push((self.0.starts.len() as u32, sequence));
+        }
+        self.push(timestamp_ns, hash, flags, payload);
     }
 
     /// Appends one event.
@@ -175,6 +247,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.0.bytes.clear();
         self.0.starts.clear();
+        self.0.jumps.clear();
         self.0.evicted = 0;
     }
 

@@ -142,9 +142,10 @@ impl Bus {
             Some(path) => Identity::load(path)
                 .map_err(|error| ConfigError::new("producer_nonce_path", error.to_string()))?,
         };
-        let store = Store { tag: stores.tag(), incarnation: stores.incarnation() };
+        let (store, streams) =
+            (Store { tag: stores.tag(), incarnation: stores.incarnation() }, stores.streams());
         let stores: Arc<dyn AdapterFactory> = Arc::from(stores);
-        let (shared, inboxes) = Shared::new(config, placement.allowed, placement.shared);
+        let (shared, inboxes) = Shared::new(config, streams, placement.allowed, placement.shared);
         let crew = Crew::start(&shared, inboxes, &placement.cores, &stores, &Arc::new(identity))?;
         Ok(Bus { shared, store, life: Mutex::new(Life::Running(crew)), ended: Condvar::new() })
     }
@@ -173,7 +174,7 @@ impl Bus {
     /// filters on the calling thread.
     pub fn poll(&self, request: &PollRequest) -> Result<PollResponse, PollError> {
         self.check().map_err(|ended| ended.or(PollError::ShuttingDown, PollError::Failed))?;
-        let mut merge = Merge::new(request.clone(), self.store, self.shared.shards())?;
+        let mut merge = Merge::new(request.clone(), self.store, self.shared.stream_count())?;
         let mut answered = 0;
         loop {
             let fetches = merge.fetches();
@@ -266,18 +267,21 @@ impl Bus {
         Ok(not_stored)
     }
 
-    /// Reads from several shards at once. One place per shard of the bus; empty where it failed or did not answer.
+    /// Reads from several streams at once. One place per stream; empty where it failed or did not answer.
     fn read(&self, fetches: &[(ShardId, ReadRequest)]) -> Vec<Option<ReadBlock>> {
         let (answer, answers) = bounded(fetches.len());
         let deadline = self.deadline(self.shared.config.adapter_timeout);
-        let post = |&&(shard, request): &&(ShardId, ReadRequest)| {
-            self.shared.port(shard).post(Mail::Read { request, deadline, answer: answer.clone() }).is_ok()
+        let post = |&&(stream, request): &&(ShardId, ReadRequest)| {
+            self.shared
+                .port_of_stream(stream)
+                .post(Mail::Read { request, deadline, answer: answer.clone() })
+                .is_ok()
         };
         let posted = fetches.iter().filter(post).count();
         drop(answer);
-        let mut blocks: Vec<Option<ReadBlock>> = self.shared.ports.iter().map(|_| None).collect();
-        for (shard, result) in self.gather(&answers, posted, deadline) {
-            blocks[shard.index()] = result.ok();
+        let mut blocks: Vec<Option<ReadBlock>> = (0..self.shared.stream_count()).map(|_| None).collect();
+        for (stream, result) in self.gather(&answers, posted, deadline) {
+            blocks[stream.index()] = result.ok();
         }
         blocks
     }

@@ -129,10 +129,13 @@ async fn drive(mut shard: Shard, shared: &Shared, id: ShardId) {
         doorbell.count_beat();
         let round = shard.round(now);
         if round.finished {
-            let not_stored = shard.end();
+            let (not_stored, closing) = shard.end();
             let shutdown = shared.shutdown().expect("a shard finishes when it is told to");
             // The channel has room for every shard; a caller that has gone needs no answer.
             let _ = shutdown.answer.try_send((id, not_stored));
+            if let Some(closing) = closing {
+                closing.await;
+            }
             return;
         }
         if shard.is_outstanding() && (round.submitted || now.since(passed_at) >= PASS_PERIOD) {

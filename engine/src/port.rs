@@ -46,12 +46,19 @@ pub(crate) enum Mail {
         deadline: Monotonic,
         answer: Sender<(ShardId, Result<ReadBlock, AdapterError>)>,
     },
-    /// A subscriber. The answer is the last sequence that it does not get, where that is known.
-    Subscribe { joining: Joining, answer: Sender<(ShardId, Option<Sequence>)> },
+    /// A subscriber to a stream. The answer is the last sequence that it does not get, where that is known.
+    Subscribe(Subscribe),
     /// A barrier: answered when everything published to the shard's lanes by now is stored, and synced.
     Flush { deadline: Monotonic, answer: Sender<(ShardId, Flushed)> },
     /// A snapshot that covers everything published by now: answered when it is on the board.
     Stats { answer: Sender<(ShardId, ())> },
+}
+
+/// A subscriber to a stream, and who waits to hear that it is one.
+pub(crate) struct Subscribe {
+    pub(crate) stream: ShardId,
+    pub(crate) joining: Joining,
+    pub(crate) answer: Sender<(ShardId, Option<Sequence>)>,
 }
 
 /// How a shard's barrier ended.

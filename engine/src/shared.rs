@@ -6,6 +6,7 @@ use std::thread::Thread;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use crate::adapter::Streams;
 use crate::clock::{Clock, Monotonic};
 use crate::config::Config;
 use crate::counters::{ShardStats, SubscriptionStats};
@@ -19,6 +20,8 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
     pub(crate) ports: Box<[Port]>,
+    /// What the store keeps, and readers read.
+    pub(crate) streams: Streams,
     pub(crate) lane_budget: Arc<LaneBudget>,
     /// CPUs the process may use.
     pub(crate) cpus_allowed: usize,
@@ -41,6 +44,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(
         config: Config,
+        streams: Streams,
         cpus_allowed: usize,
         cpu_sharing: bool,
     ) -> (Arc<Shared>, Vec<Receiver<Mail>>) {
@@ -50,6 +54,7 @@ impl Shared {
             config,
             clock: Clock::new(),
             ports: ports.into(),
+            streams,
             cpus_allowed,
             cpu_sharing,
             stalls: AtomicU64::new(0),
@@ -73,6 +78,20 @@ impl Shared {
     #[inline]
     pub(crate) fn port(&self, shard: ShardId) -> &Port {
         &self.ports[shard.index()]
+    }
+
+    /// How many streams readers read.
+    pub(crate) fn stream_count(&self) -> u16 {
+        match self.streams {
+            Streams::Own => self.shards(),
+            Streams::Shared(count) => count.get(),
+        }
+    }
+
+    /// The port of the shard that serves a stream.
+    #[inline]
+    pub(crate) fn port_of_stream(&self, stream: ShardId) -> &Port {
+        &self.ports[stream.index() % self.ports.len()]
     }
 
     /// Numbers of all shards.

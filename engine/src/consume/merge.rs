@@ -91,6 +91,7 @@ impl Merge {
         let bytes_left = POLL_BYTES_MAX.saturating_sub(self.answer.fetched_bytes);
         let bytes_max = (bytes_left / due.len().max(1)).clamp(1, FETCH_BYTES_MAX);
         let request = |source: &Source| ReadRequest {
+            stream: source.shard,
             after: source.position,
             events_max: self.events_of_fetch(source, active),
             bytes_max,
@@ -376,7 +377,7 @@ impl Source {
     fn examined(&self, response: &PollResponse) -> Option<Sequence> {
         match self.state {
             State::Held { block, next } if next > 0 => {
-                Some(response.blocks[block].1.batch.first().advanced_by(next as u64 - 1))
+                Some(response.blocks[block].1.batch.sequence(next - 1))
             }
             _ => self.position,
         }
@@ -385,8 +386,7 @@ impl Source {
 
 /// The last position that a whole block covers.
 fn last_examined(block: &ReadBlock) -> Option<Sequence> {
-    let count = block.batch.len() as u64;
-    let last = count.checked_sub(1).map(|beyond| block.batch.first().advanced_by(beyond));
+    let last = block.batch.len().checked_sub(1).map(|last| block.batch.sequence(last));
     last.max(block.through)
 }
 

@@ -62,7 +62,7 @@ impl Shard {
         stats.dropped.shutdown = self.dropped_at_shutdown;
         self.intake.count(&mut stats);
         self.outbox.count(&mut stats);
-        self.delivery.count(&mut stats);
+        self.served.count(&mut stats);
         self.books.published_at = now;
         self.books.note_pending(stats.pending_events, stats.pending_bytes);
         stats.pending_events_max = self.books.pending_events_max;

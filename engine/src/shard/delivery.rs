@@ -1,4 +1,4 @@
-//! The delivery: a shard's subscribers, and how far what it stores has got.
+//! The delivery: the subscribers to one stream, and how far it has got.
 //!
 //! A subscriber is up to date, and gets every batch with the others, or behind, and is given what the store has. What a
 //! round does for one that is behind is bounded by what the round did for those that are not.
@@ -11,15 +11,16 @@ use crate::adapter::{AdapterError, ReadBlock};
 use crate::batch::Batch;
 use crate::clock::Monotonic;
 use crate::counters::ShardStats;
-use crate::event::Sequence;
+use crate::event::{Sequence, ShardId};
 use crate::subscription::Joining;
 use crate::sync::{Ordering, fence};
 
-/// The subscribers of one shard.
+/// The subscribers to one stream.
 pub(super) struct Delivery {
+    stream: ShardId,
     up_to_date: Vec<Feed>,
     behind: Vec<Feed>,
-    /// One past the last sequence that was stored or refused.
+    /// One past the last sequence that was stored or refused; of a shared stream, one past the last that is known of.
     settled: Sequence,
     /// Bytes of the batch that was staged last, since feeds that are behind were last given something.
     staged_bytes: usize,
@@ -38,9 +39,10 @@ pub(super) struct GoneOn {
 }
 
 impl Delivery {
-    /// For a shard whose first batch starts at `next`. A read that takes longer than `timeout` is repeated.
-    pub(super) fn new(next: Sequence, timeout: Duration) -> Delivery {
+    /// For a stream that goes on with `next`. A read that takes longer than `timeout` is repeated.
+    pub(super) fn new(stream: ShardId, next: Sequence, timeout: Duration) -> Delivery {
         Delivery {
+            stream,
             up_to_date: Vec::new(),
             behind: Vec::new(),
             settled: next,
@@ -48,6 +50,16 @@ impl Delivery {
             timeout,
             delivered_before: 0,
         }
+    }
+
+    /// The stream.
+    pub(super) fn stream(&self) -> ShardId {
+        self.stream
+    }
+
+    /// Whether there is a subscriber.
+    pub(super) fn has_subscribers(&self) -> bool {
+        !(self.up_to_date.is_empty() && self.behind.is_empty())
     }
 
     /// Takes a subscriber in. Returns the last sequence that it does not get, where that is known.
@@ -93,12 +105,23 @@ impl Delivery {
         self.part();
     }
 
+    /// A shared stream ends at `end` by now.
+    pub(super) fn grown(&mut self, end: Sequence) {
+        self.settled = self.settled.max(end);
+        self.part();
+    }
+
     /// The batch in flight, which ends before `end`, was given up. It may be stored all the same, when its outcome is not
     /// known: the store is asked.
     pub(super) fn refused(&mut self, end: Sequence) {
         self.settled = end;
         self.up_to_date.iter_mut().for_each(Feed::retract);
         self.part();
+    }
+
+    /// Whether a subscriber waits for this read.
+    pub(super) fn awaits(&self, ticket: u64) -> bool {
+        self.behind.iter().any(|feed| feed.awaits(ticket))
     }
 
     /// A read has ended.
@@ -127,13 +150,13 @@ impl Delivery {
             if !feed.prepare(self.settled, now) {
                 continue;
             }
-            let taken = feed.take(outbox, self.settled, bytes_max, now);
+            let taken = feed.take(outbox, self.stream, self.settled, bytes_max, now);
             if taken.published {
                 ring(feed);
             }
             gone_on.moved += usize::from(taken.moved);
             if taken.needs_read {
-                let ticket = outbox.start_read(feed.read_request(bytes_max), now);
+                let ticket = outbox.start_read(feed.read_request(self.stream, bytes_max), now);
                 feed.reads(ticket, self.settled, now.after(self.timeout));
                 gone_on.reads += 1;
             }
@@ -155,7 +178,7 @@ impl Delivery {
     /// Writes what subscribers were given, and how far the store has got, into `stats`.
     pub(super) fn count(&self, stats: &mut ShardStats) {
         let feeds = self.up_to_date.iter().chain(&self.behind);
-        stats.delivered = self.delivered_before + feeds.map(Feed::delivered).sum::<u64>();
+        stats.delivered += self.delivered_before + feeds.map(Feed::delivered).sum::<u64>();
         stats.settled = self.settled.0 - 1;
     }
 

@@ -11,7 +11,7 @@ use super::outbox::Outbox;
 use crate::adapter::{ReadBlock, ReadRequest, Resident};
 use crate::batch::Batch;
 use crate::clock::Monotonic;
-use crate::event::Sequence;
+use crate::event::{Sequence, ShardId};
 use crate::lane::record::{FLAG_MARK, Header};
 use crate::lane::{Full, LaneProducer};
 use crate::subscription::{Begin, Joining, Signal};
@@ -184,13 +184,14 @@ impl Feed {
     pub(super) fn take(
         &mut self,
         outbox: &Outbox,
+        stream: ShardId,
         settled: Sequence,
         bytes_max: usize,
         now: Monotonic,
     ) -> Taken {
         let (mut taken, mut bytes_left) = (Taken::default(), bytes_max);
         while bytes_left > 0 && self.wants_more(settled) {
-            match outbox.resident(self.position()) {
+            match outbox.resident(stream, self.position()) {
                 Resident::Elsewhere => {
                     taken.needs_read = true;
                     break;
@@ -200,7 +201,7 @@ impl Feed {
                     self.place.next = self.place.next.max(Some(settled));
                 }
                 Resident::Events { batch, index, skipped } => {
-                    self.jump_to(batch.first().advanced_by(index as u64), skipped);
+                    self.jump_to(batch.sequence(index), skipped);
                     let pushed = self.push(batch, index, bytes_left);
                     if pushed.events == 0 {
                         if !taken.moved {
@@ -221,8 +222,9 @@ impl Feed {
     }
 
     /// The read that brings what follows its position.
-    pub(super) fn read_request(&mut self, bytes_max: usize) -> ReadRequest {
+    pub(super) fn read_request(&mut self, stream: ShardId, bytes_max: usize) -> ReadRequest {
         ReadRequest {
+            stream,
             after: self.position(),
             events_max: READ_EVENTS_MAX,
             bytes_max: bytes_max.min(self.lane.contiguous_room().max(READ_BYTES_MIN)),
@@ -314,24 +316,26 @@ impl Feed {
     /// about `bytes_max`. None only where the lane is not half free, or the budget of all lanes is used up.
     fn push(&mut self, batch: &Batch, index: usize, bytes_max: usize) -> Pushed {
         let mut pushed = Pushed::default();
-        if self.jumps() && self.mark(batch.first().advanced_by(index as u64)).is_err() {
-            return pushed;
-        }
         while index + pushed.events < batch.len() && pushed.bytes < bytes_max {
             let at = index + pushed.events;
-            let room = self.lane.contiguous_room();
-            let (records, count) = batch.records(at, room.min(bytes_max - pushed.bytes));
-            if count > 0 {
-                self.lane.push_run(records, count);
-                pushed = Pushed { events: pushed.events + count, bytes: pushed.bytes + records.len() };
-            } else if let Ok(bytes) = self.push_event(batch, at) {
-                pushed = Pushed { events: pushed.events + 1, bytes: pushed.bytes + bytes };
-            } else {
+            self.place.next = Some(batch.sequence(at));
+            if self.jumps() && self.mark(batch.sequence(at)).is_err() {
                 break;
             }
+            let room = self.lane.contiguous_room();
+            let (records, count) = batch.records(at, room.min(bytes_max - pushed.bytes));
+            let (events, bytes) = if count > 0 {
+                self.lane.push_run(records, count);
+                (count, records.len())
+            } else if let Ok(bytes) = self.push_event(batch, at) {
+                (1, bytes)
+            } else {
+                break;
+            };
+            pushed = Pushed { events: pushed.events + events, bytes: pushed.bytes + bytes };
+            self.place.next = Some(batch.sequence(at).advanced_by(events as u64));
+            self.place.expected = self.place.next;
         }
-        self.place.next = Some(batch.first().advanced_by((index + pushed.events) as u64));
-        self.place.expected = self.place.next;
         self.pushed += pushed.events as u64;
         pushed
     }

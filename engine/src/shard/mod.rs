@@ -10,6 +10,7 @@ mod delivery;
 mod feed;
 mod intake;
 mod outbox;
+mod served;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
-use crate::adapter::Adapter;
+use crate::adapter::{self, Adapter};
 use crate::clock::Monotonic;
 use crate::event::ShardId;
 use crate::port::{Mail, Port};
@@ -27,9 +28,9 @@ use crate::sync::{Ordering, heavy_fence};
 use barrier::Barriers;
 use books::Books;
 use buffer::Buffer;
-use delivery::Delivery;
 use intake::Intake;
 use outbox::{News, Outbox};
+use served::Served;
 
 /// One shard.
 pub(crate) struct Shard {
@@ -40,7 +41,7 @@ pub(crate) struct Shard {
     intake: Intake,
     buffer: Buffer,
     outbox: Outbox,
-    delivery: Delivery,
+    served: Served,
     barriers: Barriers,
     closing: Option<Closing>,
     dropped_at_shutdown: u64,
@@ -72,14 +73,16 @@ impl Shard {
         inbox: Receiver<Mail>,
         adapter: Box<dyn Adapter>,
     ) -> Shard {
-        let outbox = Outbox::new(adapter, &shared.config);
+        let mut outbox = Outbox::new(adapter, &shared.config);
+        let timeout = shared.config.adapter_timeout;
+        let served = Served::new(id, shared.shards(), shared.streams, &mut outbox, timeout);
         Shard {
             id,
             inbox,
             mail_seen: 0,
             intake: Intake::new(shared.config.backpressure),
             buffer: Buffer::new(&shared.config),
-            delivery: Delivery::new(outbox.next(), shared.config.adapter_timeout),
+            served,
             outbox,
             barriers: Barriers::new(id),
             closing: None,
@@ -98,11 +101,11 @@ impl Shard {
         let mail = self.receive(now);
         let drained = self.drain(now);
         if drained > 0 {
-            self.delivery.ask_ahead();
+            self.served.ask_ahead();
         }
         let submitted = self.submit(now);
         let news = self.acknowledge(now);
-        let gone_on = self.delivery.go_on(&mut self.outbox, now);
+        let gone_on = self.served.go_on(&mut self.outbox, now);
         let synced = self.advance(now);
         let work = mail + drained + usize::from(submitted) + news + gone_on.moved + gone_on.reads;
         let finished = self.closing.is_some() && self.close(now);
@@ -114,13 +117,13 @@ impl Shard {
 
     /// The last look before sleeping: whether a round would find work. `true` is always safe.
     pub(crate) fn has_work(&self) -> bool {
-        self.port().doorbell.posted() != self.mail_seen || self.intake.has_work() || self.delivery.has_work()
+        self.port().doorbell.posted() != self.mail_seen || self.intake.has_work() || self.served.has_work()
     }
 
     /// When a round is due although nobody rings.
     pub(crate) fn due(&self) -> Option<Monotonic> {
         let closing = self.closing.as_ref().map(|_| self.books.published_at.after(CLOSING_PERIOD));
-        [self.outbox.due(&self.buffer), self.delivery.due(), self.barriers.due(), closing]
+        [self.outbox.due(&self.buffer), self.served.due(), self.barriers.due(), closing]
             .into_iter()
             .flatten()
             .min()
@@ -131,9 +134,10 @@ impl Shard {
         self.outbox.is_outstanding()
     }
 
-    /// Ends a shard that is [`finished`](Round::finished), its adapter with it. Returns how many events it did not store.
-    pub(crate) fn end(self) -> u64 {
-        self.dropped_at_shutdown
+    /// Ends a shard that is [`finished`](Round::finished). Returns how many events it did not store, and what its adapter has
+    /// to end with the kernel.
+    pub(crate) fn end(self) -> (u64, Option<adapter::Closing>) {
+        (self.dropped_at_shutdown, self.outbox.close())
     }
 
     fn port(&self) -> &Port {
@@ -167,7 +171,7 @@ impl Shard {
             }
         }
         self.adopt_arrivals();
-        self.delivery.retire();
+        self.served.retire(&mut self.outbox, now);
         received
     }
 
@@ -176,12 +180,11 @@ impl Shard {
         match mail {
             Mail::Read { request, deadline, answer } => {
                 // The channel has room for one answer of each shard; a caller that has gone needs none.
-                let answer = move |result| drop(answer.try_send((id, result)));
+                let stream = request.stream;
+                let answer = move |result| drop(answer.try_send((stream, result)));
                 self.outbox.read(request, deadline, Box::new(answer), now);
             }
-            Mail::Subscribe { joining, answer } => {
-                let _ = answer.try_send((id, self.delivery.join(joining)));
-            }
+            Mail::Subscribe(subscribe) => self.served.join(subscribe, &mut self.outbox, now),
             Mail::Flush { deadline, answer } => self.barriers.set(&self.intake, deadline, answer),
             Mail::Stats { answer } => {
                 self.publish_snapshot(now);
@@ -212,7 +215,7 @@ impl Shard {
             return false;
         }
         let urgent = self.closing.is_some() || !self.barriers.is_empty();
-        self.outbox.submit(&mut self.buffer, now, urgent, |batch| self.delivery.stage(batch))
+        self.outbox.submit(&mut self.buffer, now, urgent, |batch| self.served.stage(batch))
     }
 
     /// Stage: hears what became of it.
@@ -220,9 +223,10 @@ impl Shard {
     fn acknowledge(&mut self, now: Monotonic) -> usize {
         let mut synced = Vec::new();
         let news = self.outbox.acknowledge(&mut self.buffer, now, |news| match news {
-            News::Stored { end } => self.delivery.stored(end),
-            News::Refused { end } => self.delivery.refused(end),
-            News::Read { ticket, result } => self.delivery.absorb(ticket, result, now),
+            News::Stored { end } => self.served.stored(end),
+            News::Refused { end } => self.served.refused(end),
+            News::Read { ticket, result } => self.served.absorb(ticket, result, now),
+            News::End { ticket, stream, result } => self.served.ended_at(ticket, stream, &result),
             News::Synced { ticket, result } => synced.push((ticket, result)),
         });
         for (ticket, result) in synced {

@@ -5,18 +5,21 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::buffer::{Amount, Buffer, Chunk};
-use crate::adapter::{Adapter, AdapterError, AdapterState, Outcome, ReadBlock, ReadRequest, Resident};
+use crate::adapter::{
+    Adapter, AdapterError, AdapterState, Closing, Outcome, ReadBlock, ReadRequest, Resident,
+};
 use crate::batch::Batch;
 use crate::clock::Monotonic;
 use crate::config::Config;
 use crate::counters::ShardStats;
-use crate::event::Sequence;
+use crate::event::{Sequence, ShardId};
 use crate::histogram::Histogram;
 
 /// One shard's adapter and what it is busy with.
 pub(crate) struct Outbox {
     adapter: Box<dyn Adapter>,
-    next: Sequence,
+    /// Sequence of the next event that is submitted for the first time; asked of the adapter when it is needed.
+    next: Option<Sequence>,
     in_flight: Option<InFlight>,
     retry: Option<Retry>,
     next_ticket: u64,
@@ -36,6 +39,8 @@ pub(crate) enum News {
     Refused { end: Sequence },
     /// A read has ended that [`start_read`](Outbox::start_read) began.
     Read { ticket: u64, result: Result<ReadBlock, AdapterError> },
+    /// A shared stream ends here now.
+    End { ticket: Option<u64>, stream: ShardId, result: Result<Sequence, AdapterError> },
     /// A sync has ended.
     Synced { ticket: u64, result: Result<(), AdapterError> },
 }
@@ -73,7 +78,7 @@ struct Counts {
 impl Outbox {
     pub(crate) fn new(adapter: Box<dyn Adapter>, config: &Config) -> Outbox {
         Outbox {
-            next: adapter.resume(),
+            next: None,
             adapter,
             in_flight: None,
             retry: None,
@@ -87,8 +92,8 @@ impl Outbox {
     }
 
     /// Sequence of the next event that is submitted for the first time.
-    pub(crate) fn next(&self) -> Sequence {
-        self.next
+    pub(crate) fn next(&mut self) -> Sequence {
+        *self.next.get_or_insert_with(|| self.adapter.resume())
     }
 
     /// Submits the next batch if one is due and the adapter takes it. `urgent` does not wait for `min_size`. `first_time`
@@ -114,8 +119,8 @@ impl Outbox {
             return false;
         }
         let Some(mut chunk) = buffer.take() else { return false };
-        chunk.batch.number_from(self.next);
-        self.next = chunk.batch.end();
+        chunk.batch.number_from(self.next());
+        self.next = Some(chunk.batch.end());
         first_time(&chunk.batch);
         self.send(chunk, 0, now);
         true
@@ -142,6 +147,7 @@ impl Outbox {
                     }
                     None => Some(News::Read { ticket, result }),
                 },
+                Outcome::End { ticket, stream, result } => Some(News::End { ticket, stream, result }),
                 Outcome::Synced { ticket, result } => Some(News::Synced { ticket, result }),
             };
             told.into_iter().for_each(&mut news);
@@ -171,8 +177,20 @@ impl Outbox {
     }
 
     /// What follows `after` in the store, where it lies in memory.
-    pub(crate) fn resident(&self, after: Option<Sequence>) -> Resident<'_> {
-        self.adapter.resident(after)
+    pub(crate) fn resident(&self, stream: ShardId, after: Option<Sequence>) -> Resident<'_> {
+        self.adapter.resident(stream, after)
+    }
+
+    /// Asks to hear of a shared stream's growth, or not to any more.
+    pub(crate) fn follow(&mut self, stream: ShardId, wanted: bool, now: Monotonic) {
+        self.adapter.follow(stream, wanted, now);
+    }
+
+    /// Starts to find where a shared stream ends; its ticket.
+    pub(crate) fn find_end(&mut self, stream: ShardId, now: Monotonic) -> u64 {
+        let ticket = self.ticket();
+        self.adapter.find_end(ticket, stream, now);
+        ticket
     }
 
     /// Starts a read whose answer is news; its ticket.
@@ -208,6 +226,11 @@ impl Outbox {
             (None, Some(retry)) => Some(retry.due),
             (None, None) => buffer.due(),
         }
+    }
+
+    /// Ends the adapter.
+    pub(crate) fn close(mut self) -> Option<Closing> {
+        self.adapter.close()
     }
 
     /// Whether the adapter waits for the kernel.

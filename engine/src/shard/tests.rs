@@ -12,7 +12,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded};
 
 use super::*;
-use crate::adapter::{AdapterError, Outcome, ReadRequest};
+use crate::adapter::{AdapterError, Outcome, ReadRequest, Streams};
 use crate::batch::Batch;
 use crate::config::{Backpressure, Config, Sampling};
 use crate::counters::ShardStats;
@@ -95,7 +95,7 @@ impl Stage {
         };
         config.batch.max_size = 100;
         change(&mut config);
-        let (shared, mut inboxes) = Shared::new(config, 2, false);
+        let (shared, mut inboxes) = Shared::new(config, Streams::Own, 2, false);
         let script = Rc::new(RefCell::new(Script { resume, ..Script::default() }));
         let adapter = Box::new(Scripted(Rc::clone(&script)));
         let shard = Shard::new(ShardId(0), Arc::clone(&shared), inboxes.remove(0), adapter);

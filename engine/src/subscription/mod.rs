@@ -25,7 +25,7 @@ use crate::consume::subscribe::{From, SubscribeRequest};
 use crate::event::{Event, Sequence, ShardId};
 use crate::gather::gather;
 use crate::lane::{LaneProducer, lane};
-use crate::port::Mail;
+use crate::port::{Mail, Subscribe};
 use crate::shared::Shared;
 use crate::sync::light_fence;
 pub use errors::{SubscribeError, SubscriptionEnded};
@@ -114,7 +114,8 @@ impl Subscription {
         store: Store,
         request: SubscribeRequest,
     ) -> Result<Subscription, SubscribeError> {
-        let shards = shard_ids(request.shards, shared.shards()).map_err(SubscribeError::UnknownShard)?;
+        let shards =
+            shard_ids(request.shards, shared.stream_count()).map_err(SubscribeError::UnknownShard)?;
         let cursor = match &request.from {
             From::Cursor(text) => Cursor::parse(text, store).map_err(SubscribeError::Cursor)?,
             From::Start | From::Now => Cursor::new(store),
@@ -155,7 +156,8 @@ impl Subscription {
                 lane(lane_bytes, &shared.lane_budget).ok_or(SubscribeError::LanesExhausted)?;
             self.sources.push(Source::new(shard, consumer));
             let joining = Joining { lane: producer, signal: Arc::clone(&self.signal), begin };
-            let posted = shared.port(shard).post(Mail::Subscribe { joining, answer: answer.clone() });
+            let subscribe = Subscribe { stream: shard, joining, answer: answer.clone() };
+            let posted = shared.port_of_stream(shard).post(Mail::Subscribe(subscribe));
             posted.map_err(|_| SubscribeError::Unanswered)?;
         }
         drop(answer);
@@ -239,7 +241,7 @@ impl Subscription {
         // that it waits.
         light_fence();
         if source.owes_a_ring() {
-            self.shared.port(source.shard).doorbell.ring();
+            self.shared.port_of_stream(source.shard).doorbell.ring();
         }
     }
 
@@ -337,7 +339,7 @@ impl Drop for Subscription {
             let shard = source.shard;
             drop(source);
             // The shard forgets the lane, and is woken for it, so that its memory does not pile up.
-            self.shared.port(shard).doorbell.post();
+            self.shared.port_of_stream(shard).doorbell.post();
         }
     }
 }

@@ -30,7 +30,8 @@ impl Progress {
     pub(crate) fn stats(&self, shards: &[ShardStats]) -> SubscriptionStats {
         let lag = |(shard, given_back): &(ShardId, AtomicU64)| {
             // It may have passed the snapshot.
-            (*shard, shards[shard.index()].settled.saturating_sub(given_back.load(Ordering::Relaxed)))
+            let settled = shards.get(shard.index()).map_or(0, |stats| stats.settled);
+            (*shard, settled.saturating_sub(given_back.load(Ordering::Relaxed)))
         };
         SubscriptionStats { number: self.number, lags: self.given_back.iter().map(lag).collect() }
     }

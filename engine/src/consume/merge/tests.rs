@@ -108,7 +108,8 @@ fn one_shard_and_a_limit_take_one_read_of_the_limit() {
     let shards = [Shard::of(5_000)];
     for request in [request(1_000), ordered(1_000)] {
         let merge = Merge::new(request.clone(), STORE, 1).expect("valid");
-        let asked = ReadRequest { after: None, events_max: 1_000, bytes_max: FETCH_BYTES_MAX };
+        let asked =
+            ReadRequest { stream: ShardId(0), after: None, events_max: 1_000, bytes_max: FETCH_BYTES_MAX };
         assert_eq!(merge.fetches(), [(ShardId(0), asked)]);
         let (response, reads) = poll_with(&shards, request, &[]);
         assert_eq!((response.len(), reads, response.has_more), (1_000, 1, true));
@@ -238,7 +239,7 @@ fn a_failing_shard_keeps_its_position_and_holds_up_no_other() {
 fn an_answer_that_cannot_be_counts_as_a_failure() {
     let shards = [Shard::of(4)];
     let cursor = poll(&shards, request(2)).next_cursor;
-    let from_the_beginning = ReadRequest { after: None, events_max: 4, bytes_max: 1 };
+    let from_the_beginning = ReadRequest { stream: ShardId(0), after: None, events_max: 4, bytes_max: 1 };
     let nothing_and_more = ReadBlock { more: true, ..ReadBlock::default() };
     for block in [shards[0].read(from_the_beginning), nothing_and_more] {
         let mut merge = Merge::new(after(cursor.clone(), request(9)), STORE, 1).expect("valid");

@@ -11,13 +11,13 @@ use std::time::Duration;
 use crossbeam_channel::bounded;
 use proptest::prelude::*;
 
-use crate::adapter::{Adapter, AdapterError, Outcome, ReadBlock, ReadRequest, Resident};
+use crate::adapter::{Adapter, AdapterError, Outcome, ReadBlock, ReadRequest, Resident, Streams};
 use crate::batch::Batch;
 use crate::clock::Monotonic;
 use crate::config::Config;
 use crate::event::{EventFlags, Sequence, ShardId};
 use crate::lane::{LaneBudget, lane};
-use crate::port::Mail;
+use crate::port::{Mail, Subscribe};
 use crate::producer::Producer;
 use crate::shard::Shard;
 use crate::shared::Shared;
@@ -119,12 +119,13 @@ impl Adapter for Handle {
     fn read(&mut self, ticket: u64, request: ReadRequest, _: Monotonic) {
         self.0.borrow_mut().reads.push_back((ticket, request));
     }
-    fn resident(&self, after: Option<Sequence>) -> Resident<'_> {
+    fn resident(&self, _: ShardId, after: Option<Sequence>) -> Resident<'_> {
         let store = self.0.borrow();
         if !store.lends {
             return Resident::Elsewhere;
         }
-        let request = ReadRequest { after, events_max: LENT_EVENTS_MAX, bytes_max: usize::MAX };
+        let request =
+            ReadRequest { stream: ShardId(0), after, events_max: LENT_EVENTS_MAX, bytes_max: usize::MAX };
         let ReadBlock { batch, skipped, .. } = store.block(request);
         if batch.is_empty() {
             return Resident::Nothing { skipped };
@@ -187,7 +188,7 @@ impl Stage {
         let mut config = Config { num_shards: NonZeroU16::MIN, lane_bytes: 4096, ..Config::default() };
         config.push_wait = Duration::ZERO;
         config.batch.max_size = 40;
-        let (shared, mut inboxes) = Shared::new(config, 2, false);
+        let (shared, mut inboxes) = Shared::new(config, Streams::Own, 2, false);
         let store = Rc::new(RefCell::new(Store { lends, ..Store::default() }));
         let adapter = Box::new(Handle(Rc::clone(&store)));
         let shard = Shard::new(ShardId(0), Arc::clone(&shared), inboxes.remove(0), adapter);
@@ -216,7 +217,10 @@ impl Stage {
         let signal = Arc::new(Signal::new().expect("a descriptor"));
         let (answer, answers) = bounded(1);
         let joining = Joining { lane: producer, signal: Arc::clone(&signal), begin };
-        self.shared.port(ShardId(0)).post(Mail::Subscribe { joining, answer }).expect("room");
+        self.shared
+            .port(ShardId(0))
+            .post(Mail::Subscribe(Subscribe { stream: ShardId(0), joining, answer }))
+            .expect("room");
         self.round();
         let mut source = Source::new(ShardId(0), consumer);
         let (_, last) = answers.try_recv().expect("answered in the round");
