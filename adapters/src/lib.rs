@@ -23,6 +23,8 @@
 pub mod memory;
 #[cfg(feature = "noop")]
 pub mod noop;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 use engine::adapter::AdapterFactory;
 use engine::config::{AdapterSection, Config, ConfigError};
@@ -54,6 +56,11 @@ pub fn factory(
         #[cfg(feature = "memory")]
         "memory" => {
             Ok(Box::new(memory::MemoryStores::new(memory::Retention::parse(options)?, config.num_shards)))
+        }
+        #[cfg(feature = "redis")]
+        "redis" => {
+            let redis = redis::RedisConfig::parse(options)?;
+            Ok(Box::new(redis::RedisStores::new(redis, config.num_shards)))
         }
         #[cfg(feature = "noop")]
         "noop" => Ok(Box::new(noop::NoopStores::parse(options)?)),

@@ -9,7 +9,7 @@ use engine::adapter::{
 use engine::batch::Batch;
 use engine::clock::Monotonic;
 use engine::config::{ConfigError, parse_section};
-use engine::event::Sequence;
+use engine::event::{Sequence, ShardId};
 use engine::identity::random_word;
 use serde::Deserialize;
 use serde_json::Value;

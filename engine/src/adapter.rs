@@ -50,6 +50,8 @@ pub struct ShardContext {
     pub shards: u16,
     /// Identity of the producer: with shard and sequence it names an event in the backend for ever.
     pub nonce: u64,
+    /// Whether that identity is new, so that no backend knows events of it.
+    pub is_new: bool,
     /// Rings the shard.
     pub notify: Notify,
 }
@@ -108,6 +110,11 @@ pub trait Adapter {
 
     /// Starts a sync of everything stored so far; its outcome carries `ticket`. A store that cannot sync answers at once.
     fn sync(&mut self, ticket: u64, now: Monotonic);
+
+    /// When it is to be asked for outcomes although nobody rings: to connect again, say.
+    fn due(&self) -> Option<Monotonic> {
+        None
+    }
 
     /// Whether requests to the kernel are outstanding, so that the executor has to look for their completions.
     fn outstanding(&self) -> bool {

@@ -99,11 +99,11 @@ fn executor(core: usize) -> Result<LocalExecutor, String> {
 
 async fn open_and_drive(seat: Seat) {
     let Seat { id, shared, inbox, stores, identity, started, .. } = seat;
-    let nonce = identity.nonce;
+    let (nonce, is_new) = (identity.nonce, identity.is_new);
     shared.port(id).thread.store(os::thread_id(), Ordering::Relaxed);
     let _busy = Busy::count();
     let notify = Notify(Arc::clone(&shared.port(id).doorbell));
-    match stores.open(ShardContext { shard: id, shards: shared.shards(), nonce, notify }) {
+    match stores.open(ShardContext { shard: id, shards: shared.shards(), nonce, is_new, notify }) {
         Err(error) => drop(started.try_send((id, Err(SpawnError::Adapter(error))))),
         Ok(adapter) => {
             let shard = Shard::new(id, Arc::clone(&shared), inbox, adapter);

@@ -13,13 +13,15 @@ use std::path::Path;
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) nonce: u64,
+    /// Whether no bus has had it before.
+    pub(crate) is_new: bool,
     _locked: Option<File>,
 }
 
 impl Identity {
     /// A new identity.
     pub(crate) fn random() -> Identity {
-        Identity { nonce: random_word(), _locked: None }
+        Identity { nonce: random_word(), is_new: true, _locked: None }
     }
 
     /// The identity in the file at `path`, which is made with a new one where it is missing.
@@ -35,7 +37,8 @@ impl Identity {
         }
         let mut text = String::new();
         Read::by_ref(&mut file).take(FILE_BYTES_MAX).read_to_string(&mut text)?;
-        let nonce = if text.is_empty() {
+        let is_new = text.is_empty();
+        let nonce = if is_new {
             let nonce = random_word();
             writeln!(file, "{nonce:016x}")?;
             file.sync_all()?;
@@ -45,7 +48,7 @@ impl Identity {
             let nonce = u64::from_str_radix(digits, 16).ok().filter(|_| digits.len() == NONCE_DIGITS);
             nonce.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a producer identity"))?
         };
-        Ok(Identity { nonce, _locked: Some(file) })
+        Ok(Identity { nonce, is_new, _locked: Some(file) })
     }
 }
 

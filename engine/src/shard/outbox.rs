@@ -220,12 +220,13 @@ impl Outbox {
 
     /// When something is to be done although nobody rings: an adapter that is not ready rings when it is.
     pub(crate) fn due(&self, buffer: &Buffer) -> Option<Monotonic> {
-        match (&self.in_flight, &self.retry) {
+        let due = match (&self.in_flight, &self.retry) {
             (Some(flight), _) => Some(flight.times_out_at),
             _ if !self.adapter.ready() => None,
             (None, Some(retry)) => Some(retry.due),
             (None, None) => buffer.due(),
-        }
+        };
+        due.into_iter().chain(self.adapter.due()).min()
     }
 
     /// Ends the adapter.

@@ -1,0 +1,1 @@
+//! Appending, without a server.

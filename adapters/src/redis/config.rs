@@ -1,0 +1,170 @@
+//! The `redis` section of a configuration, parsed into what cannot be wrong.
+
+use std::fmt;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use engine::config::{ConfigError, parse_section};
+use redis::{ConnectionAddr, IntoConnectionInfo};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// How the shards of a bus use a Redis server.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisConfig {
+    /// Where the server is, and who asks.
+    pub(super) server: Server,
+    /// What the keys begin with: the stream of shard 3 is `{prefix}:shard:3`. 1 to 200 bytes. Default `net`.
+    pub(super) prefix: String,
+    /// Events of one transaction, 1 to 100,000. Default 1,000.
+    pub(super) pipeline_size: usize,
+    /// Entries that a stream keeps, approximately. Default: all.
+    pub(super) max_stream_len: Option<NonZeroU64>,
+    /// How long one attempt to connect may take. 1 ms to 10 s; default 1 s.
+    pub(super) connect_timeout: Duration,
+}
+
+/// A server, and who asks.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Server {
+    pub(super) address: Address,
+    pub(super) username: Option<String>,
+    pub(super) password: Option<String>,
+    pub(super) database: i64,
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Address {
+    Tcp(String, u16),
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(host, port) => write!(formatter, "{host}:{port}"),
+            Address::Unix(path) => path.display().fmt(formatter),
+        }
+    }
+}
+
+impl fmt::Debug for RedisConfig {
+    /// Without the password.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("RedisConfig").field("address", &self.server.address).finish_non_exhaustive()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    url: String,
+    prefix: Option<String>,
+    pipeline_size: Option<usize>,
+    max_stream_len: Option<NonZeroU64>,
+    connect_timeout_ms: Option<u64>,
+}
+
+impl RedisConfig {
+    /// Parses the `redis` section.
+    pub fn parse(options: Value) -> Result<RedisConfig, ConfigError> {
+        let document: Document = parse_section("redis", options)?;
+        let prefix = document.prefix.unwrap_or_else(|| "net".to_owned());
+        if prefix.is_empty() || prefix.len() > PREFIX_BYTES_MAX {
+            return Err(ConfigError::new("redis.prefix", format!("not 1 to {PREFIX_BYTES_MAX} bytes long")));
+        }
+        let pipeline_size = document.pipeline_size.unwrap_or(1_000);
+        if !(1..=PIPELINE_SIZE_MAX).contains(&pipeline_size) {
+            let reason = format!("{pipeline_size} is not in 1..={PIPELINE_SIZE_MAX}");
+            return Err(ConfigError::new("redis.pipeline_size", reason));
+        }
+        let connect_timeout_ms = document.connect_timeout_ms.unwrap_or(1_000);
+        if !(1..=CONNECT_TIMEOUT_MS_MAX).contains(&connect_timeout_ms) {
+            let reason = format!("{connect_timeout_ms} is not in 1..={CONNECT_TIMEOUT_MS_MAX}");
+            return Err(ConfigError::new("redis.connect_timeout_ms", reason));
+        }
+        Ok(RedisConfig {
+            server: Server::parse(&document.url)?,
+            prefix,
+            pipeline_size,
+            max_stream_len: document.max_stream_len,
+            connect_timeout: Duration::from_millis(connect_timeout_ms),
+        })
+    }
+
+    /// Key of a stream.
+    pub(super) fn stream_key(&self, stream: u16) -> String {
+        format!("{}:shard:{stream}", self.prefix)
+    }
+
+    /// Key of the hash that says how many streams there are.
+    pub(super) fn meta_key(&self) -> String {
+        format!("{}:meta", self.prefix)
+    }
+}
+
+impl Server {
+    fn parse(url: &str) -> Result<Server, ConfigError> {
+        let refused = |reason: String| ConfigError::new("redis.url", reason);
+        let info = url.into_connection_info().map_err(|error| refused(error.to_string()))?;
+        let address = match info.addr() {
+            ConnectionAddr::Tcp(host, port) => Address::Tcp(host.clone(), *port),
+            ConnectionAddr::Unix(path) => Address::Unix(path.clone()),
+            _ => return Err(refused("TLS is not there yet; expected redis:// or redis+unix://".to_owned())),
+        };
+        let settings = info.redis_settings();
+        Ok(Server {
+            address,
+            username: settings.username().map(str::to_owned),
+            password: settings.password().map(str::to_owned),
+            database: settings.db(),
+        })
+    }
+}
+
+const PREFIX_BYTES_MAX: usize = 200;
+const PIPELINE_SIZE_MAX: usize = 100_000;
+const CONNECT_TIMEOUT_MS_MAX: u64 = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_form_of_url_is_understood() {
+        let server = |url: &str| RedisConfig::parse(json!({ "url": url })).expect(url).server;
+        assert_eq!(server("redis://localhost").address, Address::Tcp("localhost".to_owned(), 6379));
+        let full = server("redis://user:secret@10.0.0.1:7000/3");
+        assert_eq!(full.address, Address::Tcp("10.0.0.1".to_owned(), 7000));
+        assert_eq!((full.username.as_deref(), full.password.as_deref()), (Some("user"), Some("secret")));
+        assert_eq!(full.database, 3);
+        let unix = server("redis+unix:///run/redis.sock?db=2");
+        assert_eq!((unix.address, unix.database), (Address::Unix("/run/redis.sock".into()), 2));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_its_path() {
+        for (options, path) in [
+            (json!({}), "redis"),
+            (json!({ "url": "http://localhost" }), "redis.url"),
+            (json!({ "url": "rediss://localhost" }), "redis.url"),
+            (json!({ "url": "redis://h", "prefix": "" }), "redis.prefix"),
+            (json!({ "url": "redis://h", "pipeline_size": 0 }), "redis.pipeline_size"),
+            (json!({ "url": "redis://h", "max_stream_len": 0 }), "redis.max_stream_len"),
+            (json!({ "url": "redis://h", "connect_timeout_ms": 0 }), "redis.connect_timeout_ms"),
+            (json!({ "url": "redis://h", "streams": 4 }), "redis"),
+        ] {
+            let error = RedisConfig::parse(options.clone()).expect_err(&options.to_string());
+            assert!(error.path.starts_with(path), "{options}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_in_no_debug_text() {
+        let config = RedisConfig::parse(json!({ "url": "redis://user:secret@h" })).expect("valid");
+        assert!(!format!("{config:?}").contains("secret"));
+    }
+}

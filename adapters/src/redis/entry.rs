@@ -1,0 +1,169 @@
+//! An entry of a stream: its id, and the event in it.
+//!
+//! An id `ms-seq` is a position: 44 bits of milliseconds and 20 of the number within one. Those of a transaction follow each
+//! other without a jump. Fields are `d` (the event's bytes), `t` (its insertion time in nanoseconds) and `dedup_id`.
+
+use std::fmt;
+
+use engine::event::Sequence;
+use redis::Value;
+
+/// The last position of an id that fits.
+pub(super) fn position(id: &[u8]) -> Option<Sequence> {
+    let (millis, number) = std::str::from_utf8(id).ok()?.split_once('-')?;
+    let (millis, number): (u64, u64) = (millis.parse().ok()?, number.parse().ok()?);
+    (millis < 1 << MILLIS_BITS && number < 1 << NUMBER_BITS)
+        .then_some(Sequence(millis << NUMBER_BITS | number))
+}
+
+/// A position as an id.
+pub(super) fn id(position: Sequence) -> String {
+    format!("{}-{}", position.0 >> NUMBER_BITS, position.0 & ((1 << NUMBER_BITS) - 1))
+}
+
+/// Names an event in its stream for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DedupId {
+    pub(super) nonce: u64,
+    pub(super) shard: u16,
+    /// Sequence of the first event of its transaction.
+    pub(super) start: u64,
+    /// Its place there.
+    pub(super) index: u64,
+}
+
+impl DedupId {
+    /// Of the text that [`Display`](fmt::Display) wrote.
+    pub(super) fn parse(text: &[u8]) -> Option<DedupId> {
+        let mut parts = std::str::from_utf8(text).ok()?.split(':');
+        let mut next = || parts.next();
+        let nonce = next().filter(|nonce| nonce.len() == 16)?;
+        let id = DedupId {
+            nonce: u64::from_str_radix(nonce, 16).ok()?,
+            shard: next()?.parse().ok()?,
+            start: next()?.parse().ok()?,
+            index: next()?.parse().ok()?,
+        };
+        next().is_none().then_some(id)
+    }
+
+    /// The event's sequence.
+    pub(super) fn sequence(self) -> Sequence {
+        Sequence(self.start.saturating_add(self.index))
+    }
+}
+
+impl fmt::Display for DedupId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:016x}:{}:{}:{}", self.nonce, self.shard, self.start, self.index)
+    }
+}
+
+/// An entry as the server sends it, borrowed from its reply.
+pub(super) struct Entry<'a> {
+    /// `None` where the id does not fit.
+    pub(super) position: Option<Sequence>,
+    fields: &'a [Value],
+}
+
+/// What a bus has written into an entry.
+pub(super) struct Content<'a> {
+    pub(super) payload: &'a [u8],
+    pub(super) timestamp_ns: u64,
+}
+
+impl<'a> Entry<'a> {
+    /// The entries of a reply to `XRANGE` and its like; `None` when it is something else.
+    pub(super) fn all(reply: &'a Value) -> Option<impl Iterator<Item = Entry<'a>>> {
+        let Value::Array(entries) = reply else { return None };
+        entries.iter().all(|entry| Entry::of(entry).is_some()).then(|| entries.iter().filter_map(Entry::of))
+    }
+
+    fn of(value: &'a Value) -> Option<Entry<'a>> {
+        let Value::Array(pair) = value else { return None };
+        let [Value::BulkString(id), fields] = pair.as_slice() else { return None };
+        // The fields of an entry that was deleted meanwhile are nil.
+        let fields = if let Value::Array(fields) = fields { fields.as_slice() } else { &[] };
+        Some(Entry { position: position(id), fields })
+    }
+
+    /// The event; `None` when no bus has written this.
+    pub(super) fn content(&self) -> Option<Content<'a>> {
+        let (mut payload, mut timestamp_ns) = (None, None);
+        for pair in self.fields.chunks_exact(2) {
+            let [Value::BulkString(name), Value::BulkString(value)] = pair else { return None };
+            match name.as_slice() {
+                b"d" => payload = Some(value.as_slice()),
+                b"t" => timestamp_ns = std::str::from_utf8(value).ok()?.parse().ok(),
+                _ => {}
+            }
+        }
+        self.dedup_id()?;
+        Some(Content { payload: payload?, timestamp_ns: timestamp_ns? })
+    }
+
+    /// Whose event it is, whatever else is in it.
+    pub(super) fn dedup_id(&self) -> Option<DedupId> {
+        self.fields.chunks_exact(2).find_map(|pair| match pair {
+            [Value::BulkString(name), Value::BulkString(value)] if name == b"dedup_id" => {
+                DedupId::parse(value)
+            }
+            _ => None,
+        })
+    }
+}
+
+const MILLIS_BITS: u32 = 44;
+const NUMBER_BITS: u32 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    fn entry(id: &str, fields: &[&str]) -> Value {
+        Value::Array(vec![bulk(id), Value::Array(fields.iter().map(|field| bulk(field)).collect())])
+    }
+
+    #[test]
+    fn ids_are_positions_that_compare_as_numbers() {
+        for text in ["0-1", "9-100", "10-9", "1763660000000-0", "1763660000000-999"] {
+            assert_eq!(id(position(text.as_bytes()).expect(text)), text);
+        }
+        assert!(position(b"10-9") > position(b"9-100"));
+        for wrong in ["", "5", "5-", "-5", "a-1", "17592186044416-0", "1-1048576", "1-2-3"] {
+            assert_eq!(position(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_dedup_id_comes_back_as_it_was() {
+        let id = DedupId { nonce: 0xabc, shard: 3, start: 1_000, index: 7 };
+        assert_eq!(id.to_string(), "0000000000000abc:3:1000:7");
+        assert_eq!(DedupId::parse(id.to_string().as_bytes()), Some(id));
+        assert_eq!(id.sequence(), Sequence(1_007));
+        for wrong in ["", "abc:3:1000:7", "0000000000000abc:3:1000", "0000000000000abc:3:1000:7:8", "\u{e9}"]
+        {
+            assert_eq!(DedupId::parse(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_no_bus_has_written_has_no_content() {
+        let dedup = "0000000000000abc:3:1000:7";
+        let reply = Value::Array(vec![
+            entry("5-0", &["d", "hello", "t", "77", "dedup_id", dedup]),
+            entry("6-0", &["d", "hello", "t", "soon", "dedup_id", dedup]),
+            entry("7-0", &["field", "value"]),
+            Value::Array(vec![bulk("8-0"), Value::Nil]),
+        ]);
+        let entries: Vec<_> = Entry::all(&reply).expect("entries").collect();
+        let content = entries[0].content().expect("an event");
+        assert_eq!((content.payload, content.timestamp_ns), (&b"hello"[..], 77));
+        assert!(entries[1..].iter().all(|entry| entry.content().is_none()));
+        assert!(Entry::all(&Value::Array(vec![Value::Int(1)])).is_none());
+    }
+}

@@ -1,0 +1,55 @@
+//! Redis Streams: each shard appends its events to a stream over a connection of its own, and reads them back.
+//!
+//! An event is an entry with the fields `d` (its bytes), `t` (its insertion time in nanoseconds since the Unix epoch) and
+//! `dedup_id` (`{producer}:{shard}:{first sequence of the transaction}:{place in it}`), which names it for ever. Others may
+//! write to the same streams, buses or not; what is no event is passed over and counted.
+
+mod append;
+mod block;
+mod config;
+mod entry;
+mod link;
+mod session;
+mod store;
+
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use engine::adapter::{Adapter, AdapterError, AdapterFactory, ShardContext, Streams};
+use xxhash_rust::xxh3::xxh3_64;
+
+pub use config::RedisConfig;
+use store::RedisStore;
+
+/// Makes the stores of one bus.
+#[derive(Debug)]
+pub struct RedisStores {
+    config: Arc<RedisConfig>,
+    streams: NonZeroU16,
+}
+
+impl RedisStores {
+    /// Stores for a bus of `shards` shards.
+    pub fn new(config: RedisConfig, shards: NonZeroU16) -> RedisStores {
+        RedisStores { config: Arc::new(config), streams: shards }
+    }
+}
+
+impl AdapterFactory for RedisStores {
+    fn tag(&self) -> &'static str {
+        "redis"
+    }
+
+    /// Another process that reads the same streams understands this one's cursors.
+    fn incarnation(&self) -> u64 {
+        xxh3_64(self.config.prefix.as_bytes())
+    }
+
+    fn streams(&self) -> Streams {
+        Streams::Shared(self.streams)
+    }
+
+    fn open(&self, context: ShardContext) -> Result<Box<dyn Adapter>, AdapterError> {
+        Ok(Box::new(RedisStore::new(Arc::clone(&self.config), self.streams.get(), context)))
+    }
+}
