@@ -213,7 +213,7 @@ mod tests {
     fn a_tail_forgets_what_is_too_much() {
         let mut tail = Tail::new(ShardId(0));
         tail.begin(&entries(&[]));
-        let many: Vec<u64> = (1..=20_000).map(|number| number * 2).collect();
+        let many: Vec<u64> = (1..=50_000).map(|number| number * 2).collect();
         for part in many.chunks(1_000) {
             tail.take(&entries(part));
         }

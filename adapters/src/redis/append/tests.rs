@@ -1,1 +1,229 @@
-//! Appending, without a server.
+//! Appending, against a stream in memory that may lose answers, connections and its own end.
+
+use engine::event::EventFlags;
+use proptest::prelude::*;
+use redis::{Value, parse_redis_value};
+
+use super::super::entry::{DedupId, id};
+use super::*;
+
+const NONCE: u64 = 0xabc;
+
+/// What the server has: sequences of this shard's, or `None` for another's.
+#[derive(Default)]
+struct Stream(Vec<Option<u64>>);
+
+impl Stream {
+    /// The newest `count` entries before `before`.
+    fn end(&self, before: Option<Sequence>, count: usize) -> Value {
+        let position = |index: usize| Sequence((1_000 + index as u64) << 20);
+        let before = |index: &usize| before.is_none_or(|before| position(*index) < before);
+        let entry = |index: usize| {
+            let nonce = if self.0[index].is_some() { NONCE } else { 1 };
+            let dedup_id = DedupId { nonce, shard: 0, start: self.0[index].unwrap_or(7), index: 0 };
+            let fields = [bulk("dedup_id"), bulk(&dedup_id.to_string())];
+            Value::Array(vec![bulk(&id(position(index))), Value::Array(fields.to_vec())])
+        };
+        Value::Array((0..self.0.len()).rev().filter(before).take(count).map(entry).collect())
+    }
+
+    fn ours(&self) -> Vec<u64> {
+        self.0.iter().copied().flatten().collect()
+    }
+}
+
+fn bulk(text: &str) -> Value {
+    Value::BulkString(text.as_bytes().to_vec())
+}
+
+fn error(text: &str) -> Value {
+    parse_redis_value(format!("-{text}\r\n").as_bytes()).expect("an error reply")
+}
+
+fn batch(first: u64, count: u64) -> Batch {
+    let mut batch = Batch::default();
+    batch.number_from(Sequence(first));
+    (0..count).for_each(|_| batch.push(0, 0, EventFlags::NONE, b"event"));
+    batch
+}
+
+/// Executes what is to be sent next. The answer, and how many events it was.
+fn execute(append: &mut Append, stream: &mut Stream) -> Option<Value> {
+    let transaction = append.next(3).expect("not stored already")?;
+    let start = transaction.batch.sequence(transaction.index).0;
+    stream.0.extend((start..).take(transaction.count).map(Some));
+    Some(Value::Array((0..transaction.count).map(|_| bulk("1-1")).collect()))
+}
+
+/// Finds the mark.
+fn mark(append: &mut Append, stream: &Stream, is_sure: bool) {
+    let Some(mut before) = append.seek() else { return };
+    while let Some(next) = append.hear_end(&stream.end(before, 2), is_sure) {
+        before = Some(next);
+    }
+    assert!(append.is_marked());
+}
+
+#[test]
+fn a_batch_goes_out_in_transactions_and_is_stored_with_the_last() {
+    let (mut append, mut stream) = (Append::new(NONCE, 0, true), Stream::default());
+    append.submit(batch(1, 7));
+    for _ in 0..2 {
+        let reply = execute(&mut append, &mut stream).expect("there is more");
+        assert!(append.next(3).expect("not stored").is_none(), "one is on its way");
+        assert!(matches!(append.hear_stored(&reply), Settled::GoesOn));
+    }
+    let reply = execute(&mut append, &mut stream).expect("there is more");
+    assert!(matches!(append.hear_stored(&reply), Settled::Stored(batch) if batch.len() == 7));
+    assert_eq!(stream.ours(), [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(append.resume(), Sequence(8));
+}
+
+#[test]
+fn an_identity_with_an_earlier_life_goes_on_behind_its_newest_entry() {
+    let mut append = Append::new(NONCE, 0, false);
+    assert!(!append.is_ready());
+    let stream = Stream(vec![None, Some(41), None, Some(42), None, None, None, None, None]);
+    mark(&mut append, &stream, true);
+    assert_eq!(append.resume(), Sequence(43));
+    assert_eq!(append.counts, Counts::default());
+}
+
+#[test]
+fn what_a_server_refuses_comes_back_with_the_reason() {
+    for (reply, queued, is_transient) in [
+        ("LOADING Redis is loading", None, true),
+        ("READONLY You can't write", None, true),
+        ("WRONGTYPE Operation against", None, false),
+        ("EXECABORT Transaction discarded", Some("OOM command not allowed"), true),
+        ("EXECABORT Transaction discarded", Some("NOPERM no permissions"), false),
+    ] {
+        let mut append = Append::new(NONCE, 0, true);
+        append.submit(batch(1, 2));
+        append.next(3).expect("not stored").expect("to be sent");
+        append.hear_queued(&Value::Okay);
+        queued.iter().for_each(|queued| append.hear_queued(&error(queued)));
+        let Settled::Refused(batch, error) = append.hear_stored(&error(reply)) else {
+            panic!("{reply} is taken for success");
+        };
+        assert_eq!(batch.len(), 2);
+        assert_eq!(matches!(error, AdapterError::Transient(_)), is_transient, "{reply}: {error}");
+        assert_eq!(append.counts.refused_for_memory, u64::from(queued == Some("OOM command not allowed")));
+    }
+}
+
+#[test]
+fn an_answer_that_is_none_is_not_taken_for_one() {
+    for reply in [Value::Nil, Value::Okay, Value::Array(vec![bulk("1-1")]), Value::Array(vec![Value::Nil; 2])]
+    {
+        let mut append = Append::new(NONCE, 0, true);
+        assert!(matches!(append.hear_stored(&reply), Settled::Broken), "nothing was sent");
+        append.submit(batch(1, 2));
+        append.next(3).expect("not stored").expect("to be sent");
+        assert!(matches!(append.hear_stored(&reply), Settled::Broken), "{reply:?}");
+    }
+}
+
+#[test]
+fn what_a_failover_took_back_is_counted_and_not_sent_again() {
+    let (mut append, mut stream) = (Append::new(NONCE, 0, true), Stream::default());
+    append.submit(batch(1, 3));
+    let reply = execute(&mut append, &mut stream).expect("to be sent");
+    assert!(matches!(append.hear_stored(&reply), Settled::Stored(_)));
+    stream.0.truncate(1);
+    append.lose_connection();
+    mark(&mut append, &stream, true);
+    assert_eq!(append.counts.lost_by_server, 2);
+    assert_eq!(append.resume(), Sequence(4));
+}
+
+#[test]
+fn where_the_mark_is_gone_or_not_final_what_is_sent_again_is_counted() {
+    for (is_trimmed, is_sure) in [(true, true), (false, false)] {
+        let (mut append, mut stream) = (Append::new(NONCE, 0, true), Stream::default());
+        append.submit(batch(1, 6));
+        let reply = execute(&mut append, &mut stream).expect("to be sent");
+        assert!(matches!(append.hear_stored(&reply), Settled::GoesOn));
+        if is_trimmed {
+            stream.0.clear();
+        }
+        append.next(3).expect("not stored").expect("to be sent");
+        append.lose_connection();
+        mark(&mut append, &stream, is_sure);
+        assert_eq!(append.counts.maybe_twice, 3, "trimmed {is_trimmed}, sure {is_sure}");
+    }
+}
+
+proptest! {
+    /// Connections are cut before or after the server has executed what was sent, batches are taken back, and every event is in
+    /// the stream once and in order.
+    #[test]
+    fn whatever_is_cut_every_event_is_there_once(sizes in prop::collection::vec(1_u64..10, 1..20), cuts in prop::collection::vec(0_u8..5, 200)) {
+        let (mut append, mut stream) = (Append::new(NONCE, 0, true), Stream::default());
+        let mut cuts = cuts.into_iter().chain(std::iter::repeat(0));
+        let mut next = 1;
+        for size in sizes {
+            let mut waiting = Some(batch(next, size));
+            next += size;
+            loop {
+                if let Some(batch) = waiting.take() {
+                    append.submit(batch);
+                }
+                match cuts.next() {
+                    // Lost on the way there.
+                    Some(1) => {
+                        if append.next(3).is_err() {
+                            break;
+                        }
+                        append.lose_connection();
+                        mark(&mut append, &stream, true);
+                    }
+                    // Lost on the way back.
+                    Some(2) => {
+                        match append.next(3) {
+                            Err(_) => break,
+                            Ok(None) => {}
+                            Ok(Some(transaction)) => {
+                                let start = transaction.batch.sequence(transaction.index).0;
+                                stream.0.extend((start..).take(transaction.count).map(Some));
+                            }
+                        }
+                        append.lose_connection();
+                        mark(&mut append, &stream, true);
+                    }
+                    // No answer in time.
+                    Some(3) => {
+                        match append.next(3) {
+                            Err(_) => break,
+                            Ok(None) => {}
+                            Ok(Some(transaction)) => {
+                                let start = transaction.batch.sequence(transaction.index).0;
+                                stream.0.extend((start..).take(transaction.count).map(Some));
+                            }
+                        }
+                        waiting = append.cancel();
+                        append.forget_mark();
+                        mark(&mut append, &stream, true);
+                    }
+                    // Somebody else writes.
+                    Some(4) => stream.0.push(None),
+                    _ => match append.next(3) {
+                        Err(_) => break,
+                        Ok(None) => {}
+                        Ok(Some(transaction)) => {
+                            let (start, count) =
+                                (transaction.batch.sequence(transaction.index).0, transaction.count);
+                            stream.0.extend((start..).take(count).map(Some));
+                            let reply = Value::Array((0..count).map(|_| bulk("1-1")).collect());
+                            if let Settled::Stored(_) = append.hear_stored(&reply) {
+                                break;
+                            }
+                        }
+                    },
+                }
+            }
+        }
+        prop_assert_eq!(stream.ours(), (1..next).collect::<Vec<_>>());
+        prop_assert_eq!(append.counts, Counts::default());
+    }
+}

@@ -1,0 +1,143 @@
+//! A Redis server of a test's own: on a free port of loopback, in a folder of its own, ended with the test.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::until;
+
+/// A running server. Ended with `SIGKILL` when it is dropped.
+pub struct Redis {
+    port: u16,
+    folder: tempfile::TempDir,
+    options: Vec<String>,
+    process: Option<Child>,
+}
+
+impl Redis {
+    /// A server that keeps nothing on disk.
+    pub fn start() -> Redis {
+        Redis::with(&["--save", "", "--appendonly", "no"])
+    }
+
+    /// A server whose every answer is durable.
+    pub fn durable() -> Redis {
+        Redis::with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"])
+    }
+
+    /// A server with these options.
+    pub fn with(options: &[&str]) -> Redis {
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut server = Redis { port: free_port(), folder, options, process: None };
+        server.launch();
+        server
+    }
+
+    /// Its `redis` section for a bus.
+    pub fn section(&self) -> String {
+        format!(r#""redis":{{"url":"redis://127.0.0.1:{}"}}"#, self.port)
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The socket it listens on beside the port.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
+    }
+
+    /// Starts it again, with what it has on disk.
+    pub fn launch(&mut self) {
+        let log = File::create(self.folder.path().join("log")).expect("writable");
+        let process = Command::new("redis-server")
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--daemonize", "no"])
+            .arg("--unixsocket")
+            .arg(self.socket())
+            .arg("--dir")
+            .arg(self.folder.path())
+            .args(&self.options)
+            .stdout(Stdio::from(log))
+            .spawn()
+            .expect("redis-server is installed by `cargo xtask test`");
+        self.process = Some(process);
+        until("the server answers", || self.try_ask(&["PING"]).is_some_and(|answer| answer == "PONG"));
+    }
+
+    /// Ends it at once, as a crash does.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().expect("it runs");
+            process.wait().expect("it has ended");
+        }
+    }
+
+    /// Stops it, or lets it go on.
+    pub fn set_stopped(&self, stopped: bool) {
+        let process = self.process.as_ref().expect("it runs").id();
+        let signal = if stopped { libc::SIGSTOP } else { libc::SIGCONT };
+        // SAFETY: a signal to a child that was not waited for yet, so the number is still its own.
+        assert_eq!(unsafe { libc::kill(process as i32, signal) }, 0);
+    }
+
+    /// What it answers to a command, its lines put together: strings and numbers as text.
+    pub fn ask(&self, words: &[&str]) -> String {
+        self.try_ask(words).expect("the server answers")
+    }
+
+    fn try_ask(&self, words: &[&str]) -> Option<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+        let mut command = format!("*{}\r\n", words.len());
+        words.iter().for_each(|word| command += &format!("${}\r\n{word}\r\n", word.len()));
+        stream.write_all(command.as_bytes()).ok()?;
+        let mut reader = BufReader::new(stream);
+        answer(&mut reader).map(|lines| lines.join("\n"))
+    }
+
+    /// Number of entries of a stream.
+    pub fn len(&self, key: &str) -> u64 {
+        self.ask(&["XLEN", key]).parse().expect("a number")
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The strings and numbers of a reply.
+fn answer(reader: &mut impl BufRead) -> Option<Vec<String>> {
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let line = line.strip_suffix("\r\n")?;
+    let (kind, rest) = line.split_at_checked(1)?;
+    match (kind, rest) {
+        ("$" | "*", "-1") => Some(Vec::new()),
+        ("$", len) => {
+            let mut bytes = vec![0; len.parse::<usize>().ok()? + 2];
+            reader.read_exact(&mut bytes).ok()?;
+            bytes.truncate(bytes.len() - 2);
+            Some(vec![String::from_utf8_lossy(&bytes).into_owned()])
+        }
+        ("*", count) => {
+            let mut all = Vec::new();
+            for _ in 0..count.parse::<usize>().ok()? {
+                all.extend(answer(reader)?);
+            }
+            Some(all)
+        }
+        _ => Some(vec![rest.to_owned()]),
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback is there");
+    listener.local_addr().expect("bound").port()
+}

@@ -1,0 +1,107 @@
+//! The Redis store with a real server: what goes in comes back, once and in order, whoever reads it.
+
+use adapters::SECTIONS;
+use engine::bus::Bus;
+use engine::config::Config;
+use engine::consume::request::PollRequest;
+use engine::consume::subscribe::{From, SubscribeRequest};
+use engine::event::EventFlags;
+use harness::redis::Redis;
+use harness::{assert_sums, read_all, until};
+
+fn bus(json: &str) -> Bus {
+    let (config, section) = Config::parse(json, &SECTIONS).expect("a test's configuration is right");
+    Bus::start(config.clone(), adapters::factory(section, &config).expect("in this build"))
+        .expect("it starts")
+}
+
+fn publish(bus: &Bus, count: usize) {
+    let mut producer = bus.producer();
+    for number in 0..count {
+        let payload = format!(r#"{{"number":{number}}}"#);
+        producer.publish(Some(&number.to_le_bytes()), payload.as_bytes(), EventFlags::NONE).expect("room");
+    }
+    bus.flush().expect("the server answers");
+}
+
+/// The numbers that [`publish`] has given events.
+fn numbers<'a>(payloads: impl Iterator<Item = &'a [u8]>) -> Vec<usize> {
+    let number = |payload: &[u8]| {
+        let text = std::str::from_utf8(payload).expect("what was published");
+        text["{\"number\":".len()..text.len() - 1].parse().expect("a number")
+    };
+    payloads.map(number).collect()
+}
+
+#[test]
+fn every_event_comes_back_once_on_every_way_out() {
+    let server = Redis::start();
+    let bus = bus(&format!(r#"{{"num_shards":2,{}}}"#, server.section()));
+    let mut live = bus.subscribe(SubscribeRequest::default()).expect("the server answers");
+    publish(&bus, 5_000);
+    let mut polled = numbers(read_all(&bus, 700).iter().map(|(_, payload)| payload.as_slice()));
+    polled.sort_unstable();
+    assert_eq!(polled, (0..5_000).collect::<Vec<_>>());
+    let mut late = bus
+        .subscribe(SubscribeRequest { from: From::Start, ..SubscribeRequest::default() })
+        .expect("the server answers");
+    for subscription in [&mut live, &mut late] {
+        let mut received = Vec::new();
+        until("every event has come", || {
+            let events =
+                subscription.next(1_000, Some(std::time::Duration::from_millis(10))).expect("it runs");
+            let payloads: Vec<_> = events.map(|(_, event)| event.payload.to_vec()).collect();
+            received.extend(numbers(payloads.iter().map(Vec::as_slice)));
+            received.len() >= 5_000
+        });
+        received.sort_unstable();
+        assert_eq!(received, (0..5_000).collect::<Vec<_>>());
+    }
+    assert_sums(&bus.stats());
+}
+
+#[test]
+fn another_bus_sees_what_this_one_writes_and_its_cursors_go_on_there() {
+    let server = Redis::start();
+    let (writer, reader) = (
+        bus(&format!(r#"{{"num_shards":1,{}}}"#, server.section())),
+        bus(&format!(r#"{{"num_shards":1,{}}}"#, server.section())),
+    );
+    let mut subscription = reader.subscribe(SubscribeRequest::default()).expect("the server answers");
+    publish(&writer, 100);
+    let page = writer.poll(&PollRequest { limit: 40, ..PollRequest::default() }).expect("the server answers");
+    let rest = reader
+        .poll(&PollRequest { cursor: page.next_cursor, limit: 100, ..PollRequest::default() })
+        .expect("the cursor is one of these streams");
+    assert_eq!(numbers(rest.events().map(|(_, event)| event.payload)), (40..100).collect::<Vec<_>>());
+    let mut received = Vec::new();
+    until("every event has come", || {
+        let events = subscription.next(1_000, Some(std::time::Duration::from_millis(10))).expect("it runs");
+        received.extend(events.map(|(_, event)| event.payload.to_vec()));
+        received.len() >= 100
+    });
+    assert_eq!(numbers(received.iter().map(Vec::as_slice)), (0..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn events_survive_crashes_of_the_server_exactly_once() {
+    let mut server = Redis::durable();
+    let options = r#""num_shards":1,"flush_timeout_ms":60000,"adapter_timeout_ms":60000,"backpressure_mode":"FailProducer""#;
+    let bus = bus(&format!("{{{options},{}}}", server.section()));
+    let mut producer = bus.producer();
+    let mut next = 0_usize;
+    for _ in 0..10 {
+        for _ in 0..3_000 {
+            let payload = format!(r#"{{"number":{next}}}"#);
+            producer.publish(Some(b"key"), payload.as_bytes(), EventFlags::NONE).expect("room");
+            next += 1;
+        }
+        server.kill();
+        server.launch();
+    }
+    bus.flush().expect("the server is back");
+    let stored = numbers(read_all(&bus, 1_000).iter().map(|(_, payload)| payload.as_slice()));
+    assert_eq!(stored.len(), next);
+    assert!(stored.iter().copied().eq(0..next), "in order");
+    assert_sums(&bus.stats());
+}
