@@ -26,7 +26,7 @@ pub mod noop;
 #[cfg(feature = "redis")]
 pub mod redis;
 
-use engine::adapter::AdapterFactory;
+use engine::adapter::{AdapterError, AdapterFactory};
 use engine::config::{AdapterSection, Config, ConfigError};
 
 /// The sections of a configuration that name a store. At most one may be there; none means `memory`.
@@ -38,6 +38,9 @@ pub enum FactoryError {
     /// Its options are wrong. For the operator.
     #[error("{0}")]
     Config(#[from] ConfigError),
+    /// The backend refuses this bus. For the operator.
+    #[error("{0}")]
+    Store(#[from] AdapterError),
     /// The store is not in this build. Final.
     #[error("the store `{0}` is not in this build")]
     Unsupported(&'static str),
@@ -60,7 +63,7 @@ pub fn factory(
         #[cfg(feature = "redis")]
         "redis" => {
             let redis = redis::RedisConfig::parse(options)?;
-            Ok(Box::new(redis::RedisStores::new(redis, config.num_shards)))
+            Ok(Box::new(redis::RedisStores::new(redis, config.num_shards)?))
         }
         #[cfg(feature = "noop")]
         "noop" => Ok(Box::new(noop::NoopStores::parse(options)?)),

@@ -146,6 +146,7 @@ impl Failure {
             }
             Failure::Config(_) | Failure::Factory(FactoryError::Config(_)) => Code::NET_ERR_INVALID_CONFIG,
             Failure::Factory(FactoryError::Unsupported(_)) => Code::NET_ERR_UNSUPPORTED,
+            Failure::Factory(FactoryError::Store(_)) => Code::NET_ERR_ADAPTER,
             Failure::Start(error) => start_code(error),
             Failure::HandlesExhausted | Failure::ForkPage(_) => Code::NET_ERR_INIT_FAILED,
             Failure::Publish(error) => publish_code(error),

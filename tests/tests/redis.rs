@@ -105,3 +105,79 @@ fn events_survive_crashes_of_the_server_exactly_once() {
     assert!(stored.iter().copied().eq(0..next), "in order");
     assert_sums(&bus.stats());
 }
+
+#[test]
+fn a_bus_with_fewer_shards_reads_every_stream_of_another() {
+    let server = Redis::start();
+    let writer = bus(&format!(r#"{{"num_shards":4,{}}}"#, server.section()));
+    publish(&writer, 1_000);
+    let reader = bus(&format!(r#"{{"num_shards":1,{}}}"#, server.section()));
+    let mut subscription = reader
+        .subscribe(SubscribeRequest { from: From::Start, ..SubscribeRequest::default() })
+        .expect("the server answers");
+    let mut polled = numbers(read_all(&reader, 100).iter().map(|(_, payload)| payload.as_slice()));
+    polled.sort_unstable();
+    assert_eq!(polled, (0..1_000).collect::<Vec<_>>());
+    publish(&reader, 10);
+    let mut received = Vec::new();
+    until("every event has come", || {
+        let events = subscription.next(1_000, Some(std::time::Duration::from_millis(10))).expect("it runs");
+        received.extend(events.map(|(_, event)| event.payload.to_vec()));
+        received.len() >= 1_010
+    });
+    assert_eq!(received.len(), 1_010);
+    assert_eq!(server.ask(&["HGET", "net:meta", "num_streams"]), "4");
+    assert_eq!(server.ask(&["EXISTS", "net:shard:4"]), "0");
+}
+
+#[test]
+fn a_server_is_reached_by_its_socket_and_asked_as_the_url_says() {
+    let server = Redis::start();
+    server.ask(&["CONFIG", "SET", "requirepass", "secret"]);
+    let url = format!("redis+unix://{}?db=3&pass=secret", server.socket().display());
+    let bus = bus(&format!(r#"{{"num_shards":1,"redis":{{"url":"{url}","prefix":"orders"}}}}"#));
+    publish(&bus, 10);
+    assert_eq!(read_all(&bus, 100).len(), 10);
+}
+
+#[test]
+fn a_server_that_refuses_who_asks_is_an_error_at_the_start() {
+    let server = Redis::start();
+    server.ask(&["CONFIG", "SET", "requirepass", "secret"]);
+    for user in ["", ":wrong@"] {
+        let url = format!("redis://{user}127.0.0.1:{}", server.port());
+        let json = format!(r#"{{"num_shards":1,"redis":{{"url":"{url}"}}}}"#);
+        let (config, section) = Config::parse(&json, &SECTIONS).expect("a test's configuration is right");
+        let error = adapters::factory(section, &config).err().expect("it refuses").to_string();
+        assert!(
+            error.contains("NOAUTH") || error.contains("WRONGPASS") || error.contains("uthentication"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_bus_starts_without_its_server_and_stores_when_it_comes() {
+    let mut server = Redis::start();
+    server.kill();
+    let bus = bus(&format!(r#"{{"num_shards":1,"flush_timeout_ms":60000,{}}}"#, server.section()));
+    let mut producer = bus.producer();
+    producer.publish(None, b"{\"number\":0}", EventFlags::NONE).expect("room");
+    until("the shard tells", || bus.stats().shards[0].adapter == engine::adapter::AdapterState::Connecting);
+    server.launch();
+    bus.flush().expect("the server is there");
+    assert_eq!(read_all(&bus, 100).len(), 1);
+}
+
+#[test]
+fn a_shutdown_with_a_server_that_does_not_answer_ends_in_time() {
+    let server = Redis::start();
+    let bus = bus(&format!(r#"{{"num_shards":1,{}}}"#, server.section()));
+    publish(&bus, 10);
+    server.set_stopped(true);
+    let mut producer = bus.producer();
+    producer.publish(None, b"{\"number\":10}", EventFlags::NONE).expect("room");
+    let not_stored = bus.shutdown(Some(std::time::Duration::from_millis(50)));
+    server.set_stopped(false);
+    assert_eq!(not_stored, Ok(1));
+}

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use engine::config::{ConfigError, parse_section};
-use redis::{ConnectionAddr, IntoConnectionInfo};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use serde::Deserialize;
 use serde_json::Value;
 
 /// How the shards of a bus use a Redis server.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct RedisConfig {
     /// Where the server is, and who asks.
     pub(super) server: Server,
@@ -26,8 +26,10 @@ pub struct RedisConfig {
 }
 
 /// A server, and who asks.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(super) struct Server {
+    /// As the URL says.
+    pub(super) connection: ConnectionInfo,
     pub(super) address: Address,
     pub(super) username: Option<String>,
     pub(super) password: Option<String>,
@@ -116,6 +118,7 @@ impl Server {
         };
         let settings = info.redis_settings();
         Ok(Server {
+            connection: info.clone(),
             address,
             username: settings.username().map(str::to_owned),
             password: settings.password().map(str::to_owned),

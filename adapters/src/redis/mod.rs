@@ -7,6 +7,7 @@
 mod append;
 mod block;
 mod config;
+mod contact;
 mod entry;
 mod link;
 mod session;
@@ -29,9 +30,11 @@ pub struct RedisStores {
 }
 
 impl RedisStores {
-    /// Stores for a bus of `shards` shards.
-    pub fn new(config: RedisConfig, shards: NonZeroU16) -> RedisStores {
-        RedisStores { config: Arc::new(config), streams: shards }
+    /// Stores for a bus of `shards` shards. Asks the server how many streams there are, for `connect_timeout_ms` at most; where it
+    /// cannot be reached, there are as many as shards until it says otherwise. What it refuses is an error.
+    pub fn new(config: RedisConfig, shards: NonZeroU16) -> Result<RedisStores, AdapterError> {
+        let streams = contact::stream_count(&config)?.unwrap_or(shards);
+        Ok(RedisStores { config: Arc::new(config), streams })
     }
 }
 

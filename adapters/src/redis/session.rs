@@ -318,4 +318,5 @@ impl Read for Received {
     }
 }
 
-const STREAMS_FIELD: &str = "num_streams";
+/// Of the hash that says how the streams are kept.
+pub(super) const STREAMS_FIELD: &str = "num_streams";
