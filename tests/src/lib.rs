@@ -9,6 +9,7 @@ pub mod c;
 pub mod echo;
 pub mod openmetrics;
 pub mod procfs;
+pub mod proxy;
 pub mod python;
 pub mod random;
 pub mod redis;

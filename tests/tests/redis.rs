@@ -84,29 +84,6 @@ fn another_bus_sees_what_this_one_writes_and_its_cursors_go_on_there() {
 }
 
 #[test]
-fn events_survive_crashes_of_the_server_exactly_once() {
-    let mut server = Redis::durable();
-    let options = r#""num_shards":1,"flush_timeout_ms":60000,"adapter_timeout_ms":60000,"backpressure_mode":"FailProducer""#;
-    let bus = bus(&format!("{{{options},{}}}", server.section()));
-    let mut producer = bus.producer();
-    let mut next = 0_usize;
-    for _ in 0..10 {
-        for _ in 0..3_000 {
-            let payload = format!(r#"{{"number":{next}}}"#);
-            producer.publish(Some(b"key"), payload.as_bytes(), EventFlags::NONE).expect("room");
-            next += 1;
-        }
-        server.kill();
-        server.launch();
-    }
-    bus.flush().expect("the server is back");
-    let stored = numbers(read_all(&bus, 1_000).iter().map(|(_, payload)| payload.as_slice()));
-    assert_eq!(stored.len(), next);
-    assert!(stored.iter().copied().eq(0..next), "in order");
-    assert_sums(&bus.stats());
-}
-
-#[test]
 fn a_bus_with_fewer_shards_reads_every_stream_of_another() {
     let server = Redis::start();
     let writer = bus(&format!(r#"{{"num_shards":4,{}}}"#, server.section()));
@@ -154,30 +131,4 @@ fn a_server_that_refuses_who_asks_is_an_error_at_the_start() {
             "{error}"
         );
     }
-}
-
-#[test]
-fn a_bus_starts_without_its_server_and_stores_when_it_comes() {
-    let mut server = Redis::start();
-    server.kill();
-    let bus = bus(&format!(r#"{{"num_shards":1,"flush_timeout_ms":60000,{}}}"#, server.section()));
-    let mut producer = bus.producer();
-    producer.publish(None, b"{\"number\":0}", EventFlags::NONE).expect("room");
-    until("the shard tells", || bus.stats().shards[0].adapter == engine::adapter::AdapterState::Connecting);
-    server.launch();
-    bus.flush().expect("the server is there");
-    assert_eq!(read_all(&bus, 100).len(), 1);
-}
-
-#[test]
-fn a_shutdown_with_a_server_that_does_not_answer_ends_in_time() {
-    let server = Redis::start();
-    let bus = bus(&format!(r#"{{"num_shards":1,{}}}"#, server.section()));
-    publish(&bus, 10);
-    server.set_stopped(true);
-    let mut producer = bus.producer();
-    producer.publish(None, b"{\"number\":10}", EventFlags::NONE).expect("room");
-    let not_stored = bus.shutdown(Some(std::time::Duration::from_millis(50)));
-    server.set_stopped(false);
-    assert_eq!(not_stored, Ok(1));
 }
