@@ -11,6 +11,9 @@ use std::sync::Arc;
 
 use crate::batch::Batch;
 use crate::clock::Monotonic;
+#[cfg(doc)]
+use crate::counters::ADAPTER_COUNTS_MAX;
+use crate::counters::AdapterCounts;
 use crate::doorbell::Doorbell;
 use crate::event::{Sequence, ShardId};
 
@@ -28,14 +31,20 @@ pub trait AdapterFactory: Send + Sync + 'static {
         Streams::Own
     }
 
+    /// The names of what its adapters count besides what a shard does, `[a-z_]+`, at most [`ADAPTER_COUNTS_MAX`].
+    fn count_names(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Opens the store of one shard. Runs on the shard's thread, inside its executor.
     fn open(&self, context: ShardContext) -> Result<Box<dyn Adapter>, AdapterError>;
 }
 
 /// The streams of events that a store keeps, each in one order. Readers address a stream as they address a shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Streams {
     /// One for each shard, which alone writes it: events are read back under the sequences they were submitted with.
+    #[default]
     Own,
     /// That many, and others write and trim them too. The store numbers events when it has them, with jumps. Of `n` shards
     /// each serves the readers of those streams whose number divided by `n` leaves its own.
@@ -125,6 +134,11 @@ pub trait Adapter {
     /// any more.
     fn close(&mut self) -> Option<Closing> {
         None
+    }
+
+    /// What it has counted, under the factory's names and in their order.
+    fn counts(&self) -> AdapterCounts {
+        AdapterCounts::default()
     }
 
     /// How it stands to its backend, for the statistics. The default is that of a store without a connection.

@@ -26,7 +26,7 @@ use crate::identity::Identity;
 use crate::platform;
 use crate::port::{Mail, Port};
 use crate::producer::Producer;
-use crate::shared::Shared;
+use crate::shared::{Shared, StoreKind};
 use crate::subscription::{SubscribeError, Subscription};
 use crate::sync::Ordering;
 
@@ -106,6 +106,8 @@ pub struct AlreadyShutDown;
 pub struct Stats {
     /// One snapshot per shard, each consistent in itself.
     pub shards: Vec<ShardStats>,
+    /// Names of what adapters count besides, in the order of [`ShardStats::adapter_counts`].
+    pub adapter_count_names: &'static [&'static str],
     /// For each shard what its adapter has refused with last, cut at 240 bytes.
     pub last_errors: Vec<Option<String>>,
     /// The open subscriptions.
@@ -142,10 +144,10 @@ impl Bus {
             Some(path) => Identity::load(path)
                 .map_err(|error| ConfigError::new("producer_nonce_path", error.to_string()))?,
         };
-        let (store, streams) =
-            (Store { tag: stores.tag(), incarnation: stores.incarnation() }, stores.streams());
+        let store = Store { tag: stores.tag(), incarnation: stores.incarnation() };
         let stores: Arc<dyn AdapterFactory> = Arc::from(stores);
-        let (shared, inboxes) = Shared::new(config, streams, placement.allowed, placement.shared);
+        let (shared, inboxes) =
+            Shared::new(config, StoreKind::of(&*stores), placement.allowed, placement.shared);
         let crew = Crew::start(&shared, inboxes, &placement.cores, &stores, &Arc::new(identity))?;
         Ok(Bus { shared, store, life: Mutex::new(Life::Running(crew)), ended: Condvar::new() })
     }
@@ -232,6 +234,7 @@ impl Bus {
         self.ask_all(self.deadline(STATS_WAIT), |answer| Mail::Stats { answer });
         let shards: Vec<ShardStats> = self.shared.ports.iter().map(|port| port.board.read()).collect();
         Stats {
+            adapter_count_names: self.shared.kind.count_names,
             last_errors: self.shared.ports.iter().map(|port| port.board.last_error()).collect(),
             subscriptions: self.shared.subscription_stats(&shards),
             shards,

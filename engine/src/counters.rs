@@ -39,12 +39,20 @@ pub struct ShardStats {
     pub settled: u64,
     /// How the adapter stands to its backend. In a sum over shards the worst.
     pub adapter: AdapterState,
+    /// What the adapter counts besides, under the names that its factory has for them.
+    pub adapter_counts: AdapterCounts,
     /// Events of each batch that was acknowledged.
     pub batch_events: Histogram,
     /// Nanoseconds from the submission of each such batch, its last one, to its acknowledgement, by the clock that a round of the
     /// shard reads once: a store that acknowledges at once takes none.
     pub submit_latency_ns: Histogram,
 }
+
+/// Counts of an adapter's own.
+pub type AdapterCounts = [u64; ADAPTER_COUNTS_MAX];
+
+/// How many of them there are at most.
+pub const ADAPTER_COUNTS_MAX: usize = 6;
 
 /// Events given up, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,6 +143,7 @@ impl ShardStats {
 
     fn scalars(&self) -> [u64; SCALARS] {
         let Dropped { oldest, newest, sampled, adapter, shutdown } = self.dropped;
+        let [one, two, three, four, five, six] = self.adapter_counts;
         [
             self.ingested,
             self.stored,
@@ -155,6 +164,12 @@ impl ShardStats {
             self.parks,
             self.settled,
             self.adapter as u64,
+            one,
+            two,
+            three,
+            four,
+            five,
+            six,
         ]
     }
 
@@ -179,6 +194,7 @@ impl ShardStats {
             parks,
             settled,
             adapter,
+            adapter_counts @ ..,
         ] = scalars;
         ShardStats {
             ingested,
@@ -196,11 +212,12 @@ impl ShardStats {
             parks,
             settled,
             adapter: AdapterState::from_word(adapter),
+            adapter_counts,
             ..ShardStats::default()
         }
     }
 }
 
-const SCALARS: usize = 19;
+const SCALARS: usize = 19 + ADAPTER_COUNTS_MAX;
 /// Words that a snapshot is published as.
 pub(crate) const STATS_WORDS: usize = SCALARS + 2 * HISTOGRAM_WORDS;

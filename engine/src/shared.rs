@@ -6,7 +6,7 @@ use std::thread::Thread;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::adapter::Streams;
+use crate::adapter::{AdapterFactory, Streams};
 use crate::clock::{Clock, Monotonic};
 use crate::config::Config;
 use crate::counters::{ShardStats, SubscriptionStats};
@@ -20,8 +20,8 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
     pub(crate) ports: Box<[Port]>,
-    /// What the store keeps, and readers read.
-    pub(crate) streams: Streams,
+    /// What the store is like.
+    pub(crate) kind: StoreKind,
     pub(crate) lane_budget: Arc<LaneBudget>,
     /// CPUs the process may use.
     pub(crate) cpus_allowed: usize,
@@ -41,10 +41,25 @@ pub(crate) struct Shared {
     subscriptions_opened: AtomicU64,
 }
 
+/// What a bus knows of its store before the store opens.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct StoreKind {
+    /// What readers read.
+    pub(crate) streams: Streams,
+    /// Names of what its adapters count.
+    pub(crate) count_names: &'static [&'static str],
+}
+
+impl StoreKind {
+    pub(crate) fn of(stores: &dyn AdapterFactory) -> StoreKind {
+        StoreKind { streams: stores.streams(), count_names: stores.count_names() }
+    }
+}
+
 impl Shared {
     pub(crate) fn new(
         config: Config,
-        streams: Streams,
+        kind: StoreKind,
         cpus_allowed: usize,
         cpu_sharing: bool,
     ) -> (Arc<Shared>, Vec<Receiver<Mail>>) {
@@ -54,7 +69,7 @@ impl Shared {
             config,
             clock: Clock::new(),
             ports: ports.into(),
-            streams,
+            kind,
             cpus_allowed,
             cpu_sharing,
             stalls: AtomicU64::new(0),
@@ -82,7 +97,7 @@ impl Shared {
 
     /// How many streams readers read.
     pub(crate) fn stream_count(&self) -> u16 {
-        match self.streams {
+        match self.kind.streams {
             Streams::Own => self.shards(),
             Streams::Shared(count) => count.get(),
         }

@@ -63,11 +63,11 @@ impl Collector for Exposition {
         let stats = &self.0;
         let total = stats.total();
         encode_bus(&mut encoder, stats)?;
-        encode_level(&mut encoder, "", &[(Labels::new(), &total)])?;
+        encode_level(&mut encoder, "", &[(Labels::new(), &total)], stats.adapter_count_names)?;
         let labels = |shard: usize| vec![("shard", shard.to_string())];
         let shards: Vec<_> =
             stats.shards.iter().enumerate().map(|(shard, stats)| (labels(shard), stats)).collect();
-        encode_level(&mut encoder, "shard_", &shards)?;
+        encode_level(&mut encoder, "shard_", &shards, stats.adapter_count_names)?;
         encode_subscriptions(&mut encoder, stats)
     }
 }
@@ -96,7 +96,12 @@ fn encode_bus(encoder: &mut DescriptorEncoder, stats: &Stats) -> fmt::Result {
 }
 
 /// What there is for the bus and for each shard.
-fn encode_level(encoder: &mut DescriptorEncoder, level: &str, rows: &[(Labels, &ShardStats)]) -> fmt::Result {
+fn encode_level(
+    encoder: &mut DescriptorEncoder,
+    level: &str,
+    rows: &[(Labels, &ShardStats)],
+    adapter_count_names: &[&str],
+) -> fmt::Result {
     for term in &TERMS {
         let samples = rows.iter().map(|(labels, stats)| (labels.clone(), (term.of)(stats)));
         family(encoder, &format!("{level}{}", term.name), term.unit, term.help, term.kind, samples)?;
@@ -106,6 +111,11 @@ fn encode_level(encoder: &mut DescriptorEncoder, level: &str, rows: &[(Labels, &
     });
     let name = format!("{level}dropped");
     family(encoder, &name, Some("events"), "Events given up.", MetricType::Counter, dropped)?;
+    for (at, counted) in adapter_count_names.iter().enumerate() {
+        let samples = rows.iter().map(|(labels, stats)| (labels.clone(), stats.adapter_counts[at]));
+        let help = "Counted by the store itself; the configuration section of the store says what.";
+        family(encoder, &format!("{level}adapter_{counted}"), None, help, MetricType::Counter, samples)?;
+    }
     if !level.is_empty() {
         let states = rows.iter().flat_map(|(labels, stats)| {
             let is_in = |state: AdapterState| {

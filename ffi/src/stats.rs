@@ -1,5 +1,6 @@
 //! Statistics: what became of the events, for the bus and for each shard.
 
+use std::collections::BTreeMap;
 use std::ffi::{c_char, c_int};
 
 use engine::bus::Stats;
@@ -21,7 +22,7 @@ use crate::status::Failure;
 /// `pending_events_max` and `pending_bytes_max` are high-water marks. `batch_events` and `submit_latency_ns` have `p50`, `p99` and
 /// `max` of the `batches` acknowledged; a percentile is at most double of what it was, `max` is exact, and a store that
 /// acknowledges within the shard's round takes 0 ns. `adapter` is `up`, `retrying`, `connecting` or `down`, for the bus the
-/// worst of them; a shard's `last_error` is what its store has refused with last, `null` if it never did. `cores_shared`
+/// worst of them; `adapter_counts` is what a store counts of its own. A shard's `last_error` is what its store has refused with last, `null` if it never did. `cores_shared`
 /// says that there are more shards than CPUs, so that none spins; `stalls` counts shards that stood still and were woken;
 /// `lanes_bytes` is the memory of the threads' ways in. `subscriptions` are numbered in the order in which they were opened; `lag_events`
 /// is what a subscriber has not given back yet of what its shards have stored. `build` says what the library is. A reader
@@ -132,6 +133,7 @@ struct Counters {
     lanes: u64,
     parks: u64,
     adapter: &'static str,
+    adapter_counts: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Serialize)]
@@ -166,11 +168,11 @@ impl Document<'_> {
             cores_shared: stats.cores_shared,
             stalls: stats.stalls,
             lanes_bytes: stats.lanes_bytes,
-            total: Counters::of(&total),
+            total: Counters::of(&total, stats.adapter_count_names),
             shards: shards
                 .map(|(number, (counted, last_error))| Shard {
                     number,
-                    counters: Counters::of(counted),
+                    counters: Counters::of(counted, stats.adapter_count_names),
                     last_error: last_error.as_deref(),
                 })
                 .collect(),
@@ -192,7 +194,7 @@ impl Subscription {
 }
 
 impl Counters {
-    fn of(shard: &ShardStats) -> Counters {
+    fn of(shard: &ShardStats, adapter_count_names: &[&'static str]) -> Counters {
         let dropped = Reasons {
             oldest: shard.dropped.oldest,
             newest: shard.dropped.newest,
@@ -217,6 +219,7 @@ impl Counters {
             lanes: shard.lanes,
             parks: shard.parks,
             adapter: shard.adapter.name(),
+            adapter_counts: adapter_count_names.iter().copied().zip(shard.adapter_counts).collect(),
         }
     }
 }

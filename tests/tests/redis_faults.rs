@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use adapters::SECTIONS;
 use engine::adapter::AdapterState;
-use engine::bus::{Bus, FlushError};
+use engine::bus::{Bus, FlushError, Stats};
 use engine::config::Config;
 use engine::event::EventFlags;
 use engine::producer::PublishError;
@@ -125,7 +125,14 @@ impl<'a> Load<'a> {
         let stats = self.bus.stats();
         assert_sums(&stats);
         assert_eq!(stats.total().dropped.total(), 0);
+        assert_eq!((count(&stats, "lost_by_server"), count(&stats, "maybe_twice")), (0, 0));
     }
+}
+
+/// What the store has counted under this name.
+fn count(stats: &Stats, name: &str) -> u64 {
+    let at = stats.adapter_count_names.iter().position(|known| *known == name).expect("the store counts it");
+    stats.total().adapter_counts[at]
 }
 
 const FAIL_PRODUCER: &str = r#""num_shards":1,"backpressure_mode":"FailProducer""#;
@@ -189,6 +196,7 @@ fn a_full_server_is_waited_for() {
     until("the shard tells why", || {
         bus.stats().last_errors[0].as_ref().is_some_and(|error| error.contains("OOM"))
     });
+    assert!(count(&bus.stats(), "refused_for_memory") > 0);
     server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
     load.check();
 }

@@ -52,6 +52,10 @@ impl AdapterFactory for RedisStores {
         Streams::Shared(self.streams)
     }
 
+    fn count_names(&self) -> &'static [&'static str] {
+        &["lost_by_server", "maybe_twice", "refused_for_memory", "passed_over", "kills_denied", "reconnects"]
+    }
+
     fn open(&self, context: ShardContext) -> Result<Box<dyn Adapter>, AdapterError> {
         Ok(Box::new(RedisStore::new(Arc::clone(&self.config), self.streams.get(), context)))
     }

@@ -12,10 +12,11 @@ use engine::adapter::{
 };
 use engine::batch::Batch;
 use engine::clock::Monotonic;
+use engine::counters::AdapterCounts;
 use engine::event::{Sequence, ShardId};
 use redis::Value;
 
-use super::append::{Append, Settled};
+use super::append::{Append, Counts, Settled};
 use super::block::{self, RangeQuery, Tail};
 use super::config::RedisConfig;
 use super::entry::{self, DedupId};
@@ -37,6 +38,10 @@ pub(super) struct RedisStore {
     listener: Connection<Listening>,
     tails: Vec<Tail>,
     news: VecDeque<Outcome>,
+    /// Entries read that are no events.
+    passed_over: u64,
+    /// Old connections that the server did not let us kill.
+    kills_denied: u64,
     /// Sessions that are over, until the kernel has let go of them.
     ended: VecDeque<Closing>,
 }
@@ -72,6 +77,8 @@ struct Connection<Q> {
     /// When to try again.
     retry_at: Monotonic,
     failures: u32,
+    /// How many sessions have ended.
+    losses: u64,
     /// Whether the server has said that trying again is of no use.
     is_refused: bool,
 }
@@ -92,6 +99,8 @@ impl RedisStore {
             listener: Connection::new(),
             tails: Vec::new(),
             news: VecDeque::new(),
+            passed_over: 0,
+            kills_denied: 0,
             ended: VecDeque::new(),
         }
     }
@@ -110,6 +119,8 @@ impl RedisStore {
             match heard {
                 Heard::Open => {
                     self.main.is_open();
+                    let is_killed = self.main.session.as_ref().is_some_and(Session::has_killed);
+                    self.kills_denied += u64::from(!is_killed);
                     self.seek_mark();
                     self.ask_what_waits();
                 }
@@ -152,6 +163,7 @@ impl RedisStore {
             Question::Read(ticket, asked) => {
                 let (request, query) = &*asked;
                 let result = block::block(value, request, query).ok_or_else(|| refusal(value));
+                self.passed_over += result.as_ref().map_or(0, |block| block.passed_over);
                 if let Ok(block) = &result
                     && let Some(bytes) = block.batch.record_bytes().checked_div(block.batch.len())
                 {
@@ -459,6 +471,13 @@ impl Adapter for RedisStore {
         main || !self.tails.is_empty()
     }
 
+    fn counts(&self) -> AdapterCounts {
+        let Counts { lost_by_server, maybe_twice, refused_for_memory } = self.append.counts;
+        let passed_over = self.passed_over + self.tails.iter().map(|tail| tail.passed_over).sum::<u64>();
+        let reconnects = self.main.losses + self.listener.losses;
+        [lost_by_server, maybe_twice, refused_for_memory, passed_over, self.kills_denied, reconnects]
+    }
+
     fn state(&self) -> AdapterState {
         match &self.main {
             Connection { is_refused: true, .. } => AdapterState::Down,
@@ -483,7 +502,7 @@ impl Adapter for RedisStore {
 
 impl<Q: Clone> Connection<Q> {
     fn new() -> Connection<Q> {
-        Connection { session: None, retry_at: Monotonic(0), failures: 0, is_refused: false }
+        Connection { session: None, retry_at: Monotonic(0), failures: 0, losses: 0, is_refused: false }
     }
 
     fn is_open(&mut self) {
@@ -504,6 +523,7 @@ impl<Q: Clone> Connection<Q> {
         self.is_refused = is_final;
         let wait = RETRY_MIN.saturating_mul(1 << self.failures.min(10)).min(RETRY_MAX);
         self.failures += 1;
+        self.losses += 1;
         self.retry_at = now.after(wait.mul_f64(fastrand::f64() / 2.0 + 0.5));
     }
 }

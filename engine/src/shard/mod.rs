@@ -75,7 +75,7 @@ impl Shard {
     ) -> Shard {
         let mut outbox = Outbox::new(adapter, &shared.config);
         let timeout = shared.config.adapter_timeout;
-        let served = Served::new(id, shared.shards(), shared.streams, &mut outbox, timeout);
+        let served = Served::new(id, shared.shards(), shared.kind.streams, &mut outbox, timeout);
         Shard {
             id,
             inbox,

@@ -269,6 +269,7 @@ impl Outbox {
         stats.dropped.adapter = self.counts.dropped;
         stats.batch_events = self.counts.batch_events;
         stats.submit_latency_ns = self.counts.submit_latency_ns;
+        stats.adapter_counts = self.adapter.counts();
         let tries_again =
             self.retry.is_some() || self.in_flight.as_ref().is_some_and(|flight| flight.attempts > 0);
         let found = if tries_again { AdapterState::Retrying } else { AdapterState::Up };

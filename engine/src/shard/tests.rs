@@ -12,14 +12,14 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded};
 
 use super::*;
-use crate::adapter::{AdapterError, Outcome, ReadRequest, Streams};
+use crate::adapter::{AdapterError, Outcome, ReadRequest};
 use crate::batch::Batch;
 use crate::config::{Backpressure, Config, Sampling};
 use crate::counters::ShardStats;
 use crate::event::{EventFlags, Sequence};
 use crate::port::Flushed;
 use crate::producer::{Producer, PublishError};
-use crate::shared::Shutdown;
+use crate::shared::{Shutdown, StoreKind};
 
 /// What the scripted adapter was asked, and what it shall answer.
 #[derive(Default)]
@@ -95,7 +95,7 @@ impl Stage {
         };
         config.batch.max_size = 100;
         change(&mut config);
-        let (shared, mut inboxes) = Shared::new(config, Streams::Own, 2, false);
+        let (shared, mut inboxes) = Shared::new(config, StoreKind::default(), 2, false);
         let script = Rc::new(RefCell::new(Script { resume, ..Script::default() }));
         let adapter = Box::new(Scripted(Rc::clone(&script)));
         let shard = Shard::new(ShardId(0), Arc::clone(&shared), inboxes.remove(0), adapter);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crossbeam_channel::bounded;
 use proptest::prelude::*;
 
-use crate::adapter::{Adapter, AdapterError, Outcome, ReadBlock, ReadRequest, Resident, Streams};
+use crate::adapter::{Adapter, AdapterError, Outcome, ReadBlock, ReadRequest, Resident};
 use crate::batch::Batch;
 use crate::clock::Monotonic;
 use crate::config::Config;
@@ -20,7 +20,7 @@ use crate::lane::{LaneBudget, lane};
 use crate::port::{Mail, Subscribe};
 use crate::producer::Producer;
 use crate::shard::Shard;
-use crate::shared::Shared;
+use crate::shared::{Shared, StoreKind};
 use crate::subscription::{Begin, Joining, Signal, Source};
 
 /// A store whose answers the test gives, one by one.
@@ -188,7 +188,7 @@ impl Stage {
         let mut config = Config { num_shards: NonZeroU16::MIN, lane_bytes: 4096, ..Config::default() };
         config.push_wait = Duration::ZERO;
         config.batch.max_size = 40;
-        let (shared, mut inboxes) = Shared::new(config, Streams::Own, 2, false);
+        let (shared, mut inboxes) = Shared::new(config, StoreKind::default(), 2, false);
         let store = Rc::new(RefCell::new(Store { lends, ..Store::default() }));
         let adapter = Box::new(Handle(Rc::clone(&store)));
         let shard = Shard::new(ShardId(0), Arc::clone(&shared), inboxes.remove(0), adapter);
