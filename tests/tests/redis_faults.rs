@@ -142,10 +142,10 @@ fn a_way_that_cuts_at_random_bytes_loses_and_doubles_nothing() {
     let server = Redis::start();
     let mut random = Random::new(7);
     let proxy = Proxy::start(server.port(), random.word());
+    proxy.cut_after(20_000);
     let section = format!(r#""redis":{{"url":"redis://127.0.0.1:{}","pipeline_size":50}}"#, proxy.port());
     let bus = bus(&format!("{{{FAIL_PRODUCER},{section}}}"));
     let mut load = Load::new(&bus);
-    proxy.cut_after(20_000);
     until("many connections were cut", || {
         load.publish(random.below(400) as usize);
         proxy.cuts() >= 60
