@@ -61,16 +61,17 @@ impl Bus {
         net::net_num_shards(self.handle)
     }
 
-    /// Publishes one event under a routing key.
+    /// Publishes one event under a routing key, or under none.
     #[inline]
-    pub(crate) fn ingest_keyed(&self, key: &[u8], event: &[u8]) -> Result<Receipt, BusError> {
+    pub(crate) fn ingest_keyed(&self, key: Option<&[u8]>, event: &[u8]) -> Result<Receipt, BusError> {
         let mut receipt = net_receipt_t { shard_id: 0, timestamp: 0 };
-        // SAFETY: both pointers are valid for their lengths, and the receipt is ours.
+        let (key, key_len) = key.map_or((ptr::null(), 0), |key| (key.as_ptr(), key.len()));
+        // SAFETY: both pointers are valid for their lengths, no key is NULL and 0, and the receipt is ours.
         let code = unsafe {
             net::net_ingest_keyed(
                 self.handle,
-                key.as_ptr().cast(),
-                key.len(),
+                key.cast(),
+                key_len,
                 event.as_ptr().cast(),
                 event.len(),
                 &raw mut receipt,

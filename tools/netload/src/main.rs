@@ -16,6 +16,7 @@ mod latency;
 mod left;
 mod lines;
 mod machine;
+mod manual;
 mod outcome;
 mod output;
 mod pace;
@@ -38,8 +39,8 @@ mod subscription;
 mod sweep;
 mod values;
 mod verify;
+mod ways;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 
 use args::{Arguments, Command, RunArguments};
@@ -49,7 +50,7 @@ use interrupt::Interrupt;
 use output::Output;
 
 fn main() -> ExitStatus {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::read() {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version that cannot be written are nobody's loss.
@@ -64,8 +65,11 @@ fn main() -> ExitStatus {
         Command::Run(arguments) => run_once(arguments),
         Command::Sweep(arguments) => sweep::sweep(arguments),
         Command::Peak(arguments) => sweep::peak(arguments),
+        Command::Verify(arguments) => ways::verify(arguments),
         Command::Compare(arguments) => compare::compare(arguments),
         Command::Doctor => Ok(doctor::doctor()),
+        Command::Completions(arguments) => manual::completions(arguments),
+        Command::Man(arguments) => manual::man(arguments),
     };
     done.unwrap_or_else(|refusal| {
         eprintln!("netload: {refusal}");
@@ -74,7 +78,7 @@ fn main() -> ExitStatus {
 }
 
 fn run_once(arguments: &RunArguments) -> Result<ExitStatus, Refusal> {
-    let plan = Plan::new(&arguments.load, arguments.rate.per_second(), arguments.input.as_deref())?;
+    let plan = Plan::new(&arguments.load, arguments.rate.per_second(), &arguments.input)?;
     let output = Output::open(&arguments.output)?;
     let interrupt = Interrupt::listen().map_err(Refusal::Signals)?;
     let outcome = run::run(&plan, &interrupt)?;

@@ -45,6 +45,11 @@ pub(crate) fn print(plan: &Plan, outcome: &Outcome) {
     if !outcome.invalid.is_empty() {
         println!("NOT OK      {} not accepted", counted(outcome.invalid.len() as u64, "line"));
     }
+    failures(outcome);
+}
+
+/// Prints to standard error what went wrong besides what verification found.
+pub(crate) fn failures(outcome: &Outcome) {
     for failure in &outcome.failures {
         eprintln!("netload: {failure}");
     }
@@ -52,22 +57,7 @@ pub(crate) fn print(plan: &Plan, outcome: &Outcome) {
 
 fn setting(plan: &Plan, outcome: &Outcome) {
     println!("libnet {} on {}, {}", bus::version(), processor(), counted(plan.cpus as u64, "CPU"));
-    let load = match &plan.work {
-        Work::Lines(input) => {
-            format!("{} of {}", counted(input.lines().len() as u64, "line"), input.name())
-        }
-        Work::Synthetic { size, batch, limit } => {
-            let amount = match limit {
-                Limit::Events(events) => counted(*events, "event"),
-                Limit::Duration(duration) => {
-                    format!("for {}, events", humantime::format_duration(*duration))
-                }
-            };
-            let calls =
-                if *batch > 1 { format!(" in batches of {}", grouped(*batch as u64)) } else { String::new() };
-            format!("{amount} of {} bytes{calls}", grouped(*size as u64))
-        }
-    };
+    let load = load(&plan.work);
     let (producers, shards) = (u64::from(plan.producers), u64::from(outcome.shards));
     println!("load        {} → {}: {load}", counted(producers, "producer"), counted(shards, "shard"));
     match plan.pace {
@@ -91,6 +81,30 @@ fn setting(plan: &Plan, outcome: &Outcome) {
             Wait::Fd => "subscribes and waits for the descriptor",
         };
         println!("reader      one thread, {how}");
+    }
+}
+
+fn load(work: &Work) -> String {
+    match work {
+        Work::Lines { input, repeat } => {
+            let lines = format!("{} of {}", counted(input.lines().len() as u64, "line"), input.name());
+            match repeat {
+                Some(limit) => format!("{lines}, again and again: {}", amount(*limit)),
+                None => lines,
+            }
+        }
+        Work::Synthetic { size, batch, limit } => {
+            let calls =
+                if *batch > 1 { format!(" in batches of {}", grouped(*batch as u64)) } else { String::new() };
+            format!("{} of {} bytes{calls}", amount(*limit), grouped(*size as u64))
+        }
+    }
+}
+
+fn amount(limit: Limit) -> String {
+    match limit {
+        Limit::Events(events) => counted(events, "event"),
+        Limit::Duration(duration) => format!("for {}, events", humantime::format_duration(duration)),
     }
 }
 
@@ -217,10 +231,14 @@ fn account(statistics: &Statistics) {
 
 /// What became of lines that are no events.
 fn input_remarks(plan: &Plan, outcome: &Outcome) {
-    let Work::Lines(input) = &plan.work else { return };
+    let Work::Lines { input, .. } = &plan.work else { return };
     if let Some(first) = input.empty().first() {
         let count = counted(input.empty().len() as u64, "empty line");
         println!("passed over {count}, the first is line {first}: an empty line is no event");
+    }
+    if let (Some(field), Some(first)) = (input.key_field(), input.without_key().next()) {
+        let count = counted(input.without_key().count() as u64, "line");
+        println!("{count} without a key at `{field}`, the first is line {first}: published without a key");
     }
     for (number, reason) in outcome.invalid.iter().take(INVALID_SHOWN_MAX) {
         eprintln!("netload: line {number} of {} was not accepted: {reason}", input.name());

@@ -91,7 +91,7 @@ fn verifier<'run>(
                 let order = if *batch > 1 { Order::PerShard } else { Order::PerKey };
                 Box::new(Sequences::new(plan.producers, shards, *size, order, plan.keys.clone()))
             }
-            Work::Lines(input) => Box::new(Lines::new(input, receipts)),
+            Work::Lines { input, .. } => Box::new(Lines::new(input, receipts)),
         }
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::args::{LoadArguments, PeakArguments, SweepArguments};
+use crate::args::{InputArguments, LoadArguments, PeakArguments, SweepArguments};
 use crate::config::{Plan, Refusal};
 use crate::document;
 use crate::exit::ExitStatus;
@@ -106,7 +106,7 @@ impl Runs {
     }
 
     fn run(&mut self, load: &LoadArguments, rate: NonZeroU64) -> Result<Outcome, Refusal> {
-        let plan = Plan::new(load, Some(rate), None)?;
+        let plan = Plan::new(load, Some(rate), &InputArguments::default())?;
         let outcome = run::run(&plan, &self.interrupt)?;
         self.documents.push(document::of_run(&plan, &outcome));
         // What a load that was too high did to the reader is no failure of these verbs.
