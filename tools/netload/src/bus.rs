@@ -6,6 +6,7 @@ use std::ffi::{CStr, CString, c_char, c_int};
 use std::marker::PhantomData;
 use std::ptr;
 
+use crate::stats::Statistics;
 use net::{net_error_t, net_event_t, net_handle_t, net_poll_result_t, net_receipt_t};
 
 /// A started bus. Every method may be called from any thread.
@@ -113,6 +114,35 @@ impl Bus {
 
     /// The statistics as JSON.
     pub(crate) fn stats(&self) -> Result<String, BusError> {
+        self.inquiry().stats()
+    }
+
+    /// A way to ask for them that may outlive the bus.
+    pub(crate) fn inquiry(&self) -> Inquiry {
+        Inquiry { handle: self.handle }
+    }
+
+    /// Stores what is left and stops the bus.
+    pub(crate) fn shutdown(self) -> Result<(), BusError> {
+        checked("net_shutdown", net::net_shutdown(self.handle)).map(drop)
+    }
+}
+
+/// Asks a bus for its statistics, from any thread. The ABI refuses the handle of a bus that is gone.
+pub(crate) struct Inquiry {
+    handle: net_handle_t,
+}
+
+// SAFETY: as for a bus: the handle is looked up, never dereferenced, on any thread at any time.
+unsafe impl Send for Inquiry {}
+
+impl Inquiry {
+    /// What the bus answers; none when it does not.
+    pub(crate) fn statistics(&self) -> Option<Statistics> {
+        self.stats().ok().and_then(|json| Statistics::parse(&json).ok())
+    }
+
+    fn stats(&self) -> Result<String, BusError> {
         let mut buffer = vec![0_u8; 4 << 10];
         loop {
             // SAFETY: the buffer is writable for its length.
@@ -124,11 +154,6 @@ impl Bus {
             buffer.truncate(checked("net_stats", code)?);
             return Ok(String::from_utf8_lossy(&buffer).into_owned());
         }
-    }
-
-    /// Stores what is left and stops the bus.
-    pub(crate) fn shutdown(self) -> Result<(), BusError> {
-        checked("net_shutdown", net::net_shutdown(self.handle)).map(drop)
     }
 }
 

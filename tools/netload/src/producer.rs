@@ -239,8 +239,10 @@ impl<'run> Publisher<'run> {
             return Moment { due_ns: self.after_start_ns(called), called };
         };
         let (due_ns, called) = pacer.wait(self.stage.clock, self.start);
+        let late_ns = self.stage.clock.delta_as_nanos(self.start, called).saturating_sub(due_ns);
+        self.stage.tallies[usize::from(self.producer)].tell_late(late_ns);
         if due_ns >= self.warmup_ns {
-            self.published.lag.saturating_record(self.after_start_ns(called).saturating_sub(due_ns));
+            self.published.lag.saturating_record(late_ns);
         } else {
             self.skipped_calls_in_warmup = pacer.skipped_calls();
         }
@@ -272,7 +274,7 @@ impl<'run> Publisher<'run> {
         }
         self.since_catch_up.events += events;
         self.since_catch_up.bytes += bytes as u64 + events * EVENT_OVERHEAD_BYTES;
-        if self.published.accepted - self.tallied >= TALLY_EVENTS {
+        if self.pacer.is_some() || self.published.accepted - self.tallied >= TALLY_EVENTS {
             self.tally();
         }
     }

@@ -46,6 +46,7 @@ impl Stage<'_> {
 pub(crate) struct Tally {
     accepted: AtomicU64,
     bytes: AtomicU64,
+    late_ns: AtomicU64,
 }
 
 impl Tally {
@@ -53,6 +54,19 @@ impl Tally {
     pub(crate) fn tell(&self, accepted: u64, bytes: u64) {
         self.accepted.store(accepted, Ordering::Relaxed);
         self.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Tells by how much a call was late. A look at the same moment may leave what it took, or take what it leaves.
+    #[inline]
+    pub(crate) fn tell_late(&self, late_ns: u64) {
+        if late_ns > self.late_ns.load(Ordering::Relaxed) {
+            self.late_ns.store(late_ns, Ordering::Relaxed);
+        }
+    }
+
+    /// By how much a call was late at most since this was asked before.
+    pub(crate) fn take_late_ns(&self) -> u64 {
+        self.late_ns.swap(0, Ordering::Relaxed)
     }
 
     pub(crate) fn accepted(&self) -> u64 {

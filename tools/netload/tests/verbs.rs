@@ -95,7 +95,7 @@ fn the_doctor_has_a_line_for_each_thing_and_a_cure_for_what_is_not_ok() {
 
 #[test]
 fn every_verb_shows_examples_and_the_whole_its_exit_statuses() {
-    for verb in ["run", "sweep", "peak", "compare", "doctor"] {
+    for verb in ["run", "sweep", "peak", "verify", "compare", "doctor", "completions", "man"] {
         let output = netload(&[verb, "--help"]).output().expect("netload runs");
         assert_eq!(output.status.code(), Some(0));
         assert!(text(&output).contains(&format!("  netload {verb}")), "{}", text(&output));
