@@ -1,6 +1,10 @@
 //! `netload`: drives a bus through the C ABI, measures it, reads everything back, verifies it, and prints what happened.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
+// First: its macros are for those after it.
+#[macro_use]
+mod printing;
+
 mod args;
 mod bus;
 mod compare;
@@ -68,13 +72,20 @@ fn main() -> ExitStatus {
         Command::Verify(arguments) => ways::verify(arguments),
         Command::Compare(arguments) => compare::compare(arguments),
         Command::Doctor => Ok(doctor::doctor()),
-        Command::Completions(arguments) => manual::completions(arguments),
+        Command::Completions(arguments) => Ok(manual::completions(arguments)),
         Command::Man(arguments) => manual::man(arguments),
     };
-    done.unwrap_or_else(|refusal| {
+    let status = done.unwrap_or_else(|refusal| {
         eprintln!("netload: {refusal}");
         ExitStatus::Failed
-    })
+    });
+    match printing::failure() {
+        Some(error) => {
+            eprintln!("netload: standard output cannot be written: {error}");
+            ExitStatus::Failed
+        }
+        None => status,
+    }
 }
 
 fn run_once(arguments: &RunArguments) -> Result<ExitStatus, Refusal> {

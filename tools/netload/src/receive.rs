@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use crate::bus::{Bus, BusError, Event};
-use crate::gate::Producers;
+use crate::gate::{Allowance, Producers};
 use crate::payload::moments;
 use crate::reader::{POLL_LIMIT, Read};
 use crate::record::Recorder;
@@ -73,7 +73,9 @@ fn receive(
             read.events += count;
             stage.read_back.fetch_add(count, std::sync::atomic::Ordering::Relaxed);
             empty_since = None;
-            continue;
+            if stage.allowance == Allowance::UNBOUNDED {
+                continue;
+            }
         }
         let producers = stage.gate.producers();
         if !matches!(producers, Producers::Finished | Producers::AllHeld) {

@@ -72,10 +72,11 @@ fn a_folder_that_cannot_be_written_is_named() {
 /// The page as `man` shows it; a warning fails.
 fn rendered(path: &Path) -> String {
     let mut command = Command::new("groff");
-    command.args(["-Kutf8", "-man", "-ww", "-Tascii", "-P-cbou"]).arg(path);
+    command.args(["-Kutf8", "-man", "-ww", "-Tutf8", "-P-cbou"]).arg(path);
     let output = command.output().expect("groff runs (`cargo xtask deps` installs it)");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{}", path.display());
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    // Some versions print the hyphen of an option as a minus sign.
+    String::from_utf8_lossy(&output.stdout).replace(['−', '‐'], "-")
 }
 
 /// The verbs as `netload --help` lists them.
