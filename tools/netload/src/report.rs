@@ -279,14 +279,20 @@ fn what_is_wrong(outcome: &Outcome, findings: &Findings) {
     ] {
         println!("{:>26}  {what}", grouped(count));
     }
-    let dropped = outcome.statistics.as_ref().map_or(0, |statistics| statistics.total().dropped_count());
-    if findings.lost > 0 {
-        println!(
-            "            the bus says it dropped {}; ids missing between events, as retention leaves them: {}",
-            grouped(dropped),
-            grouped(outcome.read.id_gaps.max(outcome.read.skipped))
-        );
+    where_lost(outcome);
+}
+
+/// What the bus and the ids say of lost events.
+pub(crate) fn where_lost(outcome: &Outcome) {
+    if outcome.findings.is_none_or(|findings| findings.lost == 0) {
+        return;
     }
+    let dropped = outcome.statistics.as_ref().map_or(0, |statistics| statistics.total().dropped_count());
+    println!(
+        "            the bus says it dropped {}; ids missing between events, as retention leaves them: {}",
+        grouped(dropped),
+        grouped(outcome.read.id_gaps.max(outcome.read.skipped))
+    );
 }
 
 /// A whole number with its thousands set apart.

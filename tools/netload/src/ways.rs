@@ -25,6 +25,7 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> Result<ExitStatus, Refusal>
             println!("{}", columns("way out", &TITLES.map(str::to_owned)));
         }
         println!("{}", row(mode, &outcome));
+        report::where_lost(&outcome);
         report::failures(&outcome);
         is_clean &= outcome.is_clean();
         if interrupt.has_come() {
