@@ -27,7 +27,7 @@ fn one_way_out_may_be_asked_for_alone() {
 
 #[test]
 fn a_store_that_keeps_less_than_the_reader_needs_is_waited_for() {
-    let output = verify(&["--events", "20000", "--config", r#"{"memory":{"retention_events":1000}}"#]);
+    let output = verify(&["--events", "200000", "--config", r#"{"memory":{"retention_events":1000}}"#]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
 }
 
