@@ -16,7 +16,7 @@ fn on_a_terminal_a_block_is_rewritten_in_place_fits_a_smaller_window_and_leaves_
         terminal.run(&["run", "--rate", "2k", "--duration", "5s", "--warmup", "0s", "--shards", "2"]);
     terminal.until(|rows| rows.iter().any(|row| row.starts_with("shard 1 ")));
     let wide = terminal.rows();
-    for begin in ["response  p50", "read back", "late", "dropped", "shard 0", "shard 1"] {
+    for begin in ["elapsed", "response  p50", "read back", "late", "dropped", "shard 0", "shard 1"] {
         assert!(wide.iter().any(|row| row.starts_with(begin)), "{begin}: {wide:#?}");
     }
     terminal.resize(30, 60);
@@ -41,7 +41,7 @@ fn elsewhere_each_second_is_a_line_with_the_same_words() {
     let lines: Vec<&str> = errors.lines().collect();
     assert!(lines.len() >= 2, "{errors}");
     for (line, second) in lines.iter().zip(1..) {
-        assert!(line.starts_with(&format!("{second} s of 2.5 s  ")), "{errors}");
+        assert!(line.starts_with(&format!("elapsed {second} s of 2.5 s  ")), "{errors}");
         for word in ["published", "response", "read back", "late", "dropped", "refused", "pending in"] {
             assert!(line.contains(word), "{word}: {errors}");
         }

@@ -25,10 +25,8 @@ pub(crate) fn block(snapshot: &Snapshot, columns: usize, rows: usize) -> Vec<Str
 
 /// All of it in one line, the shards together.
 pub(crate) fn line(snapshot: &Snapshot) -> String {
-    let mut parts: Vec<String> = rows_of(snapshot)
-        .into_iter()
-        .map(|(label, text)| format!("{label} {text}").trim_start().to_owned())
-        .collect();
+    let mut parts: Vec<String> =
+        rows_of(snapshot).into_iter().map(|(label, text)| format!("{label} {text}")).collect();
     if let Some(bus) = &snapshot.bus {
         let sum = |of: fn(&Depth) -> u64| bus.depths.iter().map(of).sum();
         parts.push(pending(Depth {
@@ -42,7 +40,7 @@ pub(crate) fn line(snapshot: &Snapshot) -> String {
 
 /// What block and line have in common: a label and what it is about.
 fn rows_of(snapshot: &Snapshot) -> Vec<(&'static str, String)> {
-    let mut rows = vec![("", progress(snapshot)), ("response", response(snapshot))];
+    let mut rows = vec![("elapsed", progress(snapshot)), ("response", response(snapshot))];
     if let Some(read_back) = snapshot.read_back {
         rows.push(("read back", grouped(read_back)));
     }
@@ -53,7 +51,7 @@ fn rows_of(snapshot: &Snapshot) -> Vec<(&'static str, String)> {
         rows.push(("dropped", dropped(bus)));
     }
     if snapshot.unanswered > 1 {
-        rows.push(("", format!("the bus has not answered {} times", snapshot.unanswered)));
+        rows.push(("bus", format!("has not answered {} times", snapshot.unanswered)));
     }
     rows
 }
@@ -148,7 +146,7 @@ pub(crate) mod tests {
         assert_eq!(
             lines,
             [
-                "          3 s of 31.0 s  600,000 published  200,000/s  20 MB/s",
+                "elapsed   3 s of 31.0 s  600,000 published  200,000/s  20 MB/s",
                 "response  p50 1,234 ns  p99 56 µs  max 12 ms",
                 "read back 599,000",
                 "late      4,321 ns at most",
@@ -163,7 +161,7 @@ pub(crate) mod tests {
     fn the_line_has_the_same_words() {
         assert_eq!(
             line(&snapshot(3)),
-            "3 s of 31.0 s  600,000 published  200,000/s  20 MB/s  response p50 1,234 ns  p99 56 µs  max 12 ms  \
+            "elapsed 3 s of 31.0 s  600,000 published  200,000/s  20 MB/s  response p50 1,234 ns  p99 56 µs  max 12 ms  \
              read back 599,000  late 4,321 ns at most  dropped oldest 12  refused 5  3,000 pending in 150 KB"
         );
     }
@@ -181,8 +179,8 @@ pub(crate) mod tests {
         };
         assert_eq!(
             line(&silent),
-            "3 s  600,000 of 5,000,000 published  200,000/s  20 MB/s  response not measured yet  \
-             the bus has not answered 3 times"
+            "elapsed 3 s  600,000 of 5,000,000 published  200,000/s  20 MB/s  response not measured yet  \
+             bus has not answered 3 times"
         );
     }
 
