@@ -18,7 +18,7 @@ use crate::values::{Mode, Rate, parse_rate};
 
 /// Tells what load libnet holds on this machine.
 #[derive(Parser)]
-#[command(name = "netload", version, after_help = EXIT_STATUSES)]
+#[command(name = "netload", version, after_help = format!("{EXAMPLES}\n\n{EXIT_STATUSES}"))]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -73,6 +73,17 @@ impl Arguments {
         }
     }
 }
+
+const EXAMPLES: &str = "\
+Examples (`netload VERB --help` has more):
+  netload doctor
+  netload peak --slo 'p99<50us' --mode subscribe
+  netload run --rate 200k --duration 30s --json before.json
+  netload sweep --rates 100k,500k,1M
+  netload verify --producers 4
+  netload compare before.json after.json --fail-on 'p99>+5%'
+  netload man | man -l -
+  netload completions bash > /etc/bash_completion.d/netload";
 
 const RUN_EXAMPLES: &str = "\
 Examples:

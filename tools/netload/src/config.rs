@@ -102,19 +102,20 @@ impl Plan {
             Some(given) => configured(given, load)?,
             None => fitting(&work, load, cpus),
         };
-        // A file that is published once is measured and published whole.
-        let is_endless = work.limit().is_some();
-        let default_warmup = if rate.is_some() && is_endless { OPEN_LOOP_WARMUP } else { Duration::ZERO };
+        // A file that is published once is published whole, and measured.
+        let has_limit = work.limit().is_some();
+        let producers = work.producers_max().map_or(load.producers, |max| load.producers.min(max));
+        let default_warmup = if rate.is_some() && has_limit { OPEN_LOOP_WARMUP } else { Duration::ZERO };
         let pace = rate.map(|rate| OpenLoop {
             rate,
             arrival: load.arrival,
             seed: load.made.seed,
-            backlog_max: if is_endless { load.max_backlog } else { Duration::MAX },
-            producers: load.producers,
+            backlog_max: if has_limit { load.max_backlog } else { Duration::MAX },
+            producers,
             batch: load.made.batch as usize,
         });
         Ok(Plan {
-            producers: load.producers,
+            producers,
             work,
             keys: Keys::new(load.made.keys, load.made.skew, load.made.seed),
             pace,
@@ -163,6 +164,14 @@ impl Plan {
 }
 
 impl Work {
+    /// How many producers have something to do: a line is always the same producer's.
+    fn producers_max(&self) -> Option<u16> {
+        match self {
+            Work::Synthetic { .. } => None,
+            Work::Lines { input, .. } => Some(u16::try_from(input.lines().len()).unwrap_or(u16::MAX)),
+        }
+    }
+
     /// When it ends, where it does not end by itself.
     pub(crate) fn limit(&self) -> Option<Limit> {
         match self {

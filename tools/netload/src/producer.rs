@@ -150,9 +150,7 @@ impl<'run> Publisher<'run> {
         let own = (producer..input.lines().len()).step_by(producers);
         let calls = if repeat.is_some() { usize::MAX } else { own.len() };
         let limit = repeat.unwrap_or(Limit::Events(u64::MAX));
-        // Producers beyond the last line have none.
-        let sharing = producers.min(input.lines().len()) as u16;
-        let mut left = Left::new(limit, sharing, self.producer);
+        let mut left = Left::new(limit, self.stage.plan.producers, self.producer);
         let mut gathered = Vec::new();
         let mut result = Ok(());
         for index in own.cycle().take(calls) {

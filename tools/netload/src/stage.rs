@@ -115,7 +115,9 @@ mod tests {
     fn a_look_takes_the_latest_call_since_the_look_before() {
         let tally = Tally::default();
         for (late_ns, most_ns) in [(&[5, 9, 2][..], 9), (&[3], 3), (&[], 0)] {
-            late_ns.iter().for_each(|late_ns| tally.tell_late(*late_ns));
+            for late_ns in late_ns {
+                tally.tell_late(*late_ns);
+            }
             assert_eq!(tally.take_late_ns(), most_ns);
         }
     }

@@ -26,6 +26,7 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> Result<ExitStatus, Refusal>
         }
         println!("{}", row(mode, &outcome));
         report::where_lost(&outcome);
+        report::imbalance(&outcome);
         report::failures(&outcome);
         is_clean &= outcome.is_clean();
         if interrupt.has_come() {

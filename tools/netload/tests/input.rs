@@ -9,7 +9,8 @@ use serde_json::Value;
 fn lines_begin_again_until_the_events_or_the_time_are_over() {
     for (options, events) in [
         (&["--events", "10001"][..], Some(10_001)),
-        (&["--events", "10000", "--producers", "3"], Some(10_000)),
+        (&["--events", "10000", "--producers", "2"], Some(10_000)),
+        (&["--events", "10000", "--producers", "7"], Some(10_000)),
         (&["--duration", "500ms"], None),
         (&["--duration", "500ms", "--rate", "2k"], None),
         (&["--events", "10000", "--mode", "ingest"], Some(10_000)),
@@ -35,8 +36,9 @@ fn without_loop_every_line_is_published_once_at_every_pace() {
 
 #[test]
 fn a_key_field_routes_its_lines_and_those_without_it_are_counted_and_said() {
-    let lines: String =
-        (0..400).map(|line| format!("{{\"user\":{{\"id\":\"only\"}},\"line\":{line}}}\n")).collect();
+    let lines: Vec<String> =
+        (0..400).map(|line| format!("{{\"user\":{{\"id\":\"only\"}},\"line\":{line}}}")).collect();
+    let lines = lines.join("\n");
     let loaded = |document: &Value| {
         let shards = document["shards"].as_array().expect("shards").iter();
         shards.filter(|shard| shard["ingested"] != 0).count()
