@@ -138,12 +138,12 @@ impl Runs {
 
 fn line(rate: NonZeroU64, outcome: &Outcome, verdict: &str) -> String {
     let columns: String = [0.5, 0.99, 0.999, 0.9999]
-        .map(|quantile| format!("{:>12}", grouped(outcome.response.value_at_quantile(quantile))))
+        .map(|quantile| format!(" {:>11}", grouped(outcome.response.value_at_quantile(quantile))))
         .concat();
     let slow = if outcome.kept_rate() { "" } else { "  TOO SLOW" };
     let wrong = if outcome.is_clean() { "" } else { "  NOT OK" };
     format!(
-        "{:>12}{:>8.1} %{columns}{:>12}{slow}{wrong}{verdict}",
+        "{:>12}{:>8.1} %{columns} {:>11}{slow}{wrong}{verdict}",
         grouped(rate),
         outcome.kept.unwrap_or(1.0) * 100.0,
         grouped(outcome.response.max())
