@@ -13,23 +13,22 @@ use vt100::Parser;
 fn on_a_terminal_a_block_is_rewritten_in_place_fits_a_smaller_window_and_leaves_nothing_behind() {
     let mut terminal = Terminal::open(100, 60);
     let mut child =
-        terminal.run(&["run", "--rate", "2k", "--duration", "5s", "--warmup", "0s", "--shards", "2"]);
-    terminal.until(|rows| rows.iter().any(|row| row.starts_with("shard 1 ")));
-    let wide = terminal.rows();
-    for begin in ["elapsed", "response  p50", "read back", "late", "dropped", "shard 0", "shard 1"] {
-        assert!(wide.iter().any(|row| row.starts_with(begin)), "{begin}: {wide:#?}");
-    }
-    terminal.resize(30, 60);
+        terminal.run(&["run", "--rate", "2k", "--duration", "1h", "--warmup", "0s", "--shards", "2"]);
+    let begins = |rows: &[String], begin: &str| rows.iter().filter(|row| row.starts_with(begin)).count();
     terminal.until(|rows| {
-        rows.first().is_some_and(|row| row.chars().count() == 29)
-            && rows.iter().any(|row| row.starts_with("shard 1"))
+        ["elapsed", "response  p50", "read back", "late", "dropped", "shard 0", "shard 1"]
+            .iter()
+            .all(|begin| begins(rows, begin) == 1)
     });
-    let narrow = terminal.rows();
-    assert_eq!(narrow.iter().filter(|row| row.starts_with("shard 1")).count(), 1, "{narrow:#?}");
+    terminal.resize(30, 60);
+    let fits = |row: &String| row.starts_with("elapsed") && row.chars().count() == 29;
+    terminal.until(|rows| rows.first().is_some_and(fits) && begins(rows, "shard 1") == 1);
     terminal.resize(100, 60);
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(interrupt.success());
     terminal.until_closed();
     let end = terminal.rows();
-    assert!(child.wait().expect("netload ends").code().is_some());
+    assert_eq!(child.wait().expect("netload ends").code(), Some(130), "{end:#?}");
     assert!(end.first().is_some_and(|row| row.starts_with("libnet ")), "{end:#?}");
     assert!(!end.iter().any(|row| row.contains("pending in")), "{end:#?}");
 }
@@ -38,11 +37,19 @@ fn on_a_terminal_a_block_is_rewritten_in_place_fits_a_smaller_window_and_leaves_
 fn elsewhere_each_second_is_a_line_with_the_same_words() {
     let output = run(&["--rate", "2k", "--duration", "2500ms", "--warmup", "0s"]);
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    let lines: Vec<&str> = errors.lines().collect();
-    assert!(lines.len() >= 2, "{errors}");
-    for (line, second) in lines.iter().zip(1..) {
-        assert!(line.starts_with(&format!("elapsed {second} s of 2.5 s  ")), "{errors}");
-        for word in ["published", "response", "read back", "late", "dropped", "refused", "pending in"] {
+    assert!(errors.lines().count() > 0);
+    for line in errors.lines() {
+        for word in [
+            "elapsed ",
+            " s of 2.5 s  ",
+            "published",
+            "response",
+            "read back",
+            "late",
+            "dropped",
+            "refused",
+            "pending in",
+        ] {
             assert!(line.contains(word), "{word}: {errors}");
         }
     }
