@@ -174,6 +174,10 @@ impl Shard {
         }
         self.adopt_arrivals();
         self.delivery.retire();
+        if let Some(question) = self.port().inquiry.open() {
+            self.publish_snapshot(now);
+            self.port().inquiry.answer(question);
+        }
         received
     }
 
@@ -189,10 +193,6 @@ impl Shard {
                 let _ = answer.try_send((id, self.delivery.join(joining)));
             }
             Mail::Flush { deadline, answer } => self.barriers.set(&self.intake, deadline, answer),
-            Mail::Stats { answer } => {
-                self.publish_snapshot(now);
-                let _ = answer.try_send((id, ()));
-            }
         }
     }
 
