@@ -17,12 +17,13 @@ pub(crate) struct Question(u64);
 impl Inquiry {
     /// Asks. The shard hears of it by its doorbell, which is to be rung after this.
     pub(crate) fn ask(&self) -> Question {
-        Question(self.asked.fetch_add(1, Ordering::Relaxed) + 1)
+        // Release: pairs with the acquire in `open`, so that who answers this question sees what came before it.
+        Question(self.asked.fetch_add(1, Ordering::Release) + 1)
     }
 
     /// The last question that is not answered yet, if any. For the shard, after it has heard its doorbell.
     pub(crate) fn open(&self) -> Option<Question> {
-        let asked = self.asked.load(Ordering::Relaxed);
+        let asked = self.asked.load(Ordering::Acquire);
         (self.answered.load(Ordering::Relaxed) != asked).then_some(Question(asked))
     }
 
