@@ -43,7 +43,6 @@ pub(crate) fn gather<T>(
 /// Waits until something `is_done` that nobody wakes for, or until `deadline`. Spins for a few microseconds, then sleeps.
 pub(crate) fn wait(clock: &Clock, deadline: Monotonic, is_done: impl Fn() -> bool) {
     let spin_until = clock.now().after(SPIN);
-    let mut nap = NAP_MIN;
     while !is_done() {
         let now = clock.now();
         if now >= deadline {
@@ -52,8 +51,7 @@ pub(crate) fn wait(clock: &Clock, deadline: Monotonic, is_done: impl Fn() -> boo
         if now < spin_until {
             std::hint::spin_loop();
         } else {
-            std::thread::sleep(nap);
-            nap = (nap * 2).min(NAP_MAX);
+            std::thread::sleep(NAP);
         }
     }
 }
@@ -62,6 +60,5 @@ pub(crate) fn wait(clock: &Clock, deadline: Monotonic, is_done: impl Fn() -> boo
 const SPIN: Duration = Duration::from_micros(5);
 /// How long it sleeps before it looks whether waiting is over.
 const SLEEP: Duration = Duration::from_millis(20);
-/// How long it sleeps where nobody wakes it: at first, and at most.
-const NAP_MIN: Duration = Duration::from_micros(10);
-const NAP_MAX: Duration = Duration::from_millis(1);
+/// How long it sleeps where nobody wakes it; the system adds some 50 µs.
+const NAP: Duration = Duration::from_micros(20);
