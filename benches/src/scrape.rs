@@ -78,7 +78,7 @@ fn publish(bus: Bus, time: Duration) -> f64 {
             published += EVENTS_A_LOOK;
         }
         bus.flush();
-        published as f64 / start.elapsed().as_secs_f64()
+        f64::from(published) / start.elapsed().as_secs_f64()
     })
 }
 

@@ -54,8 +54,9 @@ pub(crate) fn peak(arguments: &PeakArguments) -> Result<ExitStatus, Refusal> {
 /// The rates that are tried, ascending: each step is the same ratio, to three digits, as people say rates.
 fn ladder(from: u64, to: u64) -> Vec<u64> {
     let ratio = to.max(from) as f64 / from as f64;
-    let steps = (ratio.ln() / STEP.ln()).ceil().max(1.0);
-    let between = (1..steps as u32).map(|step| rounded(from as f64 * ratio.powf(f64::from(step) / steps)));
+    let steps = (ratio.ln() / STEP.ln()).ceil();
+    let between = (1_u32..).map(f64::from).take_while(|step| *step < steps);
+    let between = between.map(|step| rounded(from as f64 * ratio.powf(step / steps)));
     let mut rates = vec![from];
     rates.extend(between.filter(|rate| (from..to).contains(rate)));
     rates.push(to.max(from));
