@@ -11,6 +11,7 @@ pub mod openmetrics;
 pub mod procfs;
 pub mod python;
 pub mod random;
+pub mod snapshots;
 pub mod store;
 pub mod subscriber;
 

@@ -10,6 +10,8 @@ mod delivery;
 mod feed;
 mod intake;
 mod outbox;
+#[cfg(feature = "tampered")]
+mod tampered;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +47,8 @@ pub(crate) struct Shard {
     closing: Option<Closing>,
     dropped_at_shutdown: u64,
     books: Books,
+    #[cfg(feature = "tampered")]
+    stalls: tampered::Stalls,
 }
 
 /// A shutdown under way.
@@ -85,6 +89,8 @@ impl Shard {
             closing: None,
             dropped_at_shutdown: 0,
             books: Books::default(),
+            #[cfg(feature = "tampered")]
+            stalls: tampered::Stalls::default(),
             shared,
         }
     }
@@ -168,6 +174,10 @@ impl Shard {
         }
         self.adopt_arrivals();
         self.delivery.retire();
+        if let Some(question) = self.port().inquiry.open() {
+            self.publish_snapshot(now);
+            self.port().inquiry.answer(question);
+        }
         received
     }
 
@@ -183,10 +193,6 @@ impl Shard {
                 let _ = answer.try_send((id, self.delivery.join(joining)));
             }
             Mail::Flush { deadline, answer } => self.barriers.set(&self.intake, deadline, answer),
-            Mail::Stats { answer } => {
-                self.publish_snapshot(now);
-                let _ = answer.try_send((id, ()));
-            }
         }
     }
 
@@ -220,7 +226,11 @@ impl Shard {
     fn acknowledge(&mut self, now: Monotonic) -> usize {
         let mut synced = Vec::new();
         let news = self.outbox.acknowledge(&mut self.buffer, now, |news| match news {
-            News::Stored { end } => self.delivery.stored(end),
+            News::Stored { end } => {
+                #[cfg(feature = "tampered")]
+                self.stalls.after(self.id, end);
+                self.delivery.stored(end);
+            }
             News::Refused { end } => self.delivery.refused(end),
             News::Read { ticket, result } => self.delivery.absorb(ticket, result, now),
             News::Synced { ticket, result } => synced.push((ticket, result)),

@@ -32,7 +32,7 @@ pub(crate) enum Command {
     /// Latency against load: a run for each rate.
     #[command(after_help = SWEEP_EXAMPLES)]
     Sweep(SweepArguments),
-    /// Finds the highest rate that holds a bound on latency, by bisection; each step is what two runs say alike.
+    /// Finds the highest rate that holds a bound on latency, by bisection in which no single run decides.
     #[command(after_help = PEAK_EXAMPLES)]
     Peak(PeakArguments),
     /// Publishes and looks whether everything comes back: once, in order, byte for byte. No latencies.

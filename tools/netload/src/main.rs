@@ -27,6 +27,7 @@ mod output;
 mod pace;
 mod patience;
 mod payload;
+mod peak;
 mod processor;
 mod producer;
 mod reader;
@@ -68,7 +69,7 @@ fn main() -> ExitStatus {
     let done = match &arguments.command {
         Command::Run(arguments) => run_once(arguments),
         Command::Sweep(arguments) => sweep::sweep(arguments),
-        Command::Peak(arguments) => sweep::peak(arguments),
+        Command::Peak(arguments) => peak::peak(arguments),
         Command::Verify(arguments) => ways::verify(arguments),
         Command::Compare(arguments) => compare::compare(arguments),
         Command::Doctor => Ok(doctor::doctor()),
