@@ -11,6 +11,7 @@ use crate::machine::{self, Machine};
 use crate::percentiles::Percentiles;
 use crate::quantity::{Quantity, Target};
 use crate::report::{Figure, Report};
+use crate::scrape;
 use crate::throughput::{self, Publication, median};
 
 /// How much is measured.
@@ -98,6 +99,8 @@ pub fn run(effort: &Effort, progress: impl Fn(&str)) -> Report {
     ways(effort, &mut figures, &mut percentiles);
     progress("a hundred subscribers");
     hundred_subscribers(effort, &mut figures, &mut percentiles);
+    progress("readers of the statistics");
+    statistics(effort, &mut figures, &mut percentiles);
     progress("an idle bus");
     idle_bus(effort, &mut figures);
     progress("curves");
@@ -205,6 +208,18 @@ fn hundred_subscribers(effort: &Effort, figures: &mut Vec<Figure>, percentiles: 
         floor: None,
     });
     percentiles.extend([crowd.all_read, crowd.one_stopped]);
+}
+
+fn statistics(effort: &Effort, figures: &mut Vec<Figure>, percentiles: &mut Vec<Percentiles>) {
+    let [undisturbed, scraped] = scrape::ingest(effort.rounds, effort.load_time);
+    figures.push(Figure {
+        name: "net_ingest_raw while both forms of the statistics are read ten times a second, of when they are not",
+        target: None,
+        measured: Quantity::percent(100.0 * scraped / undisturbed),
+        floor: None,
+    });
+    percentiles.extend(scrape::calls(1, 0, effort.wakes));
+    percentiles.extend(scrape::calls(8, 100, effort.wakes.div_ceil(10)));
 }
 
 fn idle_bus(effort: &Effort, figures: &mut Vec<Figure>) {

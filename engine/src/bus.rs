@@ -21,8 +21,9 @@ use crate::counters::{ShardStats, SubscriptionStats};
 use crate::crew::Crew;
 pub use crate::crew::StartError;
 use crate::event::ShardId;
-use crate::gather::gather;
+use crate::gather::{gather, wait};
 use crate::identity::Identity;
+use crate::inquiry::Question;
 use crate::platform;
 use crate::port::{Mail, Port};
 use crate::producer::Producer;
@@ -231,7 +232,7 @@ impl Bus {
     /// What the shards have counted: everything accepted before this call is in it. Of a shard that does not answer
     /// within 100 ms it is the last snapshot.
     pub fn stats(&self) -> Stats {
-        self.ask_all(self.deadline(STATS_WAIT), |answer| Mail::Stats { answer });
+        self.ask_for_snapshots();
         let shards: Vec<ShardStats> = self.shared.ports.iter().map(|port| port.board.read()).collect();
         Stats {
             adapter_count_names: self.shared.kind.count_names,
@@ -290,6 +291,16 @@ impl Bus {
     }
 
     /// Posts a request to every shard and gathers the answers that come in time.
+    /// Waits until every shard has published a snapshot of now, or the time is over.
+    fn ask_for_snapshots(&self) {
+        let questions: Vec<Question> = self.shared.ports.iter().map(Port::ask).collect();
+        let answered = || {
+            let mut asked = self.shared.ports.iter().zip(&questions);
+            asked.all(|(port, question)| port.inquiry.is_answered(*question)) || self.is_over()
+        };
+        wait(&self.shared.clock, self.deadline(STATS_WAIT), answered);
+    }
+
     fn ask_all<T>(
         &self,
         deadline: Monotonic,
@@ -308,8 +319,12 @@ impl Bus {
         count: usize,
         deadline: Monotonic,
     ) -> Vec<(ShardId, T)> {
-        let is_over = || self.shared.has_ended() || self.shared.is_failed();
-        gather(&self.shared.clock, answers, count, deadline, is_over)
+        gather(&self.shared.clock, answers, count, deadline, || self.is_over())
+    }
+
+    /// Whether no shard answers any more.
+    fn is_over(&self) -> bool {
+        self.shared.has_ended() || self.shared.is_failed()
     }
 
     fn deadline(&self, wait: Duration) -> Monotonic {

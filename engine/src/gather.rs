@@ -1,4 +1,4 @@
-//! Gathering: a caller waits for the answers of several shards.
+//! Gathering: a caller waits for several shards.
 
 use std::time::Duration;
 
@@ -40,7 +40,25 @@ pub(crate) fn gather<T>(
     gathered
 }
 
+/// Waits until something `is_done` that nobody wakes for, or until `deadline`. Spins for a few microseconds, then sleeps.
+pub(crate) fn wait(clock: &Clock, deadline: Monotonic, is_done: impl Fn() -> bool) {
+    let spin_until = clock.now().after(SPIN);
+    while !is_done() {
+        let now = clock.now();
+        if now >= deadline {
+            return;
+        }
+        if now < spin_until {
+            std::hint::spin_loop();
+        } else {
+            std::thread::sleep(NAP);
+        }
+    }
+}
+
 /// How long a caller looks for an answer before it sleeps.
 const SPIN: Duration = Duration::from_micros(5);
 /// How long it sleeps before it looks whether waiting is over.
 const SLEEP: Duration = Duration::from_millis(20);
+/// How long it sleeps where nobody wakes it; the system adds some 50 µs.
+const NAP: Duration = Duration::from_micros(20);

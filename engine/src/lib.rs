@@ -29,6 +29,7 @@ mod sequence_lock;
 pub mod histogram;
 pub mod counters;
 mod board;
+mod inquiry;
 pub mod adapter;
 pub mod consume;
 pub mod subscription;

@@ -10,6 +10,7 @@ use crate::board::Board;
 use crate::clock::Monotonic;
 use crate::doorbell::Doorbell;
 use crate::event::{Sequence, ShardId};
+use crate::inquiry::{Inquiry, Question};
 use crate::lane::{LaneConsumer, LaneWitness};
 use crate::subscription::Joining;
 use crate::sync::{AtomicBool, AtomicU64, CachePadded, Ordering};
@@ -18,6 +19,7 @@ use crate::sync::{AtomicBool, AtomicU64, CachePadded, Ordering};
 pub(crate) struct Port {
     pub(crate) doorbell: Arc<Doorbell>,
     pub(crate) board: Board,
+    pub(crate) inquiry: Inquiry,
     /// Set while the shard's buffer is full and it has stopped draining.
     pub(crate) congested: CachePadded<AtomicBool>,
     /// The shard thread's number, 0 before it runs and after it ended.
@@ -50,8 +52,6 @@ pub(crate) enum Mail {
     Subscribe(Subscribe),
     /// A barrier: answered when everything published to the shard's lanes by now is stored, and synced.
     Flush { deadline: Monotonic, answer: Sender<(ShardId, Flushed)> },
-    /// A snapshot that covers everything published by now: answered when it is on the board.
-    Stats { answer: Sender<(ShardId, ())> },
 }
 
 /// A subscriber to a stream, and who waits to hear that it is one.
@@ -81,6 +81,7 @@ impl Port {
         let port = Port {
             doorbell: Arc::default(),
             board: Board::default(),
+            inquiry: Inquiry::default(),
             congested: CachePadded::default(),
             thread: AtomicU64::new(0),
             refused_told: AtomicU64::new(0),
@@ -95,6 +96,13 @@ impl Port {
         self.mail.try_send(mail).map_err(|_| Closed)?;
         self.doorbell.post();
         Ok(())
+    }
+
+    /// Asks for a snapshot that covers everything published by now.
+    pub(crate) fn ask(&self) -> Question {
+        let question = self.inquiry.ask();
+        self.doorbell.post();
+        question
     }
 
     /// Hands the reading end of a new lane to the shard.

@@ -40,11 +40,7 @@ impl<const WORDS: usize> SequenceLock<WORDS> {
     pub(crate) fn read(&self) -> [u64; WORDS] {
         let mut attempts = 0u32;
         loop {
-            let before = self.sequence.load(Ordering::Acquire);
-            let words = std::array::from_fn(|at| self.words[at].load(Ordering::Relaxed));
-            // Pairs with the release fence in `publish`.
-            fence(Ordering::Acquire);
-            if before.is_multiple_of(2) && self.sequence.load(Ordering::Relaxed) == before {
+            if let Some(words) = self.look(|| {}) {
                 return words;
             }
             attempts = attempts.saturating_add(1);
@@ -54,6 +50,19 @@ impl<const WORDS: usize> SequenceLock<WORDS> {
                 yield_now();
             }
         }
+    }
+
+    /// The words, if none was published while they were read. `midway` is where a test stops.
+    #[inline]
+    fn look(&self, midway: impl FnOnce()) -> Option<[u64; WORDS]> {
+        // Pairs with the last store of `publish`.
+        let before = self.sequence.load(Ordering::Acquire);
+        let words = std::array::from_fn(|at| self.words[at].load(Ordering::Relaxed));
+        midway();
+        // Pairs with the release fence in `publish`.
+        fence(Ordering::Acquire);
+        let is_whole = before.is_multiple_of(2) && self.sequence.load(Ordering::Relaxed) == before;
+        is_whole.then_some(words)
     }
 }
 
@@ -68,6 +77,14 @@ mod tests {
     use super::*;
     use std::sync::Arc;
     use std::thread;
+
+    #[test]
+    fn a_reader_that_stops_midway_keeps_nobody_from_publishing_and_looks_again() {
+        let lock = SequenceLock::<14>::default();
+        lock.publish([1; 14]);
+        assert_eq!(lock.look(|| lock.publish([2; 14])), None);
+        assert_eq!(lock.read(), [2; 14]);
+    }
 
     #[test]
     fn a_snapshot_is_never_torn() {

@@ -13,6 +13,7 @@ pub mod proxy;
 pub mod python;
 pub mod random;
 pub mod redis;
+pub mod snapshots;
 pub mod store;
 pub mod subscriber;
 

@@ -1,7 +1,6 @@
 //! The statistics: in every snapshot of both forms, JSON and Prometheus text, what came in is stored, dropped or pending, and
 //! both say the same; an adapter's trouble and a subscriber's lag are seen where they are.
 
-use std::ffi::{CString, c_char, c_int};
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -9,70 +8,10 @@ use std::thread;
 use engine::adapter::AdapterState;
 use engine::event::{EventFlags, ShardId};
 use harness::openmetrics::Metrics;
+use harness::snapshots::{assert_agree, json_of, metrics_of, start_c};
 use harness::store::{Mode, Stores};
 use harness::{c, is_empty, python, receive, start, subscribe, until};
-use net::net_handle_t;
 use serde_json::Value;
-
-const REASONS: [&str; 5] = ["oldest", "newest", "sampled", "adapter", "shutdown"];
-
-/// `net_stats` or `net_metrics`.
-type Read = unsafe extern "C" fn(net_handle_t, *mut c_char, usize) -> c_int;
-
-fn text_of(bus: net_handle_t, read: Read) -> String {
-    let mut text = vec![0_u8; 1 << 16];
-    // SAFETY: the buffer is writable for its length.
-    let written = unsafe { read(bus, text.as_mut_ptr().cast(), text.len()) };
-    text.truncate(usize::try_from(written).expect("it fits"));
-    String::from_utf8(text).expect("text")
-}
-
-fn json_of(bus: net_handle_t) -> Value {
-    serde_json::from_str(&text_of(bus, net::net_stats)).expect("a document")
-}
-
-fn metrics_of(bus: net_handle_t) -> Metrics {
-    Metrics::parse(&text_of(bus, net::net_metrics))
-}
-
-fn start_c(config: &str) -> net_handle_t {
-    let (config, mut bus) = (CString::new(config).expect("no NUL"), ptr::null_mut());
-    // SAFETY: the configuration is NUL-terminated and the handle ours.
-    assert_eq!(unsafe { net::net_init_ex(config.as_ptr(), &raw mut bus) }, 0, "{config:?}");
-    bus
-}
-
-/// How many events these counters say came in, when they add up.
-fn json_ingested(counted: &Value) -> u64 {
-    let term = |key: &str| counted[key].as_u64().unwrap_or_else(|| panic!("no {key} in {counted}"));
-    let dropped: u64 =
-        REASONS.iter().map(|reason| counted["dropped"][reason].as_u64().expect("a count")).sum();
-    assert_eq!(term("ingested"), term("stored") + dropped + term("pending_events"), "{counted}");
-    assert!(term("pending_events_max") >= term("pending_events"), "{counted}");
-    assert!(term("pending_bytes_max") >= term("pending_bytes"), "{counted}");
-    term("ingested")
-}
-
-/// The same for one level of the Prometheus text; `label` is that of a shard.
-fn text_ingested(metrics: &Metrics, level: &str, label: &str) -> f64 {
-    let term = |name: &str| metrics.sum(&format!("libnet_{level}{name}"), label);
-    let dropped = term("dropped_events_total");
-    let accounted = term("stored_events_total") + dropped + term("pending_events");
-    assert!((term("ingested_events_total") - accounted).abs() < 0.5, "{level}{label}: {metrics:?}");
-    assert!(term("pending_high_water_events") >= term("pending_events"), "{level}{label}: {metrics:?}");
-    term("ingested_events_total")
-}
-
-fn check(bus: net_handle_t) {
-    let json = json_of(bus);
-    let of_shards: u64 = json["shards"].as_array().expect("a list").iter().map(json_ingested).sum();
-    assert_eq!((json_ingested(&json), json["events_ingested"].as_u64()), (of_shards, Some(of_shards)));
-    let metrics = metrics_of(bus);
-    let of_shards: f64 =
-        (0..2).map(|shard| text_ingested(&metrics, "shard_", &format!("shard=\"{shard}\""))).sum();
-    assert!((text_ingested(&metrics, "", "") - of_shards).abs() < 0.5, "{metrics:?}");
-    assert!(of_shards >= json["ingested"].as_f64().expect("a count"), "nothing is taken back");
-}
 
 /// A Prometheus text counts in doubles.
 fn assert_says(metrics: &Metrics, sample: &str, count: &Value) {
@@ -101,11 +40,11 @@ fn the_sums_agree_in_every_snapshot_of_both_forms_under_load() {
                 });
             }
             while publishing.load(Ordering::Acquire) > 0 {
-                check(bus);
+                assert_agree(bus);
             }
         });
         assert_eq!(net::net_flush(bus), 0, "{mode}");
-        check(bus);
+        assert_agree(bus);
         let (json, metrics) = (json_of(bus), metrics_of(bus));
         for (shard, counted) in json["shards"].as_array().expect("a list").iter().enumerate() {
             let label = format!("{{shard=\"{shard}\"}}");

@@ -11,6 +11,8 @@ mod feed;
 mod intake;
 mod outbox;
 mod served;
+#[cfg(feature = "tampered")]
+mod tampered;
 #[cfg(test)]
 mod tests;
 
@@ -46,6 +48,8 @@ pub(crate) struct Shard {
     closing: Option<Closing>,
     dropped_at_shutdown: u64,
     books: Books,
+    #[cfg(feature = "tampered")]
+    stalls: tampered::Stalls,
 }
 
 /// A shutdown under way.
@@ -88,6 +92,8 @@ impl Shard {
             closing: None,
             dropped_at_shutdown: 0,
             books: Books::default(),
+            #[cfg(feature = "tampered")]
+            stalls: tampered::Stalls::default(),
             shared,
         }
     }
@@ -172,6 +178,10 @@ impl Shard {
         }
         self.adopt_arrivals();
         self.served.retire(&mut self.outbox, now);
+        if let Some(question) = self.port().inquiry.open() {
+            self.publish_snapshot(now);
+            self.port().inquiry.answer(question);
+        }
         received
     }
 
@@ -186,10 +196,6 @@ impl Shard {
             }
             Mail::Subscribe(subscribe) => self.served.join(subscribe, &mut self.outbox, now),
             Mail::Flush { deadline, answer } => self.barriers.set(&self.intake, deadline, answer),
-            Mail::Stats { answer } => {
-                self.publish_snapshot(now);
-                let _ = answer.try_send((id, ()));
-            }
         }
     }
 
@@ -223,7 +229,11 @@ impl Shard {
     fn acknowledge(&mut self, now: Monotonic) -> usize {
         let mut synced = Vec::new();
         let news = self.outbox.acknowledge(&mut self.buffer, now, |news| match news {
-            News::Stored { end } => self.served.stored(end),
+            News::Stored { end } => {
+                #[cfg(feature = "tampered")]
+                self.stalls.after(self.id, end);
+                self.served.stored(end);
+            }
             News::Refused { end } => self.served.refused(end),
             News::Read { ticket, result } => self.served.absorb(ticket, result, now),
             News::End { ticket, stream, result } => self.served.ended_at(ticket, stream, &result),

@@ -176,11 +176,11 @@ impl Stage {
 
     /// The snapshot, after checking that it adds up.
     fn stats(&mut self) -> ShardStats {
-        let (answer, answers) = bounded(1);
-        self.shared.port(ShardId(0)).post(Mail::Stats { answer }).expect("the shard listens");
+        let question = self.shared.port(ShardId(0)).ask();
         self.round();
-        answers.try_recv().expect("statistics are answered in one round");
-        let stats = self.shared.port(ShardId(0)).board.read();
+        let port = self.shared.port(ShardId(0));
+        assert!(port.inquiry.is_answered(question), "statistics are answered in one round");
+        let stats = port.board.read();
         let accounted = stats.stored + stats.dropped.total() + stats.pending_events;
         assert_eq!(stats.ingested, accounted, "{stats:?}");
         stats

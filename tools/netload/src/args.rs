@@ -1,22 +1,24 @@
 //! The command line.
 
-use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
-use std::path::PathBuf;
-use std::time::Duration;
+mod load;
 
-use clap::{Args, Parser, Subcommand};
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+pub(crate) use load::{InputArguments, LoadArguments, VerifyArguments};
 
 use crate::compare::Condition;
 use crate::exit::EXIT_STATUSES;
-use crate::keys::Zipf;
-use crate::pace::Arrival;
 use crate::slo::Slo;
-use crate::subscription::Wait;
-use crate::values::{Mode, Rate, Target, parse_keys, parse_rate, parse_target, parse_time};
+use crate::values::{Mode, Rate, parse_rate};
 
 /// Tells what load libnet holds on this machine.
 #[derive(Parser)]
-#[command(name = "netload", version, after_help = EXIT_STATUSES)]
+#[command(name = "netload", version, after_help = format!("{EXAMPLES}\n\n{EXIT_STATUSES}"))]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -30,16 +32,58 @@ pub(crate) enum Command {
     /// Latency against load: a run for each rate.
     #[command(after_help = SWEEP_EXAMPLES)]
     Sweep(SweepArguments),
-    /// Finds the highest rate that holds a bound on latency, by bisection; each step is what two runs say alike.
+    /// Finds the highest rate that holds a bound on latency, by bisection in which no single run decides.
     #[command(after_help = PEAK_EXAMPLES)]
     Peak(PeakArguments),
+    /// Publishes and looks whether everything comes back: once, in order, byte for byte. No latencies.
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(VerifyArguments),
     /// Puts two saved runs side by side.
     #[command(after_help = COMPARE_EXAMPLES)]
     Compare(CompareArguments),
     /// Tells what of this machine keeps libnet from running, or from running at its best, and the cure.
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor,
+    /// Prints what makes a shell complete this command.
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArguments),
+    /// Prints the manual page, or writes one for each verb.
+    #[command(after_help = MAN_EXAMPLES)]
+    Man(ManArguments),
 }
+
+impl Arguments {
+    /// Reads the command line, and refuses what no single option can see.
+    pub(crate) fn read() -> Result<Arguments, clap::Error> {
+        Arguments::try_parse().and_then(Arguments::checked)
+    }
+
+    fn checked(self) -> Result<Arguments, clap::Error> {
+        let refused = |why: &str| Err(Arguments::command().error(ErrorKind::ArgumentConflict, why));
+        let Command::Run(RunArguments { load, input, .. }) = &self.command else { return Ok(self) };
+        let ends = load.events.is_some() || load.duration.is_some() || load.warmup.is_some();
+        match input {
+            InputArguments { input: Some(_), .. } if load.mode == Mode::Subscribe => {
+                refused("--input goes with --mode ingest and --mode poll")
+            }
+            InputArguments { input: Some(_), repeats: false, .. } if ends => {
+                refused("with --input, --events, --duration and --warmup need --loop")
+            }
+            _ => Ok(self),
+        }
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples (`netload VERB --help` has more):
+  netload doctor
+  netload peak --slo 'p99<50us' --mode subscribe
+  netload run --rate 200k --duration 30s --json before.json
+  netload sweep --rates 100k,500k,1M
+  netload verify --producers 4
+  netload compare before.json after.json --fail-on 'p99>+5%'
+  netload man | man -l -
+  netload completions bash > /etc/bash_completion.d/netload";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -47,6 +91,7 @@ Examples:
   netload run --rate 500k --duration 30s                an open loop, honest about delays
   netload run --rate 1M --arrival poisson --mode subscribe --wait fd --json run.json
   netload run --config @bus.json --mode ingest --size 512 --keys 10000 --skew zipf:0.99
+  netload run --input orders.ndjson --key-field customer.id --loop --rate 50k --duration 1m
   journalctl -o json | netload run --input -
 
 The exit statuses are those of `netload --help`.";
@@ -61,6 +106,14 @@ Examples:
   netload peak --slo 'p99<50us'
   netload peak --slo 'p50<5us,p99.9<1ms' --mode subscribe --from 10k --to 5M --json peak.json";
 
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  netload verify                                        both ways out, each on a bus of its own
+  netload verify --events 50000000 --producers 4 --mode poll
+  netload verify --config @bus.json --keys 10000 --skew zipf:0.99
+
+Exit status 1 when an event was lost, duplicated, out of order or changed.";
+
 const COMPARE_EXAMPLES: &str = "\
 Examples:
   netload compare before.json after.json
@@ -74,6 +127,17 @@ Examples:
 
 Each line is ok, warn or FAIL. Exit status 1 when there is a FAIL: libnet does not run here.";
 
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  netload completions bash > /etc/bash_completion.d/netload
+  netload completions zsh > \"${fpath[1]}/_netload\"
+  netload completions fish > ~/.config/fish/completions/netload.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  netload man | man -l -
+  netload man --out /usr/local/share/man/man1";
+
 #[derive(Args, Debug)]
 pub(crate) struct RunArguments {
     /// Events a second, all producers together, as 250000, 250k or 1.5M: an open loop, each event due at its own moment,
@@ -85,10 +149,8 @@ pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) load: LoadArguments,
 
-    /// Publishes the lines of this file (`-`: standard input), each as one event, instead of made-up events.
-    #[arg(long, value_name = "FILE.ndjson|-",
-        conflicts_with_all = ["events", "duration", "warmup", "size", "batch", "keys", "skew", "mode"])]
-    pub(crate) input: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) input: InputArguments,
 
     #[command(flatten)]
     pub(crate) output: OutputArguments,
@@ -126,6 +188,20 @@ pub(crate) struct PeakArguments {
 
     #[command(flatten)]
     pub(crate) output: JsonArguments,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsArguments {
+    /// The shell that completes.
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ManArguments {
+    /// Writes one page for the command and one for each verb into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -170,91 +246,25 @@ pub(crate) struct OutputArguments {
     pub(crate) hgrm: Option<PathBuf>,
 }
 
-/// What is published, and how it comes back.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct LoadArguments {
-    /// How events come back: not at all, pushed to a subscriber, or by polls.
-    #[arg(long, value_enum, default_value = "poll")]
-    pub(crate) mode: Mode,
-
-    /// How the subscriber of `--mode subscribe` waits.
-    #[arg(long, value_enum, default_value = "spin")]
-    pub(crate) wait: Wait,
-
-    /// Threads that publish.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
-    pub(crate) producers: u16,
-
-    /// Shards of the bus. Default: what the configuration says, else one fewer than the CPUs, at least 1.
-    #[arg(long, value_name = "N")]
-    pub(crate) shards: Option<NonZeroU16>,
-
-    /// Events to measure, all producers together; in an open loop, as many as are due in that time, in whole batches.
-    /// Default 5,000,000; in an open loop, what 5 s take.
-    #[arg(long, value_name = "N", conflicts_with = "duration")]
-    pub(crate) events: Option<NonZeroU64>,
-
-    /// How long to measure: seconds, or a time with its unit such as 500ms.
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    pub(crate) duration: Option<Duration>,
-
-    /// How long to publish before measuring begins. Default: none in a closed loop, 1s in an open one.
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    pub(crate) warmup: Option<Duration>,
-
-    /// How the moments of an open loop are spread.
-    #[arg(long, value_enum, default_value = "const")]
-    pub(crate) arrival: Arrival,
-
-    /// Seed of everything random.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) seed: u64,
-
-    /// How far an open loop may fall behind: events that are later than that are skipped and counted.
-    #[arg(long, value_name = "TIME", default_value = "100ms", value_parser = parse_time)]
-    pub(crate) max_backlog: Duration,
-
-    /// Bytes of an event.
-    #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = clap::value_parser!(u32).range(64..=64 << 20))]
-    pub(crate) size: u32,
-
-    /// Routing keys of each producer.
-    #[arg(long, value_name = "N", default_value = "64", value_parser = parse_keys)]
-    pub(crate) keys: NonZeroU32,
-
-    /// Draws keys at random, some more often than others, instead of taking them in turn.
-    #[arg(long, value_name = "zipf:EXPONENT")]
-    pub(crate) skew: Option<Zipf>,
-
-    /// Events a call. Above 1 they carry no routing key, and order is verified per producer and shard.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(crate) batch: u32,
-
-    /// Configuration of the bus: a JSON object, or the file that holds it.
-    #[arg(long, value_name = "JSON|@FILE")]
-    pub(crate) config: Option<String>,
-
-    /// Where the bus stores events: `inproc` is its own memory.
-    #[arg(long, default_value = "inproc", value_parser = parse_target)]
-    pub(crate) target: Target,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn parse(line: &str) -> Result<RunArguments, clap::Error> {
         let words = ["netload", "run"].into_iter().chain(line.split_whitespace());
-        Arguments::try_parse_from(words).map(|arguments| match arguments.command {
-            Command::Run(run) => run,
-            _ => unreachable!("the verb is run"),
+        Arguments::try_parse_from(words).and_then(Arguments::checked).map(|arguments| {
+            match arguments.command {
+                Command::Run(run) => run,
+                _ => unreachable!("the verb is run"),
+            }
         })
     }
 
     #[test]
     fn every_option_may_be_left_out() {
         let RunArguments { load, rate, .. } = parse("").expect("nothing is required");
-        assert_eq!((load.producers, load.size, load.batch, rate), (1, 100, 1, Rate::Max));
+        assert_eq!((load.producers, load.made.size, load.made.batch, rate), (1, 100, 1, Rate::Max));
     }
 
     #[test]
@@ -282,9 +292,26 @@ mod tests {
             "--duration ten",
             "--input - --events 5",
             "--input - --batch 2",
-            "--input - --mode ingest",
+            "--input - --keys 9",
+            "--input - --warmup 1s",
+            "--input - --mode subscribe",
+            "--loop",
+            "--key-field id",
         ] {
             assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_lines_of_a_file_go_with_every_pace_and_end_when_they_are_told_to() {
+        for line in [
+            "--input -",
+            "--input - --mode ingest --rate 5k",
+            "--input - --loop",
+            "--input - --loop --duration 1s --warmup 1s --key-field user.id",
+            "--input - --loop --events 5 --mode poll",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
         }
     }
 

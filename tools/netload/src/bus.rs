@@ -6,6 +6,7 @@ use std::ffi::{CStr, CString, c_char, c_int};
 use std::marker::PhantomData;
 use std::ptr;
 
+use crate::stats::Statistics;
 use net::{net_error_t, net_event_t, net_handle_t, net_poll_result_t, net_receipt_t};
 
 /// A started bus. Every method may be called from any thread.
@@ -61,16 +62,17 @@ impl Bus {
         net::net_num_shards(self.handle)
     }
 
-    /// Publishes one event under a routing key.
+    /// Publishes one event under a routing key, or under none.
     #[inline]
-    pub(crate) fn ingest_keyed(&self, key: &[u8], event: &[u8]) -> Result<Receipt, BusError> {
+    pub(crate) fn ingest_keyed(&self, key: Option<&[u8]>, event: &[u8]) -> Result<Receipt, BusError> {
         let mut receipt = net_receipt_t { shard_id: 0, timestamp: 0 };
-        // SAFETY: both pointers are valid for their lengths, and the receipt is ours.
+        let (key, key_len) = key.map_or((ptr::null(), 0), |key| (key.as_ptr(), key.len()));
+        // SAFETY: both pointers are valid for their lengths, no key is NULL and 0, and the receipt is ours.
         let code = unsafe {
             net::net_ingest_keyed(
                 self.handle,
-                key.as_ptr().cast(),
-                key.len(),
+                key.cast(),
+                key_len,
                 event.as_ptr().cast(),
                 event.len(),
                 &raw mut receipt,
@@ -112,6 +114,35 @@ impl Bus {
 
     /// The statistics as JSON.
     pub(crate) fn stats(&self) -> Result<String, BusError> {
+        self.inquiry().stats()
+    }
+
+    /// A way to ask for them that may outlive the bus.
+    pub(crate) fn inquiry(&self) -> Inquiry {
+        Inquiry { handle: self.handle }
+    }
+
+    /// Stores what is left and stops the bus.
+    pub(crate) fn shutdown(self) -> Result<(), BusError> {
+        checked("net_shutdown", net::net_shutdown(self.handle)).map(drop)
+    }
+}
+
+/// Asks a bus for its statistics, from any thread. The ABI refuses the handle of a bus that is gone.
+pub(crate) struct Inquiry {
+    handle: net_handle_t,
+}
+
+// SAFETY: as for a bus: the handle is looked up, never dereferenced, on any thread at any time.
+unsafe impl Send for Inquiry {}
+
+impl Inquiry {
+    /// What the bus answers; none when it does not.
+    pub(crate) fn statistics(&self) -> Option<Statistics> {
+        self.stats().ok().and_then(|json| Statistics::parse(&json).ok())
+    }
+
+    fn stats(&self) -> Result<String, BusError> {
         let mut buffer = vec![0_u8; 4 << 10];
         loop {
             // SAFETY: the buffer is writable for its length.
@@ -123,11 +154,6 @@ impl Bus {
             buffer.truncate(checked("net_stats", code)?);
             return Ok(String::from_utf8_lossy(&buffer).into_owned());
         }
-    }
-
-    /// Stores what is left and stops the bus.
-    pub(crate) fn shutdown(self) -> Result<(), BusError> {
-        checked("net_shutdown", net::net_shutdown(self.handle)).map(drop)
     }
 }
 

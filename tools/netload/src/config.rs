@@ -12,7 +12,7 @@ use std::{fs, io, thread};
 
 use serde_json::{Map, Value, json};
 
-use crate::args::LoadArguments;
+use crate::args::{InputArguments, LoadArguments};
 use crate::bus::BusError;
 use crate::gate::Allowance;
 use crate::input::Input;
@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) config: String,
     /// CPUs this process may use.
     pub(crate) cpus: usize,
+    /// Shows nothing while it runs.
+    pub(crate) quiet: bool,
     store: Store,
 }
 
@@ -42,11 +44,11 @@ pub(crate) struct Plan {
 pub(crate) enum Work {
     /// Made-up events.
     Synthetic { size: usize, batch: usize, limit: Limit },
-    /// The lines of a file.
-    Lines(Input),
+    /// The lines of a file: once, or again and again up to a limit.
+    Lines { input: Input, repeat: Option<Limit> },
 }
 
-/// When a synthetic run ends.
+/// When a run ends that does not end by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
     /// After this many events, all producers together.
@@ -88,37 +90,41 @@ impl Plan {
     pub(crate) fn new(
         load: &LoadArguments,
         rate: Option<NonZeroU64>,
-        input: Option<&Path>,
+        input: &InputArguments,
     ) -> Result<Plan, Refusal> {
         let cpus = thread::available_parallelism().map_or(1, usize::from);
-        let work = match input {
-            Some(path) => lines(path)?,
-            None => made_up(load, rate),
+        let limit = limit(load, rate);
+        let work = match &input.input {
+            Some(path) => lines(path, input, limit)?,
+            None => Work::Synthetic { size: load.made.size as usize, batch: load.made.batch as usize, limit },
         };
-        let (config, store) = match &load.config {
+        let (config, store) = match &load.bus.config {
             Some(given) => configured(given, load)?,
             None => fitting(&work, load, cpus),
         };
-        let default_warmup =
-            if rate.is_some() && input.is_none() { OPEN_LOOP_WARMUP } else { Duration::ZERO };
+        // A file that is published once is published whole, and measured.
+        let has_limit = work.limit().is_some();
+        let producers = work.producers_max().map_or(load.producers, |max| load.producers.min(max));
+        let default_warmup = if rate.is_some() && has_limit { OPEN_LOOP_WARMUP } else { Duration::ZERO };
         let pace = rate.map(|rate| OpenLoop {
             rate,
             arrival: load.arrival,
-            seed: load.seed,
-            backlog_max: if input.is_some() { Duration::MAX } else { load.max_backlog },
-            producers: load.producers,
-            batch: load.batch as usize,
+            seed: load.made.seed,
+            backlog_max: if has_limit { load.max_backlog } else { Duration::MAX },
+            producers,
+            batch: load.made.batch as usize,
         });
         Ok(Plan {
-            producers: load.producers,
+            producers,
             work,
-            keys: Keys::new(load.keys, load.skew, load.seed),
+            keys: Keys::new(load.made.keys, load.made.skew, load.made.seed),
             pace,
             warmup: load.warmup.unwrap_or(default_warmup),
             mode: load.mode,
             wait: load.wait,
             config,
             cpus,
+            quiet: load.quiet,
             store,
         })
     }
@@ -138,7 +144,7 @@ impl Plan {
     /// synthetic runs where it would take a CPU from a shard or a producer.
     pub(crate) fn takes_turns(&self, shards: u16) -> bool {
         let busy = usize::from(shards) + usize::from(self.producers);
-        matches!(self.work, Work::Lines(_)) || busy >= self.cpus
+        matches!(self.work, Work::Lines { .. }) || busy >= self.cpus
     }
 
     /// What each producer may publish before the reader has caught up, so that even with every producer on one shard
@@ -146,9 +152,31 @@ impl Plan {
     pub(crate) fn allowance(&self, shards: u16) -> Allowance {
         let producers = u64::from(self.producers);
         let share = |retained: u64| (retained / 4 * 3 / producers).max(1);
+        let events_max = match self.work {
+            Work::Lines { repeat: Some(_), .. } => RECEIPTS_MAX / producers,
+            _ => u64::MAX,
+        };
         Allowance {
-            events: share(self.store.retention_events),
+            events: share(self.store.retention_events).min(events_max),
             bytes: share(self.store.retention_bytes / u64::from(shards)),
+        }
+    }
+}
+
+impl Work {
+    /// How many producers have something to do: a line is always the same producer's.
+    fn producers_max(&self) -> Option<u16> {
+        match self {
+            Work::Synthetic { .. } => None,
+            Work::Lines { input, .. } => Some(u16::try_from(input.lines().len()).unwrap_or(u16::MAX)),
+        }
+    }
+
+    /// When it ends, where it does not end by itself.
+    pub(crate) fn limit(&self) -> Option<Limit> {
+        match self {
+            Work::Synthetic { limit, .. } => Some(*limit),
+            Work::Lines { repeat, .. } => *repeat,
         }
     }
 }
@@ -156,17 +184,21 @@ impl Plan {
 /// What an event costs the store besides its own bytes, rounded up.
 pub(crate) const EVENT_OVERHEAD_BYTES: u64 = 64;
 
-fn lines(path: &Path) -> Result<Work, Refusal> {
-    let input = Input::read(path).map_err(|source| Refusal::File { path: path.to_owned(), source })?;
-    if input.lines().is_empty() {
+fn lines(path: &Path, arguments: &InputArguments, limit: Limit) -> Result<Work, Refusal> {
+    let read = Input::read(path).map_err(|source| Refusal::File { path: path.to_owned(), source })?;
+    if read.lines().is_empty() {
         return Err(Refusal::EmptyInput(path.display().to_string()));
     }
-    Ok(Work::Lines(input))
+    let input = match &arguments.key_field {
+        Some(field) => read.with_keys(field),
+        None => read,
+    };
+    Ok(Work::Lines { input, repeat: arguments.repeats.then_some(limit) })
 }
 
-/// The events that the arguments ask for. An open loop ends by time, so that what it skipped is not made up for.
-fn made_up(load: &LoadArguments, rate: Option<NonZeroU64>) -> Work {
-    let limit = match (load.events, load.duration, rate) {
+/// When the run ends that the arguments ask for. An open loop ends by time, so that what it skipped is not made up for.
+fn limit(load: &LoadArguments, rate: Option<NonZeroU64>) -> Limit {
+    match (load.events, load.duration, rate) {
         (Some(events), _, None) => Limit::Events(events.get()),
         (Some(events), _, Some(rate)) => {
             let nanos = u128::from(events.get()) * 1_000_000_000 / u128::from(rate.get());
@@ -175,8 +207,7 @@ fn made_up(load: &LoadArguments, rate: Option<NonZeroU64>) -> Work {
         (None, Some(duration), _) => Limit::Duration(duration),
         (None, None, Some(_)) => Limit::Duration(OPEN_LOOP_DURATION),
         (None, None, None) => Limit::Events(EVENTS),
-    };
-    Work::Synthetic { size: load.size as usize, batch: load.batch as usize, limit }
+    }
 }
 
 /// The configuration that the user gave, with `--shards` in it, and what it says of the store.
@@ -189,7 +220,7 @@ fn configured(given: &str, load: &LoadArguments) -> Result<(String, Store), Refu
     };
     let document: Value = serde_json::from_str(&text).map_err(Refusal::ConfigNotJson)?;
     let Value::Object(mut document) = document else { return Err(Refusal::ConfigNotObject) };
-    if let Some(shards) = load.shards {
+    if let Some(shards) = load.bus.shards {
         document.insert("num_shards".to_owned(), json!(shards));
     }
     let store = Store {
@@ -207,16 +238,19 @@ fn memory_option(document: &Map<String, Value>, name: &str) -> Option<u64> {
 /// A configuration that fits the run: it refuses instead of dropping, and retains the whole run if that is affordable.
 fn fitting(work: &Work, load: &LoadArguments, cpus: usize) -> (String, Store) {
     let spare = u64::try_from(cpus.saturating_sub(1).max(1)).unwrap_or(1);
-    let shards = load.shards.map_or(spare, |shards| u64::from(shards.get()));
+    let shards = load.bus.shards.map_or(spare, |shards| u64::from(shards.get()));
     let (events, bytes, largest) = match work {
-        Work::Lines(input) => (input.lines().len() as u64, input.byte_count(), input.longest()),
+        Work::Lines { input, repeat: None } => {
+            (input.lines().len() as u64, input.byte_count(), input.longest())
+        }
+        Work::Lines { input, repeat: Some(_) } => (u64::MAX, u64::MAX, input.longest()),
         Work::Synthetic { size, limit: Limit::Events(events), .. } => {
             (*events, events.saturating_mul(*size as u64), *size)
         }
         Work::Synthetic { size, .. } => (u64::MAX, u64::MAX, *size),
     };
     let run_bytes = bytes.saturating_add(events.saturating_mul(EVENT_OVERHEAD_BYTES));
-    let affordable = run_bytes <= AFFORDABLE_BYTES || matches!(work, Work::Lines(_));
+    let affordable = run_bytes <= AFFORDABLE_BYTES || work.limit().is_none();
     // Retention is shared out over the shards, and one shard may get everything; a quarter more keeps the gate open.
     let retention_bytes = if affordable { run_bytes.max(1 << 20) / 2 * 3 * shards } else { AFFORDABLE_BYTES };
     let retention_events = if affordable { (events * 3 / 2).max(1 << 16) } else { 1 << 26 };
@@ -233,6 +267,8 @@ const EVENTS: u64 = 5_000_000;
 const OPEN_LOOP_WARMUP: Duration = Duration::from_secs(1);
 const OPEN_LOOP_DURATION: Duration = Duration::from_secs(5);
 const AFFORDABLE_BYTES: u64 = 1 << 30;
+/// What the verifier of lines that begin again and again keeps at a time: all its memory.
+const RECEIPTS_MAX: u64 = 1 << 20;
 /// The bus's own default and bound of `max_event_bytes`.
 const DEFAULT_EVENT_BYTES: usize = 1 << 20;
 const EVENT_BYTES_MAX: usize = 64 << 20;
@@ -250,7 +286,7 @@ pub(crate) mod tests {
         let words = ["netload", "run"].iter().chain(options);
         let arguments = Arguments::try_parse_from(words).expect("valid options");
         let Command::Run(run) = arguments.command else { unreachable!("the verb is run") };
-        Plan::new(&run.load, run.rate.per_second(), run.input.as_deref())
+        Plan::new(&run.load, run.rate.per_second(), &run.input)
     }
 
     #[test]
@@ -272,7 +308,8 @@ pub(crate) mod tests {
             let words = ["netload", "run", "--shards", "1"];
             let arguments = Arguments::try_parse_from(words).expect("valid options");
             let Command::Run(run) = arguments.command else { unreachable!("the verb is run") };
-            let lines = Work::Lines(Input::new("test".to_owned(), vec![b' '; size]));
+            let input = Input::new("test".to_owned(), vec![b' '; size]);
+            let lines = Work::Lines { input, repeat: None };
             let synthetic = Work::Synthetic { size, batch: 1, limit: Limit::Events(1) };
             [lines, synthetic].map(|work| {
                 let (config, _) = fitting(&work, &run.load, 1);

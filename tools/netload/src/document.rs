@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::bus;
 use crate::config::{Limit, Plan, Work};
+use crate::input::Input;
 use crate::latency::PERCENTILES;
 use crate::machine::Machine;
 use crate::outcome::Outcome;
@@ -102,21 +103,17 @@ fn append(document: &mut Value, more: Value) {
 }
 
 fn settings(plan: &Plan, outcome: &Outcome) -> Value {
-    let (size, batch, limit, input) = match &plan.work {
-        Work::Synthetic { size, batch, limit } => (Some(*size), *batch, Some(*limit), None),
-        Work::Lines(input) => (None, 1, None, Some(input.name())),
+    let (size, batch, input) = match &plan.work {
+        Work::Synthetic { size, batch, .. } => (Some(*size), *batch, None),
+        Work::Lines { input, .. } => (None, 1, Some(input)),
     };
-    let (events, duration_s) = match limit {
+    let (events, duration_s) = match plan.work.limit() {
         Some(Limit::Events(events)) => (Some(events), None),
         Some(Limit::Duration(duration)) => (None, Some(duration.as_secs_f64())),
         None => (None, None),
     };
     json!({
-        "mode": match plan.mode {
-            Mode::Ingest => "ingest",
-            Mode::Subscribe => "subscribe",
-            Mode::Poll => "poll",
-        },
+        "mode": plan.mode.word(),
         "wait": (plan.mode == Mode::Subscribe).then_some(match plan.wait {
             Wait::Spin => "spin",
             Wait::Block => "block",
@@ -137,7 +134,8 @@ fn settings(plan: &Plan, outcome: &Outcome) -> Value {
         "size": size,
         "batch": batch,
         "keys": plan.keys.count(),
-        "input": input,
+        "input": input.map(Input::name),
+        "key_field": input.and_then(Input::key_field),
         "config": serde_json::from_str::<Value>(&plan.config).unwrap_or_default(),
     })
 }

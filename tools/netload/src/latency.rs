@@ -8,8 +8,8 @@ use crate::report::grouped;
 pub(crate) fn table(rows: &[(&str, &Histogram<u64>)]) -> String {
     let titles = PERCENTILES.map(|(title, _)| format!("{title:>12}")).concat();
     let row = |(name, histogram): &(&str, &Histogram<u64>)| {
-        let value = |(_, quantile)| format!("{:>12}", grouped(histogram.value_at_quantile(quantile)));
-        format!("{name:10}{}{:>12}\n", PERCENTILES.map(value).concat(), grouped(histogram.max()))
+        let value = |(_, quantile)| format!(" {:>11}", grouped(histogram.value_at_quantile(quantile)));
+        format!("{name:10}{} {:>11}\n", PERCENTILES.map(value).concat(), grouped(histogram.max()))
     };
     let rows: Vec<String> = rows.iter().map(row).collect();
     format!("{:10}{titles}{:>12}\n{}", "", "max", rows.concat())

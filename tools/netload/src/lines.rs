@@ -1,14 +1,16 @@
 //! Verifies the lines of a file by the receipts of their events.
 //!
 //! A line may occur twice, so its bytes do not say which it is. The receipt does: timestamps increase per producer.
-//! Order is checked per producer and routing key. The reader looks only while no producer publishes, so
-//! that every receipt is in place.
+//! Order is checked per producer and routing key; for lines without a key, per producer and shard. The reader looks only
+//! while no producer publishes, so that every receipt is in place. What it has caught up with is forgotten: memory is
+//! bounded by what producers may publish between two catch-ups, and a duplicate that comes after one is called foreign.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::bus::{Event, Receipt};
-use crate::input::Input;
-use crate::keys::{KEYS, key_index};
+use crate::input::{Input, LineKey};
+use crate::keys::key_index;
 use crate::verify::{Findings, Verify};
 
 /// The receipts of one producer, in the order of its calls.
@@ -41,8 +43,17 @@ struct Follower<'run> {
     seen: Vec<bool>,
     /// Position of the receipt to look at first: the one after the last that came back.
     likely: usize,
-    /// Position of the receipt that may come next at the earliest, per key.
-    next: [usize; KEYS],
+    /// Position of the receipt that may come next at the earliest, per key or shard.
+    next: HashMap<Stream, usize>,
+}
+
+/// Which of a producer's lines come back in the order in which they were published: those of one key, the producer's own
+/// or a field's, or those without a key on one shard.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Stream {
+    OwnKey(usize),
+    FieldKey(usize),
+    Shard(u16),
 }
 
 impl<'run> Lines<'run> {
@@ -53,7 +64,7 @@ impl<'run> Lines<'run> {
             producers: receipts.len(),
             seen: Vec::new(),
             likely: 0,
-            next: [0; KEYS],
+            next: HashMap::new(),
         };
         Lines { input, producers: receipts.iter().map(follower).collect(), findings: Findings::default() }
     }
@@ -86,6 +97,10 @@ impl Verify for Lines<'_> {
             None => self.findings.foreign += 1,
         }
         is_new
+    }
+
+    fn caught_up(&mut self) {
+        self.producers.iter_mut().for_each(Follower::forget);
     }
 
     fn findings(&self, accepted: &[u64]) -> Findings {
@@ -121,16 +136,30 @@ impl Follower<'_> {
             return Some(Arrival::Again);
         }
         self.likely = position + 1;
-        let next = &mut self.next[key_index((line / self.producers) as u64)];
+        let stream = match input.key(line) {
+            LineKey::Own => Stream::OwnKey(key_index((line / self.producers) as u64)),
+            LineKey::Field(_, key) => Stream::FieldKey(key),
+            LineKey::Missing => Stream::Shard(receipt.shard),
+        };
+        let next = self.next.entry(stream).or_default();
         let arrival = if position < *next { Arrival::Late } else { Arrival::Next };
         *next = (*next).max(position + 1);
         Some(arrival)
+    }
+
+    /// Forgets what was published so far.
+    fn forget(&mut self) {
+        self.receipts.lock().clear();
+        self.seen.clear();
+        self.next.clear();
+        self.likely = 0;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::KEYS;
     use crate::verify::tests::event;
 
     const LINES: usize = 300;
@@ -192,6 +221,40 @@ mod tests {
         assert!(lines.findings(&[1, 1]).is_clean());
         lines.event(&same);
         assert_eq!(lines.findings(&[1, 1]), Findings { returned: 2, duplicated: 1, ..Findings::default() });
+    }
+
+    #[test]
+    fn what_was_caught_up_with_is_forgotten_and_what_is_missing_then_stays_lost() {
+        let input = Input::new("test".to_owned(), b"a\nb\n".to_vec());
+        let receipts = [Receipts::default()];
+        let mut lines = Lines::new(&input, &receipts);
+        for round in 0..3 {
+            receipts[0].append(&mut (0..2).map(|line| (receipt(round, line), line)).collect());
+            lines.event(&event(b"a", 0, receipt(round, 0).timestamp));
+            lines.caught_up();
+            assert!(receipts[0].lock().is_empty() && lines.producers[0].seen.is_empty());
+        }
+        assert_eq!(lines.findings(&[6]), Findings { returned: 3, lost: 3, ..Findings::default() });
+    }
+
+    fn receipt(round: u64, line: usize) -> Receipt {
+        Receipt { shard: 0, timestamp: round * 10 + line as u64 }
+    }
+
+    #[test]
+    fn lines_of_one_key_are_followed_in_their_order_and_those_without_one_on_their_shard() {
+        let text = b"{\"k\":1}\n{\"k\":2}\n{\"k\":1}\n{}\n{}\n".to_vec();
+        let input = Input::new("test".to_owned(), text).with_keys("k");
+        let found = |order: [usize; 5]| {
+            let receipts = [Receipts::default()];
+            receipts[0].append(&mut (0..5).map(|line| (receipt(0, line), line)).collect());
+            let mut lines = Lines::new(&input, &receipts);
+            for line in order {
+                lines.event(&event(input.event(line), 0, receipt(0, line).timestamp));
+            }
+            lines.findings(&[5]).out_of_order
+        };
+        assert_eq!([found([1, 0, 3, 4, 2]), found([2, 1, 0, 3, 4]), found([0, 1, 2, 4, 3])], [0, 1, 1]);
     }
 
     #[test]

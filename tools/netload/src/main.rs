@@ -1,6 +1,10 @@
 //! `netload`: drives a bus through the C ABI, measures it, reads everything back, verifies it, and prints what happened.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
+// First: its macros are for those after it.
+#[macro_use]
+mod printing;
+
 mod args;
 mod bus;
 mod compare;
@@ -15,15 +19,17 @@ mod keys;
 mod latency;
 mod left;
 mod lines;
+mod live;
 mod machine;
+mod manual;
 mod outcome;
 mod output;
 mod pace;
 mod patience;
 mod payload;
+mod peak;
 mod processor;
 mod producer;
-mod progress;
 mod reader;
 mod receive;
 mod record;
@@ -38,8 +44,8 @@ mod subscription;
 mod sweep;
 mod values;
 mod verify;
+mod ways;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 
 use args::{Arguments, Command, RunArguments};
@@ -49,7 +55,7 @@ use interrupt::Interrupt;
 use output::Output;
 
 fn main() -> ExitStatus {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::read() {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version that cannot be written are nobody's loss.
@@ -63,18 +69,28 @@ fn main() -> ExitStatus {
     let done = match &arguments.command {
         Command::Run(arguments) => run_once(arguments),
         Command::Sweep(arguments) => sweep::sweep(arguments),
-        Command::Peak(arguments) => sweep::peak(arguments),
+        Command::Peak(arguments) => peak::peak(arguments),
+        Command::Verify(arguments) => ways::verify(arguments),
         Command::Compare(arguments) => compare::compare(arguments),
         Command::Doctor => Ok(doctor::doctor()),
+        Command::Completions(arguments) => Ok(manual::completions(arguments)),
+        Command::Man(arguments) => manual::man(arguments),
     };
-    done.unwrap_or_else(|refusal| {
+    let status = done.unwrap_or_else(|refusal| {
         eprintln!("netload: {refusal}");
         ExitStatus::Failed
-    })
+    });
+    match printing::failure() {
+        Some(error) => {
+            eprintln!("netload: standard output cannot be written: {error}");
+            ExitStatus::Failed
+        }
+        None => status,
+    }
 }
 
 fn run_once(arguments: &RunArguments) -> Result<ExitStatus, Refusal> {
-    let plan = Plan::new(&arguments.load, arguments.rate.per_second(), arguments.input.as_deref())?;
+    let plan = Plan::new(&arguments.load, arguments.rate.per_second(), &arguments.input)?;
     let output = Output::open(&arguments.output)?;
     let interrupt = Interrupt::listen().map_err(Refusal::Signals)?;
     let outcome = run::run(&plan, &interrupt)?;

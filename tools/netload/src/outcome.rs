@@ -6,7 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use crate::bus::Bus;
-use crate::config::{Limit, Plan, Work};
+use crate::config::{Limit, Plan};
 use crate::exit::ExitStatus;
 use crate::reader::Read;
 use crate::record::histogram;
@@ -98,8 +98,8 @@ impl Outcome {
     /// The part of an open loop's events that was published, times how well it kept to its time.
     pub(crate) fn part_kept(&self, plan: &Plan) -> f64 {
         let published = self.measured as f64 / (self.measured + self.skipped).max(1) as f64;
-        match plan.work {
-            Work::Synthetic { limit: Limit::Duration(duration), .. } if !self.interrupted => {
+        match plan.work.limit() {
+            Some(Limit::Duration(duration)) if !self.interrupted => {
                 let slower = duration.as_secs_f64() / self.active.as_secs_f64().max(f64::MIN_POSITIVE);
                 published * slower.min(1.0)
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::bus::{Batch, BusError, Receipt};
 use crate::config::{EVENT_OVERHEAD_BYTES, Limit, Work};
 use crate::gate::Allowance;
-use crate::input::Input;
+use crate::input::{Input, LineKey};
 use crate::left::Left;
 use crate::pace::Pacer;
 use crate::patience::until_accepted;
@@ -23,7 +23,7 @@ pub(crate) fn run(stage: &Stage<'_>, producer: u16, recorder: Option<Recorder>) 
     let result = match &stage.plan.work {
         Work::Synthetic { size, batch: 1, limit } => publisher.singles(*size, *limit),
         Work::Synthetic { size, batch, limit } => publisher.batches(*size, *batch, *limit),
-        Work::Lines(input) => publisher.lines(input),
+        Work::Lines { input, repeat } => publisher.lines(input, *repeat),
     };
     publisher.end(result.err())
 }
@@ -144,25 +144,27 @@ impl<'run> Publisher<'run> {
         }
     }
 
-    /// Every line whose turn it is: of `n` producers each takes every `n`th.
-    fn lines(&mut self, input: &Input) -> Result<(), BusError> {
+    /// Every line whose turn it is, once or up to a limit: of `n` producers each takes every `n`th.
+    fn lines(&mut self, input: &Input, repeat: Option<Limit>) -> Result<(), BusError> {
         let (producer, producers) = (usize::from(self.producer), usize::from(self.stage.plan.producers));
+        let own = (producer..input.lines().len()).step_by(producers);
+        let calls = if repeat.is_some() { usize::MAX } else { own.len() };
+        let limit = repeat.unwrap_or(Limit::Events(u64::MAX));
+        let mut left = Left::new(limit, self.stage.plan.producers, self.producer);
         let mut gathered = Vec::new();
         let mut result = Ok(());
-        for (number, index) in (0..).zip((producer..input.lines().len()).step_by(producers)) {
-            if self.stage.interrupt.has_come() {
-                break;
-            }
+        for index in own.cycle().take(calls) {
             if self.is_spent() {
                 self.stage.receipts[producer].append(&mut gathered);
-                self.hold();
+            }
+            if !self.goes_on(&mut left, 1, true) {
+                break;
             }
             let moment = self.wait_until_due();
-            match self.publish(number, input.event(index), moment) {
-                Ok(receipt) => gathered.push((receipt, index)),
-                Err(error) if error.is_invalid_event() => {
-                    self.published.invalid.push((input.lines()[index].number, error.meaning().to_owned()));
-                }
+            match self.publish_line(input, index, moment) {
+                Ok(receipt) if self.stage.plan.reads_back() => gathered.push((receipt, index)),
+                Ok(_) => {}
+                Err(error) if error.is_invalid_event() => self.note_invalid(input, index, &error),
                 Err(error) => {
                     result = Err(error);
                     break;
@@ -173,12 +175,40 @@ impl<'run> Publisher<'run> {
         result
     }
 
+    /// A line has the same key each time.
+    fn publish_line(&mut self, input: &Input, index: usize, moment: Moment) -> Result<Receipt, BusError> {
+        let number = (index / usize::from(self.stage.plan.producers)) as u64;
+        match input.key(index) {
+            LineKey::Own => self.publish(number, input.event(index), moment),
+            LineKey::Field(key, _) => self.publish_under(Some(key), input.event(index), moment),
+            LineKey::Missing => self.publish_under(None, input.event(index), moment),
+        }
+    }
+
+    /// Once for each line: the numbers ascend until they begin again.
+    fn note_invalid(&mut self, input: &Input, index: usize, error: &BusError) {
+        let number = input.lines()[index].number;
+        if self.published.invalid.last().is_none_or(|(last, _)| *last < number) {
+            self.published.invalid.push((number, error.meaning().to_owned()));
+        }
+    }
+
     /// Publishes this producer's event number `number`, and records how long that took.
     #[inline]
     fn publish(&mut self, number: u64, event: &[u8], moment: Moment) -> Result<Receipt, BusError> {
-        let Stage { bus, plan, .. } = self.stage;
-        let key = plan.keys.key(self.producer, number);
-        let receipt = until_accepted(&mut self.published.refused, || bus.ingest_keyed(&key, event))?;
+        let key = self.stage.plan.keys.key(self.producer, number);
+        self.publish_under(Some(&key), event, moment)
+    }
+
+    #[inline]
+    fn publish_under(
+        &mut self,
+        key: Option<&[u8]>,
+        event: &[u8],
+        moment: Moment,
+    ) -> Result<Receipt, BusError> {
+        let bus = self.stage.bus;
+        let receipt = until_accepted(&mut self.published.refused, || bus.ingest_keyed(key, event))?;
         self.record(moment, 1, event.len());
         Ok(receipt)
     }
@@ -207,8 +237,10 @@ impl<'run> Publisher<'run> {
             return Moment { due_ns: self.after_start_ns(called), called };
         };
         let (due_ns, called) = pacer.wait(self.stage.clock, self.start);
+        let late_ns = self.stage.clock.delta_as_nanos(self.start, called).saturating_sub(due_ns);
+        self.stage.tallies[usize::from(self.producer)].tell_late(late_ns);
         if due_ns >= self.warmup_ns {
-            self.published.lag.saturating_record(self.after_start_ns(called).saturating_sub(due_ns));
+            self.published.lag.saturating_record(late_ns);
         } else {
             self.skipped_calls_in_warmup = pacer.skipped_calls();
         }
@@ -240,7 +272,7 @@ impl<'run> Publisher<'run> {
         }
         self.since_catch_up.events += events;
         self.since_catch_up.bytes += bytes as u64 + events * EVENT_OVERHEAD_BYTES;
-        if self.published.accepted - self.tallied >= TALLY_EVENTS {
+        if self.pacer.is_some() || self.published.accepted - self.tallied >= TALLY_EVENTS {
             self.tally();
         }
     }

@@ -57,6 +57,9 @@ impl Reader<'_> {
                 Producers::Finished => return self.catch_up(),
                 Producers::AllHeld | Producers::SomeHeld => {
                     self.catch_up()?;
+                    if producers == Producers::AllHeld {
+                        self.verifier.caught_up();
+                    }
                     gate.release();
                 }
                 Producers::Publishing => {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use crate::bus::{Bus, BusError, Event};
-use crate::gate::Producers;
+use crate::gate::{Allowance, Producers};
 use crate::payload::moments;
 use crate::reader::{POLL_LIMIT, Read};
 use crate::record::Recorder;
@@ -28,6 +28,7 @@ pub(crate) struct Received {
 }
 
 /// Receives until every producer is finished and everything accepted has come, or nothing has come for two seconds.
+/// However it ends, no producer waits for it any longer.
 pub(crate) fn run(
     mut source: Source<'_>,
     stage: &Stage<'_>,
@@ -40,6 +41,7 @@ pub(crate) fn run(
     let result = receive(&mut source, stage, verifier, &mut recorder, &mut read, &mut gaps);
     read.polling = start.elapsed();
     read.failure = result.err();
+    stage.gate.open();
     read.id_gaps = gaps.missing();
     if let Source::Subscription(subscription) = &mut source {
         read.skipped = subscription.skipped().unwrap_or(0);
@@ -71,15 +73,23 @@ fn receive(
             read.events += count;
             stage.read_back.fetch_add(count, std::sync::atomic::Ordering::Relaxed);
             empty_since = None;
-        } else if stage.gate.producers() == Producers::Finished {
-            let accepted: u64 = stage.tallies.iter().map(Tally::accepted).sum();
-            if read.events >= accepted {
-                return Ok(());
-            }
-            if empty_since.get_or_insert_with(Instant::now).elapsed() > NOTHING_MORE {
-                return Ok(());
+            if stage.allowance == Allowance::UNBOUNDED {
+                continue;
             }
         }
+        let producers = stage.gate.producers();
+        if !matches!(producers, Producers::Finished | Producers::AllHeld) {
+            continue;
+        }
+        let accepted: u64 = stage.tallies.iter().map(Tally::accepted).sum();
+        if read.events < accepted && empty_since.get_or_insert_with(Instant::now).elapsed() <= NOTHING_MORE {
+            continue;
+        }
+        if producers == Producers::Finished {
+            return Ok(());
+        }
+        stage.gate.release();
+        empty_since = None;
     }
 }
 
@@ -103,5 +113,5 @@ impl Source<'_> {
     }
 }
 
-/// After the last producer, so long without an event means that nothing more comes.
+/// While no producer publishes, so long without an event means that nothing more comes.
 const NOTHING_MORE: Duration = Duration::from_secs(2);

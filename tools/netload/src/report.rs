@@ -1,5 +1,7 @@
 //! The report of a run: what was done, how fast, the bus's account, and the verdict.
 
+mod verdict;
+
 use std::fmt::Display;
 use std::fs;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use crate::reader::POLL_LIMIT;
 use crate::stats::{ShardAccount, Statistics};
 use crate::subscription::Wait;
 use crate::values::Mode;
-use crate::verify::Findings;
+pub(crate) use verdict::{imbalance, where_lost};
 
 /// Prints the report to standard output, and what went wrong to standard error.
 pub(crate) fn print(plan: &Plan, outcome: &Outcome) {
@@ -25,26 +27,12 @@ pub(crate) fn print(plan: &Plan, outcome: &Outcome) {
         account(statistics);
     }
     println!();
-    input_remarks(plan, outcome);
-    println!("{}", verdict(plan, outcome.accepted, outcome.findings.as_ref()));
-    if let Some(findings) = outcome.findings.filter(|findings| !findings.is_clean()) {
-        what_is_wrong(outcome, &findings);
-    }
-    if outcome.statistics.as_ref().is_some_and(|statistics| !statistics.is_balanced()) {
-        println!("NOT OK      the account does not add up");
-    }
-    if let Some(kept) = outcome.kept.filter(|_| !outcome.kept_rate()) {
-        println!(
-            "TOO SLOW    {:.1} % of the load was published in its time: these are the latencies of a lower rate",
-            kept * 100.0
-        );
-    }
-    if outcome.interrupted {
-        println!("interrupted: this is the result until then");
-    }
-    if !outcome.invalid.is_empty() {
-        println!("NOT OK      {} not accepted", counted(outcome.invalid.len() as u64, "line"));
-    }
+    verdict::print(plan, outcome);
+    failures(outcome);
+}
+
+/// Prints to standard error what went wrong besides what verification found.
+pub(crate) fn failures(outcome: &Outcome) {
     for failure in &outcome.failures {
         eprintln!("netload: {failure}");
     }
@@ -52,22 +40,7 @@ pub(crate) fn print(plan: &Plan, outcome: &Outcome) {
 
 fn setting(plan: &Plan, outcome: &Outcome) {
     println!("libnet {} on {}, {}", bus::version(), processor(), counted(plan.cpus as u64, "CPU"));
-    let load = match &plan.work {
-        Work::Lines(input) => {
-            format!("{} of {}", counted(input.lines().len() as u64, "line"), input.name())
-        }
-        Work::Synthetic { size, batch, limit } => {
-            let amount = match limit {
-                Limit::Events(events) => counted(*events, "event"),
-                Limit::Duration(duration) => {
-                    format!("for {}, events", humantime::format_duration(*duration))
-                }
-            };
-            let calls =
-                if *batch > 1 { format!(" in batches of {}", grouped(*batch as u64)) } else { String::new() };
-            format!("{amount} of {} bytes{calls}", grouped(*size as u64))
-        }
-    };
+    let load = load(&plan.work);
     let (producers, shards) = (u64::from(plan.producers), u64::from(outcome.shards));
     println!("load        {} → {}: {load}", counted(producers, "producer"), counted(shards, "shard"));
     match plan.pace {
@@ -91,6 +64,30 @@ fn setting(plan: &Plan, outcome: &Outcome) {
             Wait::Fd => "subscribes and waits for the descriptor",
         };
         println!("reader      one thread, {how}");
+    }
+}
+
+fn load(work: &Work) -> String {
+    match work {
+        Work::Lines { input, repeat } => {
+            let lines = format!("{} of {}", counted(input.lines().len() as u64, "line"), input.name());
+            match repeat {
+                Some(limit) => format!("{lines}, again and again: {}", amount(*limit)),
+                None => lines,
+            }
+        }
+        Work::Synthetic { size, batch, limit } => {
+            let calls =
+                if *batch > 1 { format!(" in batches of {}", grouped(*batch as u64)) } else { String::new() };
+            format!("{} of {} bytes{calls}", amount(*limit), grouped(*size as u64))
+        }
+    }
+}
+
+fn amount(limit: Limit) -> String {
+    match limit {
+        Limit::Events(events) => counted(events, "event"),
+        Limit::Duration(duration) => format!("for {}, events", humantime::format_duration(duration)),
     }
 }
 
@@ -215,62 +212,6 @@ fn account(statistics: &Statistics) {
     }
 }
 
-/// What became of lines that are no events.
-fn input_remarks(plan: &Plan, outcome: &Outcome) {
-    let Work::Lines(input) = &plan.work else { return };
-    if let Some(first) = input.empty().first() {
-        let count = counted(input.empty().len() as u64, "empty line");
-        println!("passed over {count}, the first is line {first}: an empty line is no event");
-    }
-    for (number, reason) in outcome.invalid.iter().take(INVALID_SHOWN_MAX) {
-        eprintln!("netload: line {number} of {} was not accepted: {reason}", input.name());
-    }
-    if outcome.invalid.len() > INVALID_SHOWN_MAX {
-        let more = (outcome.invalid.len() - INVALID_SHOWN_MAX) as u64;
-        eprintln!("netload: and {} more were not accepted", counted(more, "line"));
-    }
-}
-
-/// What verification says of `accepted` events, in one line.
-fn verdict(plan: &Plan, accepted: u64, findings: Option<&Findings>) -> String {
-    let order = match plan.work {
-        Work::Synthetic { batch, .. } if batch > 1 => "in order per producer and shard",
-        _ => "in order per producer and key",
-    };
-    let count = grouped(accepted);
-    match findings {
-        Some(findings) if !findings.is_clean() => {
-            format!("NOT OK      of {count} accepted events {} came back", grouped(findings.returned))
-        }
-        _ if accepted == 0 => "NOT OK      no event was accepted, so nothing is verified".to_owned(),
-        Some(_) => format!("verified    all {count} accepted events came back once, byte for byte, {order}"),
-        None if plan.mode == Mode::Ingest => {
-            "verified    nothing: --mode ingest reads nothing back".to_owned()
-        }
-        None => "verified    nothing: the noop store keeps no events".to_owned(),
-    }
-}
-
-/// How many events did not come back as they must, and how.
-fn what_is_wrong(outcome: &Outcome, findings: &Findings) {
-    for (count, what) in [
-        (findings.lost, "lost: accepted and not come back"),
-        (findings.duplicated, "duplicated: come back once more"),
-        (findings.out_of_order, "out of order: come back after one that must follow it"),
-        (findings.foreign, "foreign: no accepted event had these bytes, this shard and this timestamp"),
-    ] {
-        println!("{:>26}  {what}", grouped(count));
-    }
-    let dropped = outcome.statistics.as_ref().map_or(0, |statistics| statistics.total().dropped_count());
-    if findings.lost > 0 {
-        println!(
-            "            the bus says it dropped {}; ids missing between events, as retention leaves them: {}",
-            grouped(dropped),
-            grouped(outcome.read.id_gaps.max(outcome.read.skipped))
-        );
-    }
-}
-
 /// A whole number with its thousands set apart.
 pub(crate) fn grouped(number: impl Display) -> String {
     let digits = number.to_string();
@@ -309,23 +250,9 @@ fn processor() -> String {
     name.map_or(std::env::consts::ARCH, |(_, name)| name.trim()).to_owned()
 }
 
-const INVALID_SHOWN_MAX: usize = 10;
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::plan;
-
-    #[test]
-    fn only_a_run_with_accepted_events_is_called_verified() {
-        let plan = plan(&[]).expect("the defaults");
-        let clean = Findings::default();
-        for findings in [None, Some(&clean)] {
-            assert!(verdict(&plan, 0, findings).starts_with("NOT OK"));
-            assert!(verdict(&plan, 1, findings).starts_with("verified"));
-        }
-        assert!(verdict(&plan, 1, Some(&Findings { lost: 1, ..clean })).starts_with("NOT OK"));
-    }
 
     #[test]
     fn thousands_are_set_apart() {

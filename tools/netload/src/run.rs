@@ -14,10 +14,10 @@ use crate::config::{Plan, Refusal, Work};
 use crate::gate::{Allowance, Gate};
 use crate::interrupt::Interrupt;
 use crate::lines::{Lines, Receipts};
+use crate::live;
 use crate::outcome::Outcome;
 use crate::processor;
 use crate::producer;
-use crate::progress;
 use crate::reader::{self, Read};
 use crate::receive::{self, Received, Source};
 use crate::record::{Recorder, Second, histogram};
@@ -91,7 +91,7 @@ fn verifier<'run>(
                 let order = if *batch > 1 { Order::PerShard } else { Order::PerKey };
                 Box::new(Sequences::new(plan.producers, shards, *size, order, plan.keys.clone()))
             }
-            Work::Lines(input) => Box::new(Lines::new(input, receipts)),
+            Work::Lines { input, .. } => Box::new(Lines::new(input, receipts)),
         }
     })
 }
@@ -105,7 +105,7 @@ struct All {
     series: Series,
 }
 
-/// Runs the producers and whoever reads, each on a thread, and meanwhile prints the progress.
+/// Runs the producers and whoever reads, each on a thread, and meanwhile shows how it goes.
 fn publish_and_read(
     plan: &Plan,
     bus: &Bus,
@@ -118,8 +118,8 @@ fn publish_and_read(
     let gate = Gate::new(usize::from(plan.producers));
     let tallies: Vec<Tally> = (0..plan.producers).map(|_| Tally::default()).collect();
     let line_up = Barrier::new(usize::from(plan.producers));
-    // Only a reader that takes turns is waited for.
-    let is_held = plan.reads_back() && !plan.measures_delivery();
+    // An open loop that is received while it publishes waits for nobody.
+    let is_held = plan.reads_back() && (!plan.measures_delivery() || plan.pace.is_none());
     let stage = Stage {
         plan,
         bus,
@@ -157,7 +157,7 @@ fn publish_and_read(
             })
             .collect();
         drop(seconds);
-        progress::follow(&all_seconds, &stage, &mut series);
+        live::follow(&all_seconds, &stage, &mut series);
         let published =
             producers.into_iter().map(|producer| producer.join().expect("producers do not panic")).collect();
         let received = reader.map(|reader| reader.join().expect("the reader does not panic"));

@@ -45,6 +45,12 @@ impl Series {
         }
     }
 
+    /// The newest second, as far as it has been handed on.
+    pub(crate) fn latest(&self) -> Option<Point> {
+        let (second, (events, response)) = self.open.last_key_value()?;
+        Some(point(*second, *events, response))
+    }
+
     /// Every second, and all response times.
     pub(crate) fn finish(mut self) -> (Vec<Point>, Histogram<u64>) {
         while !self.open.is_empty() {
@@ -56,9 +62,13 @@ impl Series {
 
     fn close_oldest(&mut self) {
         let Some((second, (events, response))) = self.open.pop_first() else { return };
-        let at = |quantile| response.value_at_quantile(quantile);
-        self.closed.push(Point { second, events, p50_ns: at(0.5), p99_ns: at(0.99), max_ns: response.max() });
+        self.closed.push(point(second, events, &response));
     }
+}
+
+fn point(second: u64, events: u64, response: &Histogram<u64>) -> Point {
+    let at = |quantile| response.value_at_quantile(quantile);
+    Point { second, events, p50_ns: at(0.5), p99_ns: at(0.99), max_ns: response.max() }
 }
 
 const SECONDS_OPEN_MAX: usize = 8;
@@ -79,6 +89,7 @@ mod tests {
         for (index, value_ns) in [(0, 5), (0, 7), (1, 9)] {
             series.add(&second(index, value_ns));
         }
+        assert_eq!(series.latest().map(|point| (point.second, point.max_ns)), Some((1, 9)));
         let (points, total) = series.finish();
         let told: Vec<_> = points.iter().map(|point| (point.second, point.events, point.max_ns)).collect();
         assert_eq!((told, total.len()), (vec![(0, 2, 7), (1, 1, 9)], 3));

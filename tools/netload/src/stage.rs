@@ -46,6 +46,7 @@ impl Stage<'_> {
 pub(crate) struct Tally {
     accepted: AtomicU64,
     bytes: AtomicU64,
+    late_ns: AtomicU64,
 }
 
 impl Tally {
@@ -53,6 +54,19 @@ impl Tally {
     pub(crate) fn tell(&self, accepted: u64, bytes: u64) {
         self.accepted.store(accepted, Ordering::Relaxed);
         self.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Tells by how much a call was late. A look at the same moment may leave what it took, or take what it leaves.
+    #[inline]
+    pub(crate) fn tell_late(&self, late_ns: u64) {
+        if late_ns > self.late_ns.load(Ordering::Relaxed) {
+            self.late_ns.store(late_ns, Ordering::Relaxed);
+        }
+    }
+
+    /// By how much a call was late at most since this was asked before.
+    pub(crate) fn take_late_ns(&self) -> u64 {
+        self.late_ns.swap(0, Ordering::Relaxed)
     }
 
     pub(crate) fn accepted(&self) -> u64 {
@@ -91,4 +105,20 @@ pub(crate) struct Published {
     pub(crate) invalid: Vec<(u64, String)>,
     /// Why it ended early.
     pub(crate) failure: Option<BusError>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_takes_the_latest_call_since_the_look_before() {
+        let tally = Tally::default();
+        for (late_ns, most_ns) in [(&[5, 9, 2][..], 9), (&[3], 3), (&[], 0)] {
+            for late_ns in late_ns {
+                tally.tell_late(*late_ns);
+            }
+            assert_eq!(tally.take_late_ns(), most_ns);
+        }
+    }
 }

@@ -22,6 +22,11 @@ pub(crate) struct ShardAccount {
     pub(crate) refused: u64,
     #[serde(rename = "pending_events")]
     pub(crate) pending: u64,
+    #[serde(default)]
+    pub(crate) pending_bytes: u64,
+    /// The most at any moment.
+    #[serde(default)]
+    pub(crate) pending_bytes_max: u64,
 }
 
 impl Statistics {

@@ -18,6 +18,17 @@ pub(crate) enum Mode {
     Poll,
 }
 
+/// The ways out that are verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Ways {
+    /// A subscriber is given the events.
+    Subscribe,
+    /// They are polled.
+    Poll,
+    /// One after the other.
+    Both,
+}
+
 /// Events a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rate {
@@ -32,6 +43,28 @@ pub(crate) enum Rate {
 pub(crate) enum Target {
     /// In the process, or where the configuration says.
     Inproc,
+}
+
+impl Mode {
+    /// The word of the option.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Mode::Ingest => "ingest",
+            Mode::Subscribe => "subscribe",
+            Mode::Poll => "poll",
+        }
+    }
+}
+
+impl Ways {
+    /// Each of them.
+    pub(crate) fn modes(self) -> &'static [Mode] {
+        match self {
+            Ways::Subscribe => &[Mode::Subscribe],
+            Ways::Poll => &[Mode::Poll],
+            Ways::Both => &[Mode::Subscribe, Mode::Poll],
+        }
+    }
 }
 
 impl Rate {

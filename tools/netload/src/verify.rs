@@ -7,6 +7,9 @@ pub(crate) trait Verify: Send {
     /// One event that came back; whether it is one that was published, and came for the first time.
     fn event(&mut self, event: &Event<'_>) -> bool;
 
+    /// Everything that was published before has been read, and no producer publishes.
+    fn caught_up(&mut self) {}
+
     /// The verdict; `accepted` has the number of accepted events of each producer.
     fn findings(&self, accepted: &[u64]) -> Findings;
 }

@@ -1,7 +1,7 @@
 //! `netload run` from the outside: what it prints, what it saves, and how it ends.
 
 use std::fs;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use serde_json::Value;
 
@@ -84,27 +84,6 @@ fn what_is_wrong_is_said_in_a_line_with_its_exit_status() {
 }
 
 #[test]
-fn an_interrupt_keeps_what_was_measured() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("run.json");
-    let mut command = netload();
-    command.args(["run", "--rate", "1k", "--duration", "1h", "--warmup", "0s", "--json"]).arg(&path);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("netload runs");
-    let progress = std::io::BufReader::new(child.stderr.as_ref().map(dup).expect("piped"));
-    // The first line of progress comes when a second is over.
-    std::io::BufRead::lines(progress).next().expect("a line").expect("readable");
-    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
-    assert!(interrupt.success());
-    let output = child.wait_with_output().expect("netload ends");
-    let text = text(&output);
-    assert_eq!(output.status.code(), Some(130), "{text}");
-    assert!(text.contains("interrupted") && text.contains("p99.999"), "{text}");
-    let document: Value = serde_json::from_slice(&fs::read(path).expect("saved")).expect("JSON");
-    assert_eq!(document["interrupted"], true);
-    assert!(document["result"]["events"].as_u64() > Some(0));
-}
-
-#[test]
 fn the_documents_say_what_was_run_and_each_second_of_it() {
     let (_, document) = run(&["--rate", "1k", "--duration", "2500ms", "--warmup", "0s", "--seed", "7"]);
     assert_eq!(document["schema"], "netload/1");
@@ -138,9 +117,4 @@ fn netload() -> Command {
 
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
-}
-
-/// A second way to read a child's output, so that the child keeps its own.
-fn dup(pipe: &std::process::ChildStderr) -> fs::File {
-    fs::File::from(std::os::fd::AsFd::as_fd(pipe).try_clone_to_owned().expect("a descriptor is free"))
 }

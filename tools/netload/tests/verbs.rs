@@ -95,12 +95,13 @@ fn the_doctor_has_a_line_for_each_thing_and_a_cure_for_what_is_not_ok() {
 
 #[test]
 fn every_verb_shows_examples_and_the_whole_its_exit_statuses() {
-    for verb in ["run", "sweep", "peak", "compare", "doctor"] {
+    let all = text(&netload(&["--help"]).output().expect("netload runs"));
+    for verb in ["run", "sweep", "peak", "verify", "compare", "doctor", "completions", "man"] {
+        assert!(all.contains(&format!("  netload {verb}")), "{all}");
         let output = netload(&[verb, "--help"]).output().expect("netload runs");
         assert_eq!(output.status.code(), Some(0));
         assert!(text(&output).contains(&format!("  netload {verb}")), "{}", text(&output));
     }
-    let all = text(&netload(&["--help"]).output().expect("netload runs"));
     for status in ["0", "1", "2", "3", "64", "130"] {
         assert!(all.lines().any(|line| line.trim_start().starts_with(&format!("{status} "))), "{all}");
     }

@@ -43,5 +43,11 @@ fn runs_as_root() -> bool {
 
 /// Each program and the package that brings it. `cc` is not among them: cargo links with it, so that without it no
 /// `cargo xtask` starts.
-const PROGRAMS: [(&str, &str); 4] =
-    [("c++", "g++"), ("nm", "binutils"), ("python3", "python3"), ("git", "git")];
+const PROGRAMS: [(&str, &str); 6] = [
+    ("c++", "g++"),
+    ("nm", "binutils"),
+    ("python3", "python3"),
+    ("git", "git"),
+    ("bash", "bash"),
+    ("groff", "groff-base"),
+];

@@ -1,0 +1,89 @@
+//! Wrong use: a clear line, the right exit status, and nothing of a run that was done is lost.
+
+use std::io::Read;
+use std::process::{Command, Output, Stdio};
+
+#[test]
+fn a_command_line_that_makes_no_sense_has_a_status_of_its_own() {
+    for (words, says) in [
+        (&[][..], "Usage"),
+        (&["runn"], "run"),
+        (&["run", "--rate", "fast"], "--rate"),
+        (&["run", "--evnts", "5"], "--events"),
+        (&["run", "--events", "1", "--duration", "1s"], "--duration"),
+        (&["sweep"], "--rates"),
+        (&["sweep", "--rates", "1k,fast"], "--rates"),
+        (&["peak"], "--slo"),
+        (&["peak", "--slo", "p99"], "--slo"),
+        (&["verify", "--mode", "ingest"], "--mode"),
+        (&["verify", "--events", "0"], "--events"),
+        (&["compare", "a.json"], "B.json"),
+        (&["completions"], "SHELL"),
+    ] {
+        let output = netload(words);
+        assert_eq!(output.status.code(), Some(64), "{words:?}: {}", errors(&output));
+        assert!(errors(&output).contains(says), "{words:?}: {}", errors(&output));
+        assert!(output.stdout.is_empty(), "{words:?}");
+    }
+}
+
+#[test]
+fn what_keeps_a_measurement_from_beginning_is_said_before_it() {
+    for verb in [&["run"][..], &["sweep", "--rates", "1k"], &["peak", "--slo", "p99<1s"], &["verify"]] {
+        for (config, says) in [
+            ("{\"num_shards\":", "--config"),
+            ("@no/such/file", "no/such/file"),
+            ("{\"num_shard\":1}", "num_shard"),
+        ] {
+            let output = netload(&[verb, &["--config", config]].concat());
+            assert_eq!(output.status.code(), Some(1), "{verb:?} {config}: {}", errors(&output));
+            assert!(errors(&output).contains(says), "{verb:?} {config}: {}", errors(&output));
+        }
+        if verb[0] != "verify" {
+            let output = netload(&[verb, &["--json", "no/such/folder/result.json"]].concat());
+            assert_eq!(output.status.code(), Some(1), "{verb:?}");
+            assert!(errors(&output).contains("no/such/folder/result.json"), "{verb:?}: {}", errors(&output));
+            assert!(output.stdout.is_empty(), "{verb:?}: nothing was run");
+        }
+    }
+}
+
+#[test]
+fn a_result_that_cannot_be_saved_is_printed_all_the_same() {
+    let output = netload(&["run", "--events", "1000", "--json", "/dev/full"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(errors(&output).contains("`/dev/full` cannot be written"), "{}", errors(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("verified    all 1,000"));
+}
+
+#[test]
+fn a_full_standard_output_is_said_and_one_that_nobody_reads_any_more_is_not() {
+    let full = || std::fs::File::options().write(true).open("/dev/full").expect("there");
+    for words in [&["run", "--events", "1000"][..], &["man"], &["doctor"]] {
+        let output = command(words).stdout(full()).stderr(Stdio::piped()).output().expect("netload runs");
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+        assert!(errors(&output).contains("standard output cannot be written"), "{}", errors(&output));
+    }
+    let mut piped = command(&["run", "--events", "200000"]);
+    let mut child = piped.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("netload runs");
+    // Closed before anything is written.
+    drop(child.stdout.take());
+    let mut errors = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut errors).expect("text");
+    assert_eq!(child.wait().expect("netload ends").code(), Some(0), "{errors}");
+    assert_eq!(errors.lines().find(|line| line.contains("panicked")), None, "{errors}");
+}
+
+fn netload(words: &[&str]) -> Output {
+    command(words).output().expect("netload runs")
+}
+
+fn command(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netload"));
+    command.args(words);
+    command
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
