@@ -1,5 +1,6 @@
 //! A Redis server of a test's own: on a free port of loopback, in a folder of its own, ended with the test.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -82,7 +83,7 @@ impl Redis {
         let process = self.process.as_ref().expect("it runs").id();
         let signal = if stopped { libc::SIGSTOP } else { libc::SIGCONT };
         // SAFETY: a signal to a child that was not waited for yet, so the number is still its own.
-        assert_eq!(unsafe { libc::kill(process as i32, signal) }, 0);
+        assert_eq!(unsafe { libc::kill(process.cast_signed(), signal) }, 0);
     }
 
     /// What it answers to a command, its lines put together: strings and numbers as text.
@@ -94,7 +95,9 @@ impl Redis {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
         let mut command = format!("*{}\r\n", words.len());
-        words.iter().for_each(|word| command += &format!("${}\r\n{word}\r\n", word.len()));
+        for word in words {
+            let _ = write!(command, "${}\r\n{word}\r\n", word.len());
+        }
         stream.write_all(command.as_bytes()).ok()?;
         let mut reader = BufReader::new(stream);
         answer(&mut reader).map(|lines| lines.join("\n"))

@@ -123,12 +123,13 @@ impl Append {
         self.mark = Mark::Unknown;
     }
 
-    /// Before which position the stream's end is to be read, if it is to be. Asked for once.
-    pub(super) fn seek(&mut self) -> Option<Option<Sequence>> {
-        (self.mark == Mark::Unknown).then(|| {
+    /// Whether the stream's end is to be read from now on, to find the mark.
+    pub(super) fn seeks(&mut self) -> bool {
+        let is_unknown = self.mark == Mark::Unknown;
+        if is_unknown {
             self.mark = Mark::Sought { before: None };
-            None
-        })
+        }
+        is_unknown
     }
 
     /// Takes entries from the stream's end, the newest first, as they were asked for. Before which position more is to be read;

@@ -154,7 +154,7 @@ mod tests {
     fn entries(positions: &[u64]) -> Value {
         let entry = |position: &u64| {
             let fields = ["d", "payload", "t", "7", "dedup_id", "0000000000000abc:0:1:0"];
-            let count = if position % 2 == 0 { fields.len() } else { 2 };
+            let count = if position.is_multiple_of(2) { fields.len() } else { 2 };
             let fields = fields[..count].iter().map(|field| bulk(field)).collect();
             Value::Array(vec![bulk(&super::super::entry::id(Sequence(*position))), Value::Array(fields)])
         };

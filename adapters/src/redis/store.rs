@@ -151,7 +151,7 @@ impl RedisStore {
                 }
                 Settled::Refused(batch, error) => self.news.push_back(Outcome::Refused { batch, error }),
                 Settled::Broken => {
-                    self.lose_main("the server's answer to a transaction makes no sense", false, now)
+                    self.lose_main("the server's answer to a transaction makes no sense", false, now);
                 }
             },
             Question::Mark => {
@@ -199,7 +199,7 @@ impl RedisStore {
             let error = AdapterError::Transient(reason.to_owned());
             match question {
                 Question::Read(ticket, _) => {
-                    self.news.push_back(Outcome::Read { ticket, result: Err(error) })
+                    self.news.push_back(Outcome::Read { ticket, result: Err(error) });
                 }
                 Question::End(ticket, stream) => {
                     self.news.push_back(Outcome::End { ticket: Some(ticket), stream, result: Err(error) });
@@ -219,16 +219,20 @@ impl RedisStore {
 
     /// Looks how far the stream has got, if that is not known.
     fn seek_mark(&mut self) {
-        if let Some(before) = self.append.seek() {
-            self.ask_mark(before);
+        if self.append.seeks() {
+            self.ask_mark(None);
         }
     }
 
     fn ask_mark(&mut self, before: Option<Sequence>) {
         let Some(session) = &mut self.main.session else { return };
-        let end = before.map_or_else(|| "+".to_owned(), |before| format!("({}", entry::id(before)));
+        // The newest is this shard's, unless somebody else writes too.
+        let (end, count) = match before {
+            None => ("+".to_owned(), 1),
+            Some(before) => (format!("({}", entry::id(before)), MARK_ENTRIES),
+        };
         session.ask(Question::Mark, |command| {
-            command.arg("XREVRANGE").arg(&self.key).arg(end).arg("-").arg("COUNT").arg(MARK_ENTRIES);
+            command.arg("XREVRANGE").arg(&self.key).arg(end).arg("-").arg("COUNT").arg(count);
         });
     }
 

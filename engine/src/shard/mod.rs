@@ -186,7 +186,6 @@ impl Shard {
     }
 
     fn answer(&mut self, mail: Mail, now: Monotonic) {
-        let id = self.id;
         match mail {
             Mail::Read { request, deadline, answer } => {
                 // The channel has room for one answer of each shard; a caller that has gone needs none.

@@ -57,7 +57,10 @@ fn execute(append: &mut Append, stream: &mut Stream) -> Option<Value> {
 
 /// Finds the mark.
 fn mark(append: &mut Append, stream: &Stream, is_sure: bool) {
-    let Some(mut before) = append.seek() else { return };
+    if !append.seeks() {
+        return;
+    }
+    let mut before = None;
     while let Some(next) = append.hear_end(&stream.end(before, 2), is_sure) {
         before = Some(next);
     }
@@ -102,7 +105,9 @@ fn what_a_server_refuses_comes_back_with_the_reason() {
         append.submit(batch(1, 2));
         append.next(3).expect("not stored").expect("to be sent");
         append.hear_queued(&Value::Okay);
-        queued.iter().for_each(|queued| append.hear_queued(&error(queued)));
+        if let Some(queued) = queued {
+            append.hear_queued(&error(queued));
+        }
         let Settled::Refused(batch, error) = append.hear_stored(&error(reply)) else {
             panic!("{reply} is taken for success");
         };
