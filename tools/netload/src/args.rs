@@ -41,6 +41,9 @@ pub(crate) enum Command {
     /// Puts two saved runs side by side.
     #[command(after_help = COMPARE_EXAMPLES)]
     Compare(CompareArguments),
+    /// Shows saved results again: their percentiles as text, and with `--html` everything as one page.
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(ReportArguments),
     /// Tells what of this machine keeps libnet from running, or from running at its best, and the cure.
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor,
@@ -82,6 +85,7 @@ Examples (`netload VERB --help` has more):
   netload sweep --rates 100k,500k,1M
   netload verify --producers 4
   netload compare before.json after.json --fail-on 'p99>+5%'
+  netload report before.json after.json --html both.html
   netload man | man -l -
   netload completions bash > /etc/bash_completion.d/netload";
 
@@ -90,6 +94,7 @@ Examples:
   netload run                                           as fast as it goes, verified
   netload run --rate 500k --duration 30s                an open loop, honest about delays
   netload run --rate 1M --arrival poisson --mode subscribe --wait fd --json run.json
+  netload run --rate 200k --html run.html               with plots to look at
   netload run --config @bus.json --mode ingest --size 512 --keys 10000 --skew zipf:0.99
   netload run --input orders.ndjson --key-field customer.id --loop --rate 50k --duration 1m
   journalctl -o json | netload run --input -
@@ -120,6 +125,14 @@ Examples:
   netload compare before.json after.json --fail-on 'p99>+5%,throughput<-3%'
 
 Exit status 3 when something it was told to fail on is found.";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  netload report run.json
+  netload report before.json after.json --html both.html
+  netload report sweep.json --html sweep.html
+
+The page needs neither network nor scripts. Several results are laid over each other in the same plots.";
 
 const DOCTOR_EXAMPLES: &str = "\
 Examples:
@@ -166,7 +179,7 @@ pub(crate) struct SweepArguments {
     pub(crate) load: LoadArguments,
 
     #[command(flatten)]
-    pub(crate) output: JsonArguments,
+    pub(crate) output: DocumentArguments,
 }
 
 #[derive(Args, Debug)]
@@ -187,7 +200,7 @@ pub(crate) struct PeakArguments {
     pub(crate) load: LoadArguments,
 
     #[command(flatten)]
-    pub(crate) output: JsonArguments,
+    pub(crate) output: DocumentArguments,
 }
 
 #[derive(Args, Debug)]
@@ -220,26 +233,34 @@ pub(crate) struct CompareArguments {
     pub(crate) fail_on: Vec<Condition>,
 }
 
+#[derive(Args, Debug)]
+pub(crate) struct ReportArguments {
+    /// Results as `--json` saved them.
+    #[arg(value_name = "FILE.json", required = true)]
+    pub(crate) results: Vec<PathBuf>,
+
+    /// Saves the plots and tables of all of them as one page.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+}
+
 /// Where the result of several runs goes besides the terminal.
 #[derive(Args, Clone, Debug, Default)]
-pub(crate) struct JsonArguments {
+pub(crate) struct DocumentArguments {
     /// Saves the result as JSON (schema `netload/1`, see tools/README.md).
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-}
 
-impl From<JsonArguments> for OutputArguments {
-    fn from(arguments: JsonArguments) -> OutputArguments {
-        OutputArguments { json: arguments.json, hgrm: None }
-    }
+    /// Saves the result as a page with plots and tables, which needs neither network nor scripts.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// Where a result goes besides the terminal.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct OutputArguments {
-    /// Saves the result as JSON (schema `netload/1`, see tools/README.md).
-    #[arg(long, value_name = "FILE")]
-    pub(crate) json: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) document: DocumentArguments,
 
     /// Saves the distribution of the response times, in microseconds, as the HDR histogram tools plot it.
     #[arg(long, value_name = "FILE")]

@@ -1,22 +1,18 @@
 //! `netload compare`: two saved runs side by side, and what is to be called a regression.
 
-use std::fs;
 use std::path::Path;
 use std::str::FromStr;
 
-use hdrhistogram::Histogram;
-use serde_json::Value;
-
 use crate::args::CompareArguments;
 use crate::config::Refusal;
-use crate::document::{SCHEMA, decoded};
 use crate::exit::ExitStatus;
 use crate::report::grouped;
+use crate::saved::{Saved, SavedRun};
 use crate::slo::Percentile;
 
 /// Prints both runs and fails on what the arguments name.
 pub(crate) fn compare(arguments: &CompareArguments) -> Result<ExitStatus, Refusal> {
-    let (before, after) = (Saved::read(&arguments.before)?, Saved::read(&arguments.after)?);
+    let (before, after) = (only_run(&arguments.before)?, only_run(&arguments.after)?);
     for (what, pointer) in DIFFERENCES {
         let [was, is] =
             [&before, &after].map(|run| run.document.pointer(pointer).cloned().unwrap_or_default());
@@ -49,6 +45,15 @@ pub(crate) fn compare(arguments: &CompareArguments) -> Result<ExitStatus, Refusa
     Ok(status)
 }
 
+/// The run of a document that is one run.
+fn only_run(path: &Path) -> Result<SavedRun, Refusal> {
+    let why = "it is not a run of schema netload/1, of which one is compared";
+    let saved = Saved::read(path)?;
+    let is_run = !saved.is_of_rates();
+    let run = saved.runs.into_iter().next().filter(|_| is_run);
+    run.ok_or_else(|| Refusal::Document { path: path.to_owned(), why })
+}
+
 /// A change that is a regression, such as `p99>+5%` or `throughput<-3%`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Condition {
@@ -66,37 +71,8 @@ enum Metric {
     Service(Percentile),
 }
 
-/// A run as it was saved.
-struct Saved {
-    document: Value,
-    response: Histogram<u64>,
-    service: Histogram<u64>,
-    throughput: f64,
-}
-
-impl Saved {
-    fn read(path: &Path) -> Result<Saved, Refusal> {
-        let refused = |why: &'static str| Refusal::Document { path: path.to_owned(), why };
-        let text =
-            fs::read_to_string(path).map_err(|source| Refusal::File { path: path.to_owned(), source })?;
-        let document: Value = serde_json::from_str(&text).map_err(|_| refused("it is not JSON"))?;
-        if document["schema"] != SCHEMA || document["kind"] != "run" {
-            return Err(refused("it is not a run of schema netload/1"));
-        }
-        let histogram = |name: &str| document["latency"][name]["hdr"].as_str().and_then(decoded);
-        let (response, service) = (histogram("response"), histogram("service"));
-        let throughput = document["result"]["throughput"].as_f64();
-        match (response, service, throughput) {
-            (Some(response), Some(service), Some(throughput)) => {
-                Ok(Saved { document, response, service, throughput })
-            }
-            _ => Err(refused("its histograms or its throughput are missing")),
-        }
-    }
-}
-
 impl Metric {
-    fn of(self, run: &Saved) -> f64 {
+    fn of(self, run: &SavedRun) -> f64 {
         match self {
             Metric::Throughput => run.throughput,
             Metric::Response(percentile) => percentile.of(&run.response) as f64,

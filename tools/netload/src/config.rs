@@ -70,7 +70,7 @@ pub(crate) enum Refusal {
     EmptyInput(String),
     #[error("`{}` cannot be written: {source}", path.display())]
     Output { path: PathBuf, source: io::Error },
-    #[error("`{}` cannot be compared: {why}", path.display())]
+    #[error("`{}` is no result to read: {why}", path.display())]
     Document { path: PathBuf, why: &'static str },
     #[error("signals cannot be listened to: {0}")]
     Signals(io::Error),

@@ -13,6 +13,7 @@ mod doctor;
 mod document;
 mod exit;
 mod gate;
+mod html;
 mod input;
 mod interrupt;
 mod keys;
@@ -34,7 +35,9 @@ mod reader;
 mod receive;
 mod record;
 mod report;
+mod reports;
 mod run;
+mod saved;
 mod sequences;
 mod series;
 mod slo;
@@ -72,6 +75,7 @@ fn main() -> ExitStatus {
         Command::Peak(arguments) => peak::peak(arguments),
         Command::Verify(arguments) => ways::verify(arguments),
         Command::Compare(arguments) => compare::compare(arguments),
+        Command::Report(arguments) => reports::report(arguments),
         Command::Doctor => Ok(doctor::doctor()),
         Command::Completions(arguments) => Ok(manual::completions(arguments)),
         Command::Man(arguments) => manual::man(arguments),
@@ -91,10 +95,10 @@ fn main() -> ExitStatus {
 
 fn run_once(arguments: &RunArguments) -> Result<ExitStatus, Refusal> {
     let plan = Plan::new(&arguments.load, arguments.rate.per_second(), &arguments.input)?;
-    let output = Output::open(&arguments.output)?;
+    let output = Output::open(&arguments.output.document, arguments.output.hgrm.as_deref())?;
     let interrupt = Interrupt::listen().map_err(Refusal::Signals)?;
     let outcome = run::run(&plan, &interrupt)?;
     report::print(&plan, &outcome);
-    output.save(&document::of_run(&plan, &outcome), &outcome.response)?;
+    output.save(document::of_run(&plan, &outcome), &outcome.response)?;
     Ok(outcome.exit_status())
 }

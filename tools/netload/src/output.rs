@@ -7,52 +7,64 @@ use std::path::{Path, PathBuf};
 use hdrhistogram::Histogram;
 use serde_json::Value;
 
-use crate::args::OutputArguments;
+use crate::args::DocumentArguments;
 use crate::config::Refusal;
+use crate::html;
+use crate::saved::Saved;
 
 /// Where a result is saved.
 pub(crate) struct Output {
     json: Option<Target>,
+    html: Option<Target>,
     hgrm: Option<Target>,
 }
 
-struct Target {
+/// A file that is open for its result.
+pub(crate) struct Target {
     path: PathBuf,
     file: File,
 }
 
 impl Output {
-    /// Opens what the arguments name. What a file held stays until there is a result.
-    pub(crate) fn open(arguments: &OutputArguments) -> Result<Output, Refusal> {
-        let open = |path: &Option<PathBuf>| path.as_deref().map(Target::open).transpose();
-        Ok(Output { json: open(&arguments.json)?, hgrm: open(&arguments.hgrm)? })
+    /// Opens what the arguments name, and `hgrm`. What a file held stays until there is a result.
+    pub(crate) fn open(arguments: &DocumentArguments, hgrm: Option<&Path>) -> Result<Output, Refusal> {
+        let open = |path: Option<&Path>| path.map(Target::open).transpose();
+        Ok(Output {
+            json: open(arguments.json.as_deref())?,
+            html: open(arguments.html.as_deref())?,
+            hgrm: open(hgrm)?,
+        })
     }
 
     /// Saves the document and the distribution of the response times.
-    pub(crate) fn save(self, document: &Value, response: &Histogram<u64>) -> Result<(), Refusal> {
-        if let Some(hgrm) = self.hgrm {
+    pub(crate) fn save(mut self, document: Value, response: &Histogram<u64>) -> Result<(), Refusal> {
+        if let Some(hgrm) = self.hgrm.take() {
             hgrm.write(distribution(response).as_bytes())?;
         }
-        self.json.map_or(Ok(()), |json| json.write_document(document))
+        self.save_document(document)
     }
 
-    /// Saves the document alone.
-    pub(crate) fn save_document(self, document: &Value) -> Result<(), Refusal> {
-        self.json.map_or(Ok(()), |json| json.write_document(document))
+    /// Saves the document alone, as JSON and as a page.
+    pub(crate) fn save_document(self, document: Value) -> Result<(), Refusal> {
+        if let Some(json) = self.json {
+            json.write(format!("{document:#}\n").as_bytes())?;
+        }
+        let Some(html) = self.html else { return Ok(()) };
+        let name = document["kind"].as_str().unwrap_or_default().to_owned();
+        let saved = Saved::of(name, document).expect("a result is of the schema that it was made for");
+        html.write(html::page(&[saved]).as_bytes())
     }
 }
 
 impl Target {
-    fn open(path: &Path) -> Result<Target, Refusal> {
+    /// Opens the file, and leaves what it holds.
+    pub(crate) fn open(path: &Path) -> Result<Target, Refusal> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
         file.map(|file| Target { path: path.to_owned(), file }).map_err(|source| unwritable(path, source))
     }
 
-    fn write_document(self, document: &Value) -> Result<(), Refusal> {
-        self.write(format!("{document:#}\n").as_bytes())
-    }
-
-    fn write(mut self, bytes: &[u8]) -> Result<(), Refusal> {
+    /// Replaces what the file holds.
+    pub(crate) fn write(mut self, bytes: &[u8]) -> Result<(), Refusal> {
         let is_file = self.file.metadata().is_ok_and(|metadata| metadata.is_file());
         let emptied = if is_file { self.file.set_len(0).and_then(|()| self.file.rewind()) } else { Ok(()) };
         let written = emptied.and_then(|()| self.file.write_all(bytes)).and_then(|()| self.file.flush());
@@ -115,12 +127,12 @@ mod tests {
     fn a_file_that_cannot_be_written_is_refused_before_the_run_and_one_that_can_keeps_its_text() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("run.json");
-        let open = |path: PathBuf| Output::open(&OutputArguments { json: Some(path), hgrm: None });
+        let open = |path: PathBuf| Output::open(&DocumentArguments { json: Some(path), html: None }, None);
         assert!(matches!(open(folder.path().join("no/such.json")), Err(Refusal::Output { .. })));
         std::fs::write(&path, "an earlier and longer result").expect("writable");
         let output = open(path.clone()).expect("writable");
         assert_eq!(std::fs::read_to_string(&path).expect("there"), "an earlier and longer result");
-        output.save(&serde_json::json!(1), &histogram()).expect("writable");
+        output.save(serde_json::json!(1), &histogram()).expect("writable");
         assert_eq!(std::fs::read_to_string(&path).expect("there"), "1\n");
     }
 }

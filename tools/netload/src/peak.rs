@@ -18,7 +18,7 @@ use crate::sweep::{Runs, TITLES, line};
 
 /// The highest rate that holds a bound.
 pub(crate) fn peak(arguments: &PeakArguments) -> Result<ExitStatus, Refusal> {
-    let output = Output::open(&arguments.output.clone().into())?;
+    let output = Output::open(&arguments.output, None)?;
     let mut runs = Runs::new()?;
     let mut load = arguments.load.clone();
     if load.events.is_none() {

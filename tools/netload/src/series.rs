@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::record::{Second, histogram};
 
@@ -15,7 +15,7 @@ pub(crate) struct Series {
 }
 
 /// One second of a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub(crate) struct Point {
     /// Counted from the end of the warm-up.
     pub(crate) second: u64,

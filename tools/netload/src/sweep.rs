@@ -16,7 +16,7 @@ use crate::run;
 
 /// Latency against load.
 pub(crate) fn sweep(arguments: &SweepArguments) -> Result<ExitStatus, Refusal> {
-    let output = Output::open(&arguments.output.clone().into())?;
+    let output = Output::open(&arguments.output, None)?;
     let mut runs = Runs::new()?;
     println!("{TITLES}");
     for rate in &arguments.rates {
@@ -56,7 +56,7 @@ impl Runs {
 
     /// Saves the runs, and tells how the process ends after them.
     pub(crate) fn end(self, output: Output, kind: &str, more: Value) -> Result<ExitStatus, Refusal> {
-        output.save_document(&document::of_runs(kind, &self.documents, more))?;
+        output.save_document(document::of_runs(kind, &self.documents, more))?;
         Ok(match self {
             Runs { ref interrupt, .. } if interrupt.has_come() => ExitStatus::Interrupted,
             Runs { is_clean: false, .. } => ExitStatus::Failed,

@@ -69,6 +69,7 @@ fn what_is_wrong_is_said_in_a_line_with_its_exit_status() {
     for (options, status, says) in [
         (&["--json", &unwritable][..], 1, "cannot be written"),
         (&["--hgrm", &unwritable], 1, "cannot be written"),
+        (&["--html", &unwritable], 1, "cannot be written"),
         (&["--config", "{\"num_shards\":"], 1, "--config"),
         (&["--config", "@no/such/file"], 1, "no/such/file"),
         (&["--config", "{\"num_shard\":1}"], 1, "num_shard"),

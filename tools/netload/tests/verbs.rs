@@ -69,6 +69,53 @@ fn a_regression_is_named_and_has_a_status_of_its_own() {
 }
 
 #[test]
+fn a_report_has_the_percentiles_of_every_result_and_refuses_what_is_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [run, sweep, wrong, page] = ["run", "sweep", "wrong", "page"].map(|name| folder.path().join(name));
+    let save = |verb: &[&str], path: &Path| {
+        let output =
+            netload(verb).args(["--shards", "1", "--json"]).arg(path).output().expect("netload runs");
+        assert!(matches!(output.status.code(), Some(0 | 2)), "{}", text(&output));
+        output
+    };
+    let printed = text(&save(&["run", "--events", "2000"], &run));
+    save(&["sweep", "--rates", "1k,2k", "--duration", "100ms", "--warmup", "0s"], &sweep);
+    let report = |results: &[&Path], page: &Path| {
+        let output =
+            netload(&["report"]).args(results).arg("--html").arg(page).output().expect("netload runs");
+        (output.status.code(), text(&output))
+    };
+    let (status, reported) = report(&[&run, &sweep], &page);
+    assert_eq!(status, Some(0), "{reported}");
+    for line in printed.lines().filter(|line| line.starts_with("response  ") || line.starts_with("service  "))
+    {
+        assert!(reported.contains(line), "{line} is not in {reported}");
+    }
+    assert!(
+        ["1,000 ", "2,000 "].iter().all(|rate| reported.lines().any(|line| line.starts_with(rate))),
+        "{reported}"
+    );
+    assert!(fs::read_to_string(&page).expect("saved").starts_with("<!DOCTYPE html>"));
+    let no_series = json!({ "schema": "netload/1", "kind": "sweep" }).to_string();
+    for (content, why) in [
+        ("{", "JSON"),
+        ("{\"schema\":\"netload/2\"}", "netload/1"),
+        ("[]", "netload/1"),
+        (&no_series, "runs"),
+    ] {
+        fs::write(&wrong, content).expect("writable");
+        let (status, reported) = report(&[&run, &wrong], &page);
+        assert_eq!(status, Some(1), "{reported}");
+        assert!(reported.contains(&format!("{}", wrong.display())) && reported.contains(why), "{reported}");
+    }
+    let (status, reported) = report(&[&run], &folder.path().join("no/such/page"));
+    assert_eq!(status, Some(1), "{reported}");
+    assert!(reported.contains("no/such/page") && reported.contains("cannot be written"), "{reported}");
+    assert_eq!(report(&[&folder.path().join("missing")], &page).0, Some(1));
+    assert_eq!(netload(&["report"]).output().expect("netload runs").status.code(), Some(64));
+}
+
+#[test]
 fn the_doctor_has_a_line_for_each_thing_and_a_cure_for_what_is_not_ok() {
     let output = netload(&["doctor"]).output().expect("netload runs");
     let text = text(&output);
@@ -96,7 +143,7 @@ fn the_doctor_has_a_line_for_each_thing_and_a_cure_for_what_is_not_ok() {
 #[test]
 fn every_verb_shows_examples_and_the_whole_its_exit_statuses() {
     let all = text(&netload(&["--help"]).output().expect("netload runs"));
-    for verb in ["run", "sweep", "peak", "verify", "compare", "doctor", "completions", "man"] {
+    for verb in ["run", "sweep", "peak", "verify", "compare", "report", "doctor", "completions", "man"] {
         assert!(all.contains(&format!("  netload {verb}")), "{all}");
         let output = netload(&[verb, "--help"]).output().expect("netload runs");
         assert_eq!(output.status.code(), Some(0));

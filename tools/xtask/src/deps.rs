@@ -43,11 +43,12 @@ fn runs_as_root() -> bool {
 
 /// Each program and the package that brings it. `cc` is not among them: cargo links with it, so that without it no
 /// `cargo xtask` starts.
-const PROGRAMS: [(&str, &str); 6] = [
+const PROGRAMS: [(&str, &str); 7] = [
     ("c++", "g++"),
     ("nm", "binutils"),
     ("python3", "python3"),
     ("git", "git"),
     ("bash", "bash"),
     ("groff", "groff-base"),
+    ("chromium", "chromium"),
 ];
