@@ -43,7 +43,7 @@ fn runs_as_root() -> bool {
 
 /// Each program and the package that brings it. `cc` is not among them: cargo links with it, so that without it no
 /// `cargo xtask` starts.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("c++", "g++"),
     ("nm", "binutils"),
     ("python3", "python3"),
@@ -51,4 +51,5 @@ const PROGRAMS: [(&str, &str); 7] = [
     ("bash", "bash"),
     ("groff", "groff-base"),
     ("chromium", "chromium"),
+    ("redis-server", "redis-server"),
 ];
