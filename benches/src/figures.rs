@@ -10,6 +10,7 @@ use crate::latency::{self, CONTROL_PERIOD_NS, EVENT_BYTES, Idle};
 use crate::machine::{self, Machine};
 use crate::percentiles::Percentiles;
 use crate::quantity::{Quantity, Target};
+use crate::redis;
 use crate::report::{Figure, Report};
 use crate::scrape;
 use crate::throughput::{self, Publication, median};
@@ -35,6 +36,8 @@ pub struct Effort {
     pub crowd_time: Duration,
     /// How long an idle bus is watched.
     pub idle_time: Duration,
+    /// Events appended to a Redis stream.
+    pub redis_events: usize,
     /// Round trips of the spinning floor.
     pub ping_pongs: u64,
     /// Round trips of the sleeping floor, and control calls.
@@ -53,6 +56,7 @@ impl Effort {
         load_time: Duration::from_secs(1),
         crowd_time: Duration::from_secs(5),
         idle_time: Duration::from_secs(5),
+        redis_events: 10_000_000,
         ping_pongs: 2_000_000,
         wakes: 20_000,
     };
@@ -67,6 +71,7 @@ impl Effort {
         load_time: Duration::from_millis(200),
         crowd_time: Duration::from_secs(1),
         idle_time: Duration::from_secs(1),
+        redis_events: 1_000_000,
         ping_pongs: 300_000,
         wakes: 3_000,
     };
@@ -81,6 +86,7 @@ impl Effort {
         load_time: Duration::from_millis(1),
         crowd_time: Duration::from_millis(10),
         idle_time: Duration::from_millis(10),
+        redis_events: 1_000,
         ping_pongs: 1_000,
         wakes: 10,
     };
@@ -101,6 +107,8 @@ pub fn run(effort: &Effort, progress: impl Fn(&str)) -> Report {
     hundred_subscribers(effort, &mut figures, &mut percentiles);
     progress("readers of the statistics");
     statistics(effort, &mut figures, &mut percentiles);
+    progress("Redis Streams");
+    redis_streams(effort, &mut figures, &mut percentiles);
     progress("an idle bus");
     idle_bus(effort, &mut figures);
     progress("curves");
@@ -220,6 +228,37 @@ fn statistics(effort: &Effort, figures: &mut Vec<Figure>, percentiles: &mut Vec<
     });
     percentiles.extend(scrape::calls(1, 0, effort.wakes));
     percentiles.extend(scrape::calls(8, 100, effort.wakes.div_ceil(10)));
+}
+
+fn redis_streams(effort: &Effort, figures: &mut Vec<Figure>, percentiles: &mut Vec<Percentiles>) {
+    let by_others = redis::append_by_redis_benchmark(effort.redis_events);
+    let appended = redis::append(effort.redis_events);
+    let read_events = effort.redis_events.min(1_000_000);
+    let (polled, sent) = (redis::poll(read_events), redis::range(read_events));
+    figures.push(Figure {
+        name: "Redis: append, of what `redis-benchmark -P 100` does",
+        target: Some(Target::AtLeast(Quantity::percent(80.0))),
+        measured: Quantity::percent(100.0 * appended / by_others),
+        floor: None,
+    });
+    for (name, target, measured, floor) in [
+        ("Redis: append, until stored", None, appended, by_others),
+        ("Redis: net_poll_ex, limit 1,000", Some(500e3), polled, sent),
+    ] {
+        figures.push(Figure {
+            name,
+            target: target.map(|target| Target::AtLeast(Quantity::events_per_second(target))),
+            measured: Quantity::events_per_second(measured),
+            floor: Some(Quantity::events_per_second(floor)),
+        });
+    }
+    let [ping, by_hand] = redis::by_hand(effort.wakes);
+    let through = redis::to_subscriber(10_000, effort.loop_time);
+    let name = "Redis: net_ingest_raw → net_next at 10,000/s, p50";
+    time(figures, name, Some(400_000), through.p50_ns, by_hand.p50_ns);
+    let name = "Redis: net_ingest_raw → net_next at 10,000/s, p99";
+    time(figures, name, Some(2_000_000), through.p99_ns, by_hand.p99_ns);
+    percentiles.extend([ping, by_hand, through]);
 }
 
 fn idle_bus(effort: &Effort, figures: &mut Vec<Figure>) {

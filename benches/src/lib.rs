@@ -1,7 +1,7 @@
 //! What the benches share: a bus behind the C ABI, threads on the cores that callers have, and the floors; and the
 //! figures, which hold each measurement beside its target and its floor.
 //!
-//! `figures` measures by `throughput`, `latency`, `crowd`, `scrape`, `idle` and `curves` on the ground of `floor` and `open_loop`, and gives a
+//! `figures` measures by `throughput`, `latency`, `crowd`, `scrape`, `idle`, `redis` and `curves` on the ground of `floor` and `open_loop`, and gives a
 //! `report`. `check` is its short form, on ratios alone.
 
 pub mod check;
@@ -15,6 +15,7 @@ pub mod machine;
 pub mod open_loop;
 pub mod percentiles;
 pub mod quantity;
+pub mod redis;
 pub mod report;
 pub mod scrape;
 pub mod subscriber;
