@@ -6,6 +6,7 @@
 
 mod append;
 mod block;
+mod command;
 mod config;
 mod contact;
 mod entry;

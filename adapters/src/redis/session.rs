@@ -150,6 +150,11 @@ impl<Q: Clone> Session<Q> {
         self.command.write_packed_command(&mut self.outgoing);
     }
 
+    /// Where commands that were written already go; their replies are [`expect`](Session::expect)ed apart.
+    pub(super) fn outgoing(&mut self) -> &mut Vec<u8> {
+        &mut self.outgoing
+    }
+
     /// The next `count` replies that are not spoken for answer `question`.
     pub(super) fn expect(&mut self, question: Q, count: usize) {
         self.questions.push_back(Question::Asked(question, count));

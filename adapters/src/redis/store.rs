@@ -4,6 +4,7 @@
 //! anew when it ends, after a while that grows.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +19,9 @@ use redis::Value;
 
 use super::append::{Append, Counts, Settled};
 use super::block::{self, RangeQuery, Tail};
+use super::command;
 use super::config::RedisConfig;
-use super::entry::{self, DedupId};
+use super::entry;
 use super::session::{Heard, Introduction, Session};
 
 /// The store of one shard.
@@ -27,8 +29,9 @@ pub(super) struct RedisStore {
     config: Arc<RedisConfig>,
     context: ShardContext,
     streams: u16,
-    /// Key of the stream that the shard appends to.
+    /// Key of the stream that the shard appends to, and the command that does.
     key: String,
+    command: command::Append,
     main: Connection<Question>,
     append: Append,
     /// What was asked for while there was no connection.
@@ -87,11 +90,14 @@ impl RedisStore {
     pub(super) fn new(config: Arc<RedisConfig>, streams: u16, context: ShardContext) -> RedisStore {
         let key = config.stream_key(context.shard.0 % streams);
         let append = Append::new(context.nonce, context.shard.0, context.is_new);
+        let max_len = config.max_stream_len.map(NonZeroU64::get);
+        let command = command::Append::new(&key, max_len, context.nonce, context.shard.0);
         RedisStore {
             config,
             context,
             streams,
             key,
+            command,
             main: Connection::new(),
             append,
             waiting: VecDeque::new(),
@@ -292,23 +298,10 @@ impl RedisStore {
                 command.arg("MULTI");
             });
         }
-        let start = transaction.batch.sequence(transaction.index).0;
+        self.command.begin(transaction.batch.sequence(transaction.index).0);
         for index in 0..transaction.count {
             let event = transaction.batch.event(transaction.index + index);
-            let id = DedupId {
-                nonce: self.context.nonce,
-                shard: self.context.shard.0,
-                start,
-                index: index as u64,
-            };
-            session.say(|command| {
-                command.arg("XADD").arg(&self.key);
-                if let Some(len) = self.config.max_stream_len {
-                    command.arg("MAXLEN").arg("~").arg(len.get());
-                }
-                command.arg("*").arg("d").arg(event.payload).arg("t").arg(event.timestamp_ns);
-                command.arg("dedup_id").arg(id.to_string());
-            });
+            self.command.write(session.outgoing(), &event, index);
         }
         if !is_alone {
             session.say(|command| {
