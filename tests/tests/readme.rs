@@ -9,6 +9,7 @@ use std::process::Command;
 use engine::config::Config;
 use engine::consume::request::PollRequest;
 use harness::c::{self, root, run_command};
+use harness::redis::Redis;
 
 #[test]
 fn the_quickstart_prints_what_it_says() {
@@ -38,6 +39,51 @@ fn the_subscriber_prints_what_it_says() {
         block(quickstart, "sh", 0).lines().take(2).map(|line| shell(folder.path(), line)).collect();
     let printed: String = block(section, "sh", 0).lines().map(|line| shell(folder.path(), line)).collect();
     assert_eq!(build + &printed, block(section, "text", 0));
+}
+
+#[test]
+fn the_redis_quickstart_stores_an_event_that_any_client_reads() {
+    let readme = readme();
+    let section = readme.split("## Redis\n").nth(1).expect("the section is there");
+    let lines = block(section, "c", 0);
+    assert_eq!(lines.lines().count(), 5);
+    let server = Redis::start();
+    let main = lines.replace("6379", &server.port().to_string());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let source = format!("#include <net.h>\n#include <stdio.h>\n\nint main(void) {{\n{main}return 0;\n}}\n");
+    fs::write(folder.path().join("third.c"), source).expect("the folder is writable");
+    symlink(c::library(), folder.path().join("libnet.so.100")).expect("the folder is empty");
+    let mut compiler = Command::new("cc");
+    compiler
+        .current_dir(folder.path())
+        .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "third.c", "-o", "third"]);
+    compiler.arg("-I").arg(root().join("include")).args(["libnet.so.100", "-Wl,-rpath,."]);
+    run_command(&mut compiler);
+    let printed = run_command(Command::new("./third").current_dir(folder.path())).stdout;
+    let page: serde_json::Value = serde_json::from_str(&printed).expect("a page");
+    assert_eq!(page["events"].as_array().map(Vec::len), Some(1), "{printed}");
+    let event = r#"{"order":7,"price":101}"#;
+    assert!(
+        server.ask(&["XRANGE", "net:shard:0", "-", "+"]).contains(&format!("d\n{event}\nt\n")),
+        "{printed}"
+    );
+}
+
+#[test]
+fn every_key_of_the_redis_section_exists_and_none_is_missing() {
+    let readme = readme();
+    let section = readme.split("## Redis\n").nth(1).expect("the section is there");
+    let table = section.split("\n## ").next().expect("it has text");
+    let keys: Vec<&str> =
+        table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    assert_eq!(keys, ["url", "prefix", "pipeline_size", "max_stream_len", "connect_timeout_ms"]);
+    for key in keys {
+        let document = format!(r#"{{"num_shards":1,"redis":{{"url":"redis://h","{key}":[]}}}}"#);
+        let (config, section) =
+            Config::parse(&document, &adapters::SECTIONS).expect("a section is an object");
+        let error = adapters::factory(section, &config).err().expect("a list is no value of any").to_string();
+        assert!(!error.contains("unknown field"), "{key}: {error}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use engine::consume::request::PollRequest;
 use engine::consume::subscribe::{From, SubscribeRequest};
 use engine::event::EventFlags;
 use harness::redis::Redis;
-use harness::{assert_sums, read_all, until};
+use harness::{assert_sums, c, python, read_all, until};
 
 fn bus(json: &str) -> Bus {
     let (config, section) = Config::parse(json, &SECTIONS).expect("a test's configuration is right");
@@ -105,6 +105,47 @@ fn a_bus_with_fewer_shards_reads_every_stream_of_another() {
     assert_eq!(received.len(), 1_010);
     assert_eq!(server.ask(&["HGET", "net:meta", "num_streams"]), "4");
     assert_eq!(server.ask(&["EXISTS", "net:shard:4"]), "0");
+}
+
+#[test]
+fn another_process_with_fewer_shards_is_given_every_event_of_a_c_program_while_it_writes() {
+    const EVENTS: usize = 20_000;
+    let server = Redis::start();
+    // Built before anybody waits for what it does.
+    c::library();
+    let config = format!(r#"{{"num_shards":4,"backpressure_mode":"FailProducer",{}}}"#, server.section());
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| c::run("redis_writer", &[&config, &EVENTS.to_string()]));
+        until("it has begun", || server.ask(&["EXISTS", "net:meta"]) == "1" || writer.is_finished());
+        let reader = bus(&format!(r#"{{"num_shards":3,{}}}"#, server.section()));
+        let mut subscription = reader
+            .subscribe(SubscribeRequest { from: From::Start, ..SubscribeRequest::default() })
+            .expect("the server answers");
+        let mut received = Vec::new();
+        until("every event has come", || {
+            let events =
+                subscription.next(1_000, Some(std::time::Duration::from_millis(10))).expect("it runs");
+            received.extend(events.map(|(_, event)| event.payload.to_vec()));
+            received.len() >= EVENTS
+        });
+        writer.join().expect("the program ends well");
+        let polled: Vec<_> = read_all(&reader, 700).into_iter().map(|(_, payload)| payload).collect();
+        for way_out in [received, polled] {
+            let mut numbers = numbers(way_out.iter().map(Vec::as_slice));
+            numbers.sort_unstable();
+            assert!(numbers.into_iter().eq(0..EVENTS));
+        }
+    });
+    assert_eq!(server.ask(&["HGET", "net:meta", "num_streams"]), "4");
+}
+
+#[test]
+fn a_python_client_reads_the_streams_and_the_bus_passes_over_what_it_writes() {
+    let server = Redis::start();
+    let script = c::root().join("tests/python/redis_streams.py");
+    let mut command = python::with_package("redis");
+    let output = c::run_command(command.arg(script).arg(c::library()).arg(server.port().to_string()));
+    assert_eq!(output.stdout, "2000 events\n", "{output:?}");
 }
 
 #[test]

@@ -95,6 +95,7 @@ Examples:
   netload run --rate 500k --duration 30s                an open loop, honest about delays
   netload run --rate 1M --arrival poisson --mode subscribe --wait fd --json run.json
   netload run --rate 200k --html run.html               with plots to look at
+  netload run --target redis://localhost --rate 10k     the same through a Redis server
   netload run --config @bus.json --mode ingest --size 512 --keys 10000 --skew zipf:0.99
   netload run --input orders.ndjson --key-field customer.id --loop --rate 50k --duration 1m
   journalctl -o json | netload run --input -
@@ -116,6 +117,7 @@ Examples:
   netload verify                                        both ways out, each on a bus of its own
   netload verify --events 50000000 --producers 4 --mode poll
   netload verify --config @bus.json --keys 10000 --skew zipf:0.99
+  netload verify --target redis://localhost
 
 Exit status 1 when an event was lost, duplicated, out of order or changed.";
 
@@ -338,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_target_that_is_still_to_come_says_so() {
-        for target in ["redis://localhost", "udp://localhost:1", "log:data"] {
+        for target in ["rediss://localhost", "udp://localhost:1", "log:data"] {
             let error = parse(&format!("--target {target}")).expect_err("not there yet").to_string();
             assert!(error.contains("yet"), "{error}");
         }

@@ -2,15 +2,17 @@
 //!
 //! Without `--config` the bus refuses rather than drops, takes events as large as the run has them, up to the library's
 //! bound, and its store retains the whole run where 1 GiB allows it.
-//! With one, only `--shards` changes it. In both cases producers hold back before retention could remove what the
-//! reader has not seen.
+//! With one, only `--shards` and `--target` change it. In both cases producers hold back before retention could remove what
+//! the reader has not seen. A Redis server keeps everything, and there the bus refuses unless the configuration says otherwise.
+
+mod bus;
 
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{fs, io, thread};
+use std::{io, thread};
 
-use serde_json::{Map, Value, json};
+use bus::{Store, configured, fitting};
 
 use crate::args::{InputArguments, LoadArguments};
 use crate::bus::BusError;
@@ -18,8 +20,9 @@ use crate::gate::Allowance;
 use crate::input::Input;
 use crate::keys::Keys;
 use crate::pace::OpenLoop;
+use crate::scratch::Scratch;
 use crate::subscription::Wait;
-use crate::values::Mode;
+use crate::values::{Mode, Target};
 
 /// Everything a run needs to know before it starts.
 pub(crate) struct Plan {
@@ -37,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) cpus: usize,
     /// Shows nothing while it runs.
     pub(crate) quiet: bool,
+    /// The run's own keys, where it stores on a server.
+    pub(crate) scratch: Option<Scratch>,
     store: Store,
 }
 
@@ -66,6 +71,10 @@ pub(crate) enum Refusal {
     ConfigNotJson(serde_json::Error),
     #[error("--config: not a JSON object")]
     ConfigNotObject,
+    #[error("--target and the section `{0}` of --config both say where events are stored")]
+    TwoStores(&'static str),
+    #[error("--target: {0}")]
+    Server(redis::RedisError),
     #[error("{0} holds no line to publish")]
     EmptyInput(String),
     #[error("`{}` cannot be written: {source}", path.display())]
@@ -76,13 +85,6 @@ pub(crate) enum Refusal {
     Signals(io::Error),
     #[error("{0}")]
     Bus(#[from] BusError),
-}
-
-/// What the store will keep, as far as the configuration says.
-struct Store {
-    readable: bool,
-    retention_events: u64,
-    retention_bytes: u64,
 }
 
 impl Plan {
@@ -98,10 +100,17 @@ impl Plan {
             Some(path) => lines(path, input, limit)?,
             None => Work::Synthetic { size: load.made.size as usize, batch: load.made.batch as usize, limit },
         };
-        let (config, store) = match &load.bus.config {
-            Some(given) => configured(given, load)?,
-            None => fitting(&work, load, cpus),
+        let scratch = match &load.bus.target {
+            Target::Inproc => None,
+            Target::Redis(url) => Some(Scratch::on(url)),
         };
+        let (config, store) = match &load.bus.config {
+            Some(given) => configured(given, load, scratch.as_ref())?,
+            None => fitting(&work, load, cpus, scratch.as_ref()),
+        };
+        if let Some(scratch) = &scratch {
+            scratch.look().map_err(Refusal::Server)?;
+        }
         // A file that is published once is published whole, and measured.
         let has_limit = work.limit().is_some();
         let producers = work.producers_max().map_or(load.producers, |max| load.producers.min(max));
@@ -125,6 +134,7 @@ impl Plan {
             config,
             cpus,
             quiet: load.quiet,
+            scratch,
             store,
         })
     }
@@ -210,77 +220,19 @@ fn limit(load: &LoadArguments, rate: Option<NonZeroU64>) -> Limit {
     }
 }
 
-/// The configuration that the user gave, with `--shards` in it, and what it says of the store.
-fn configured(given: &str, load: &LoadArguments) -> Result<(String, Store), Refusal> {
-    let text = if given.trim_start().starts_with('{') {
-        given.to_owned()
-    } else {
-        let path = given.strip_prefix('@').unwrap_or(given);
-        fs::read_to_string(path).map_err(|source| Refusal::File { path: path.into(), source })?
-    };
-    let document: Value = serde_json::from_str(&text).map_err(Refusal::ConfigNotJson)?;
-    let Value::Object(mut document) = document else { return Err(Refusal::ConfigNotObject) };
-    if let Some(shards) = load.bus.shards {
-        document.insert("num_shards".to_owned(), json!(shards));
-    }
-    let store = Store {
-        readable: document.get("noop").is_none_or(Value::is_null),
-        retention_events: memory_option(&document, "retention_events").unwrap_or(DEFAULT_RETENTION_EVENTS),
-        retention_bytes: memory_option(&document, "retention_bytes").unwrap_or(DEFAULT_RETENTION_BYTES),
-    };
-    Ok((Value::Object(document).to_string(), store))
-}
-
-fn memory_option(document: &Map<String, Value>, name: &str) -> Option<u64> {
-    document.get("memory")?.get(name)?.as_u64()
-}
-
-/// A configuration that fits the run: it refuses instead of dropping, and retains the whole run if that is affordable.
-fn fitting(work: &Work, load: &LoadArguments, cpus: usize) -> (String, Store) {
-    let spare = u64::try_from(cpus.saturating_sub(1).max(1)).unwrap_or(1);
-    let shards = load.bus.shards.map_or(spare, |shards| u64::from(shards.get()));
-    let (events, bytes, largest) = match work {
-        Work::Lines { input, repeat: None } => {
-            (input.lines().len() as u64, input.byte_count(), input.longest())
-        }
-        Work::Lines { input, repeat: Some(_) } => (u64::MAX, u64::MAX, input.longest()),
-        Work::Synthetic { size, limit: Limit::Events(events), .. } => {
-            (*events, events.saturating_mul(*size as u64), *size)
-        }
-        Work::Synthetic { size, .. } => (u64::MAX, u64::MAX, *size),
-    };
-    let run_bytes = bytes.saturating_add(events.saturating_mul(EVENT_OVERHEAD_BYTES));
-    let affordable = run_bytes <= AFFORDABLE_BYTES || work.limit().is_none();
-    // Retention is shared out over the shards, and one shard may get everything; a quarter more keeps the gate open.
-    let retention_bytes = if affordable { run_bytes.max(1 << 20) / 2 * 3 * shards } else { AFFORDABLE_BYTES };
-    let retention_events = if affordable { (events * 3 / 2).max(1 << 16) } else { 1 << 26 };
-    let config = json!({
-        "num_shards": shards,
-        "backpressure_mode": "FailProducer",
-        "max_event_bytes": largest.clamp(DEFAULT_EVENT_BYTES, EVENT_BYTES_MAX),
-        "memory": { "retention_events": retention_events, "retention_bytes": retention_bytes },
-    });
-    (config.to_string(), Store { readable: true, retention_events, retention_bytes })
-}
-
 const EVENTS: u64 = 5_000_000;
 const OPEN_LOOP_WARMUP: Duration = Duration::from_secs(1);
 const OPEN_LOOP_DURATION: Duration = Duration::from_secs(5);
-const AFFORDABLE_BYTES: u64 = 1 << 30;
 /// What the verifier of lines that begin again and again keeps at a time: all its memory.
 const RECEIPTS_MAX: u64 = 1 << 20;
-/// The bus's own default and bound of `max_event_bytes`.
-const DEFAULT_EVENT_BYTES: usize = 1 << 20;
-const EVENT_BYTES_MAX: usize = 64 << 20;
-/// The memory store's own defaults.
-const DEFAULT_RETENTION_EVENTS: u64 = 1 << 20;
-const DEFAULT_RETENTION_BYTES: u64 = 256 << 20;
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use super::bus::DEFAULT_RETENTION_BYTES;
     use super::*;
     use crate::args::{Arguments, Command};
     use clap::Parser;
+    use serde_json::Value;
 
     pub(crate) fn plan(options: &[&str]) -> Result<Plan, Refusal> {
         let words = ["netload", "run"].iter().chain(options);
@@ -312,7 +264,7 @@ pub(crate) mod tests {
             let lines = Work::Lines { input, repeat: None };
             let synthetic = Work::Synthetic { size, batch: 1, limit: Limit::Events(1) };
             [lines, synthetic].map(|work| {
-                let (config, _) = fitting(&work, &run.load, 1);
+                let (config, _) = fitting(&work, &run.load, 1, None);
                 let config: Value = serde_json::from_str(&config).expect("valid JSON");
                 config["max_event_bytes"].as_u64().expect("always said")
             })

@@ -13,6 +13,7 @@ use crate::latency::PERCENTILES;
 use crate::machine::Machine;
 use crate::outcome::Outcome;
 use crate::pace::Arrival;
+use crate::scratch::discreet;
 use crate::subscription::Wait;
 use crate::values::Mode;
 
@@ -89,7 +90,7 @@ fn header(kind: &str) -> Value {
     json!({
         "schema": SCHEMA,
         "kind": kind,
-        "command": std::env::args().collect::<Vec<_>>(),
+        "command": std::env::args().map(|word| discreet(&word)).collect::<Vec<_>>(),
         "libnet": bus::version(),
         "commit": env!("LIBNET_COMMIT"),
         "machine": Machine::describe(),
@@ -136,7 +137,7 @@ fn settings(plan: &Plan, outcome: &Outcome) -> Value {
         "keys": plan.keys.count(),
         "input": input.map(Input::name),
         "key_field": input.and_then(Input::key_field),
-        "config": serde_json::from_str::<Value>(&plan.config).unwrap_or_default(),
+        "config": serde_json::from_str::<Value>(&discreet(&plan.config)).unwrap_or_default(),
     })
 }
 

@@ -38,6 +38,7 @@ mod report;
 mod reports;
 mod run;
 mod saved;
+mod scratch;
 mod sequences;
 mod series;
 mod slo;

@@ -135,6 +135,16 @@ impl Outcome {
         self.note("shutdown", bus.shutdown().err());
     }
 
+    /// Deletes what the run has stored on a server for itself alone.
+    pub(crate) fn clear(&mut self, plan: &Plan) {
+        if let Some(scratch) = &plan.scratch {
+            // Numbers there follow the server's clock, so that those that are missing mean nothing.
+            self.read.id_gaps = 0;
+            let what = format!("the keys {}:* are still there", scratch.prefix());
+            self.note(&what, scratch.delete(self.shards).err());
+        }
+    }
+
     fn note(&mut self, what: &str, failure: Option<impl Display>) {
         self.failures.extend(failure.map(|failure| format!("{what}: {failure}")));
     }

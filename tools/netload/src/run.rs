@@ -28,8 +28,14 @@ use crate::subscription::Subscription;
 use crate::values::Mode;
 use crate::verify::Verify;
 
-/// Runs the plan to its end, or until it is interrupted.
+/// Runs the plan to its end, or until it is interrupted, and leaves no keys behind on a server.
 pub(crate) fn run(plan: &Plan, interrupt: &Interrupt) -> Result<Outcome, Refusal> {
+    let mut outcome = run_bus(plan, interrupt)?;
+    outcome.clear(plan);
+    Ok(outcome)
+}
+
+fn run_bus(plan: &Plan, interrupt: &Interrupt) -> Result<Outcome, Refusal> {
     let began_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let bus = Bus::start(&plan.config)?;
     let shards = bus.shard_count();

@@ -39,10 +39,12 @@ pub(crate) enum Rate {
 }
 
 /// Where a bus stores events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// In the process, or where the configuration says.
     Inproc,
+    /// On the Redis server with this URL.
+    Redis(String),
 }
 
 impl Mode {
@@ -106,10 +108,13 @@ pub(crate) fn parse_keys(text: &str) -> Result<NonZeroU32, String> {
 pub(crate) fn parse_target(text: &str) -> Result<Target, String> {
     match text {
         "inproc" => Ok(Target::Inproc),
-        _ if ["redis://", "nats://", "udp://", "log:"].iter().any(|scheme| text.starts_with(scheme)) => {
-            Err("libnet cannot store there yet; `inproc` is the only target today".to_owned())
+        _ if ["redis://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme)) => {
+            Ok(Target::Redis(text.to_owned()))
         }
-        _ => Err("expected inproc".to_owned()),
+        _ if ["rediss://", "nats://", "udp://", "log:"].iter().any(|scheme| text.starts_with(scheme)) => {
+            Err("libnet cannot store there yet; expected inproc, redis:// or redis+unix://".to_owned())
+        }
+        _ => Err("expected inproc, redis:// or redis+unix://".to_owned()),
     }
 }
 

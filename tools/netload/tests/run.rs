@@ -74,7 +74,9 @@ fn what_is_wrong_is_said_in_a_line_with_its_exit_status() {
         (&["--config", "@no/such/file"], 1, "no/such/file"),
         (&["--config", "{\"num_shard\":1}"], 1, "num_shard"),
         (&["--rate", "fast"], 64, "--rate"),
-        (&["--target", "redis://localhost"], 64, "yet"),
+        (&["--target", "rediss://localhost"], 64, "yet"),
+        (&["--target", "redis://127.0.0.1:1"], 1, "--target"),
+        (&["--target", "redis://localhost", "--config", "{\"noop\":{}}"], 1, "both say"),
     ] {
         let output = netload().arg("run").args(options).output().expect("netload runs");
         let error = String::from_utf8_lossy(&output.stderr).into_owned();

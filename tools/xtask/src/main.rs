@@ -38,6 +38,7 @@ fn run(shell: &Shell, command: Command) -> Result<(), Failure> {
         Command::Lint => lint::run(shell).map(|()| println!("cargo xtask lint: passed")),
         Command::Loom => loom::run(shell),
         Command::Soak { what: Soak::Bus { minutes } } => soak::bus(shell, minutes),
+        Command::Soak { what: Soak::Redis { minutes } } => soak::redis(shell, minutes),
         Command::Figures { quick, check } => {
             let form = match (quick, check) {
                 (_, true) => Form::Check,
@@ -70,7 +71,7 @@ enum Command {
     Lint,
     /// Goes through the models of the lane, the doorbell, the counters and the handles in every order of their steps.
     Loom,
-    /// Runs bursts, silences and stalls for minutes. An event that waits longer than a second, or is lost, fails it.
+    /// Runs for minutes what the tests run for seconds: bursts, silences and stalls, or the faults of a server.
     Soak {
         #[command(subcommand)]
         what: Soak,
@@ -100,6 +101,13 @@ enum Soak {
     Bus {
         /// How long it lasts, builds not counted: policies and stores share the time.
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+        minutes: u64,
+    },
+    /// The Redis store under load while its server crashes, stands still and kills connections, and the way to it cuts them. An
+    /// event that is lost, doubled or out of order fails it.
+    Redis {
+        /// How long it lasts, builds not counted: the faults share the time.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60))]
         minutes: u64,
     },
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask soak`: the soak tests for as long as is asked.
 
+use crate::deps;
 use crate::shell::{self, Failure, Shell};
 
 /// Runs the soak of the bus for `minutes` in all, one test after the other: shards spin only while nobody else does.
@@ -9,4 +10,14 @@ pub(crate) fn bus(shell: &Shell, minutes: u64) -> Result<(), Failure> {
     command.args(["--", "--test-threads", "1", "--nocapture"]);
     command.env("LIBNET_SOAK_SECONDS", (minutes * 60).to_string());
     shell::stage("soak of the bus", &mut command)
+}
+
+/// Runs each fault of a Redis server for its part of `minutes`, and 50 crashes at least.
+pub(crate) fn redis(shell: &Shell, minutes: u64) -> Result<(), Failure> {
+    deps::ensure(shell)?;
+    let mut command = shell.cargo();
+    command.args(["test", "--release", "--package", "libnet-tests", "--test", "redis_soak"]);
+    command.args(["--", "--test-threads", "1", "--nocapture"]);
+    command.env("LIBNET_SOAK_SECONDS", (minutes * 60).to_string());
+    shell::stage("soak of the Redis store", &mut command)
 }

@@ -1,0 +1,113 @@
+//! The configuration of the bus that a run loads, and what its store will keep.
+
+use std::fs;
+
+use serde_json::{Map, Value, json};
+
+use super::{EVENT_OVERHEAD_BYTES, Limit, Refusal, Work};
+use crate::args::LoadArguments;
+use crate::scratch::Scratch;
+use crate::values::Target;
+
+/// What the store will keep, as far as the configuration says.
+pub(super) struct Store {
+    pub(super) readable: bool,
+    pub(super) retention_events: u64,
+    pub(super) retention_bytes: u64,
+}
+
+impl Store {
+    /// One that keeps everything.
+    const WHOLE: Store = Store { readable: true, retention_events: u64::MAX, retention_bytes: u64::MAX };
+}
+
+/// The configuration that the user gave, with `--shards` and `--target` in it, and what it says of the store.
+pub(super) fn configured(
+    given: &str,
+    load: &LoadArguments,
+    scratch: Option<&Scratch>,
+) -> Result<(String, Store), Refusal> {
+    let text = if given.trim_start().starts_with('{') {
+        given.to_owned()
+    } else {
+        let path = given.strip_prefix('@').unwrap_or(given);
+        fs::read_to_string(path).map_err(|source| Refusal::File { path: path.into(), source })?
+    };
+    let document: Value = serde_json::from_str(&text).map_err(Refusal::ConfigNotJson)?;
+    let Value::Object(mut document) = document else { return Err(Refusal::ConfigNotObject) };
+    if let Some(shards) = load.bus.shards {
+        document.insert("num_shards".to_owned(), json!(shards));
+    }
+    if let (Some(scratch), Target::Redis(url)) = (scratch, &load.bus.target) {
+        if let Some(section) = STORE_SECTIONS.iter().find(|section| document.contains_key(**section)) {
+            return Err(Refusal::TwoStores(section));
+        }
+        document.insert("redis".to_owned(), json!({ "url": url, "prefix": scratch.prefix() }));
+        document.entry("backpressure_mode").or_insert(json!("FailProducer"));
+    }
+    if document.get("redis").is_some_and(|section| !section.is_null()) {
+        return Ok((Value::Object(document).to_string(), Store::WHOLE));
+    }
+    let store = Store {
+        readable: document.get("noop").is_none_or(Value::is_null),
+        retention_events: memory_option(&document, "retention_events").unwrap_or(DEFAULT_RETENTION_EVENTS),
+        retention_bytes: memory_option(&document, "retention_bytes").unwrap_or(DEFAULT_RETENTION_BYTES),
+    };
+    Ok((Value::Object(document).to_string(), store))
+}
+
+fn memory_option(document: &Map<String, Value>, name: &str) -> Option<u64> {
+    document.get("memory")?.get(name)?.as_u64()
+}
+
+/// A configuration that fits the run: it refuses instead of dropping, and retains the whole run if that is affordable.
+pub(super) fn fitting(
+    work: &Work,
+    load: &LoadArguments,
+    cpus: usize,
+    scratch: Option<&Scratch>,
+) -> (String, Store) {
+    let spare = u64::try_from(cpus.saturating_sub(1).max(1)).unwrap_or(1);
+    let shards = load.bus.shards.map_or(spare, |shards| u64::from(shards.get()));
+    let (events, bytes, largest) = match work {
+        Work::Lines { input, repeat: None } => {
+            (input.lines().len() as u64, input.byte_count(), input.longest())
+        }
+        Work::Lines { input, repeat: Some(_) } => (u64::MAX, u64::MAX, input.longest()),
+        Work::Synthetic { size, limit: Limit::Events(events), .. } => {
+            (*events, events.saturating_mul(*size as u64), *size)
+        }
+        Work::Synthetic { size, .. } => (u64::MAX, u64::MAX, *size),
+    };
+    let mut config = json!({
+        "num_shards": shards,
+        "backpressure_mode": "FailProducer",
+        "max_event_bytes": largest.clamp(DEFAULT_EVENT_BYTES, EVENT_BYTES_MAX),
+    });
+    if let (Some(scratch), Target::Redis(url)) = (scratch, &load.bus.target) {
+        config["redis"] = json!({ "url": url, "prefix": scratch.prefix() });
+        // What fills the buffer takes a server that is busy with other things a while.
+        config["flush_timeout_ms"] = json!(SERVER_TIMEOUT_MS);
+        config["shutdown_timeout_ms"] = json!(SERVER_TIMEOUT_MS);
+        return (config.to_string(), Store::WHOLE);
+    }
+    let run_bytes = bytes.saturating_add(events.saturating_mul(EVENT_OVERHEAD_BYTES));
+    let affordable = run_bytes <= AFFORDABLE_BYTES || work.limit().is_none();
+    // Retention is shared out over the shards, and one shard may get everything; a quarter more keeps the gate open.
+    let retention_bytes = if affordable { run_bytes.max(1 << 20) / 2 * 3 * shards } else { AFFORDABLE_BYTES };
+    let retention_events = if affordable { (events * 3 / 2).max(1 << 16) } else { 1 << 26 };
+    config["memory"] = json!({ "retention_events": retention_events, "retention_bytes": retention_bytes });
+    (config.to_string(), Store { readable: true, retention_events, retention_bytes })
+}
+
+/// The sections that say where events are stored.
+const STORE_SECTIONS: [&str; 6] = ["memory", "log", "redis", "jetstream", "net", "noop"];
+/// How long a flush and the shutdown may take on a server.
+const SERVER_TIMEOUT_MS: u64 = 60_000;
+const AFFORDABLE_BYTES: u64 = 1 << 30;
+/// The bus's own default and bound of `max_event_bytes`.
+const DEFAULT_EVENT_BYTES: usize = 1 << 20;
+const EVENT_BYTES_MAX: usize = 64 << 20;
+/// The memory store's own defaults.
+const DEFAULT_RETENTION_EVENTS: u64 = 1 << 20;
+pub(super) const DEFAULT_RETENTION_BYTES: u64 = 256 << 20;
