@@ -5,14 +5,14 @@
 //! something has come. A link that is closed or cut is never used again.
 
 use std::cell::RefCell;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::net::{Shutdown, ToSocketAddrs};
 use std::os::fd::{FromRawFd, IntoRawFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::adapter::Notify;
 use futures_lite::{AsyncRead, AsyncWrite};
@@ -50,14 +50,7 @@ pub(super) enum State {
 impl Link {
     /// Begins to connect.
     pub(super) fn open(address: &Address, timeout: Duration, notify: Notify) -> Link {
-        let wire = Rc::new(RefCell::new(Wire {
-            state: State::Connecting,
-            outgoing: Vec::new(),
-            sent: 0,
-            received: Vec::new(),
-            closing: false,
-            waker: None,
-        }));
+        let wire = Wire::new();
         let (address, task_wire) = (address.clone(), Rc::clone(&wire));
         let task = glommio::spawn_local(async move {
             let error = match connect(address, timeout).await {
@@ -111,15 +104,24 @@ impl Link {
         wire.wake();
     }
 
-    /// Closes it; the future ends when the kernel has let go of it.
-    pub(super) fn end(mut self) -> impl Future<Output = ()> {
+    /// Whether the kernel has let go of it.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.wire.borrow().state, State::Closed(_))
+    }
+
+    /// Closes it, and waits until the kernel has let go of it.
+    pub(super) async fn end(mut self) {
         self.close();
-        let task = self.task.take();
-        async move {
-            if let Some(task) = task {
-                task.await;
-            }
+        if let Some(task) = self.task.take() {
+            task.await;
         }
+    }
+
+    /// A link whose other end is a test.
+    #[cfg(test)]
+    pub(super) fn scripted() -> (Link, Script) {
+        let wire = Wire::new();
+        (Link { wire: Rc::clone(&wire), task: None }, Script(wire))
     }
 }
 
@@ -131,6 +133,17 @@ impl Drop for Link {
 }
 
 impl Wire {
+    fn new() -> Rc<RefCell<Wire>> {
+        Rc::new(RefCell::new(Wire {
+            state: State::Connecting,
+            outgoing: Vec::new(),
+            sent: 0,
+            received: Vec::new(),
+            closing: false,
+            waker: None,
+        }))
+    }
+
     fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -181,6 +194,14 @@ async fn connect(address: Address, timeout: Duration) -> io::Result<Stream> {
     })
 }
 
+/// A peer that has gone without a word is noticed, also by who only listens: nothing of ours wakes up for it.
+fn notice_silence(stream: &std::net::TcpStream) -> io::Result<()> {
+    let socket = socket2::SockRef::from(stream);
+    let keepalive = socket2::TcpKeepalive::new().with_time(SILENCE_MAX).with_interval(SILENCE_MAX / 3);
+    socket.set_tcp_keepalive(&keepalive.with_retries(3))?;
+    socket.set_tcp_user_timeout(Some(2 * SILENCE_MAX))
+}
+
 enum Socket {
     Tcp(std::net::TcpStream),
     Unix(std::os::unix::net::UnixStream),
@@ -191,10 +212,14 @@ fn connect_blocking(address: &Address, timeout: Duration) -> io::Result<Socket> 
         Address::Unix(path) => std::os::unix::net::UnixStream::connect(path).map(Socket::Unix),
         Address::Tcp(host, port) => {
             let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+            let begun_at = Instant::now();
             for address in (host.as_str(), *port).to_socket_addrs()? {
-                match std::net::TcpStream::connect_timeout(&address, timeout) {
+                // All of its addresses together have that long, and each has a moment.
+                let left = timeout.saturating_sub(begun_at.elapsed()).max(CONNECT_TIMEOUT_MIN);
+                match std::net::TcpStream::connect_timeout(&address, left) {
                     Ok(stream) => {
                         stream.set_nodelay(true)?;
+                        notice_silence(&stream)?;
                         return Ok(Socket::Tcp(stream));
                     }
                     Err(error) => failure = error,
@@ -266,4 +291,30 @@ enum Step {
     Ended(io::Error),
 }
 
+/// The other end of a link, in a test's hand.
+#[cfg(test)]
+pub(super) struct Script(Rc<RefCell<Wire>>);
+
+#[cfg(test)]
+impl Script {
+    /// The server says this.
+    pub(super) fn say(&self, bytes: &[u8]) {
+        self.0.borrow_mut().received.extend_from_slice(bytes);
+    }
+
+    /// The server closes the connection.
+    pub(super) fn close(&self) {
+        self.0.borrow_mut().state = State::Closed("closed".to_owned());
+    }
+
+    /// What it was told since the last call.
+    pub(super) fn told(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.borrow_mut().outgoing)
+    }
+}
+
 const READ_BYTES: usize = 64 << 10;
+/// How long each address of a host is tried at least.
+const CONNECT_TIMEOUT_MIN: Duration = Duration::from_millis(10);
+/// How long a connection is quiet before the kernel asks whether the peer is still there.
+const SILENCE_MAX: Duration = Duration::from_secs(15);

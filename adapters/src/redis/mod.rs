@@ -7,9 +7,11 @@
 mod append;
 mod block;
 mod config;
+mod connection;
 mod contact;
 mod entry;
 mod link;
+mod listener;
 mod session;
 mod store;
 

@@ -206,8 +206,8 @@ proptest! {
                                 stream.0.extend((start..).take(transaction.count).map(Some));
                             }
                         }
+                        append.lose_connection();
                         waiting = append.cancel();
-                        append.forget_mark();
                         mark(&mut append, &stream, true);
                     }
                     // Somebody else writes.

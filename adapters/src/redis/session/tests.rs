@@ -1,0 +1,1 @@
+//! Sessions with a script for a server.
