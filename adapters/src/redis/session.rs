@@ -83,7 +83,8 @@ impl<Q: Clone> Session<Q> {
         )
     }
 
-    fn over(link: Link, caller: &Caller, kills: &[i64]) -> Session<Q> {
+    /// Begins over a link.
+    pub(super) fn over(link: Link, caller: &Caller, kills: &[i64]) -> Session<Q> {
         let Caller { config, name, streams, .. } = caller;
         let mut session = Session {
             link,

@@ -408,3 +408,6 @@ const MARK_ENTRIES: usize = 100;
 const ENTRY_BYTES_FIRST: usize = 256;
 /// Questions that wait for a connection, or for an answer, at most.
 const WAITING_MAX: usize = 1_024;
+
+#[cfg(test)]
+mod tests;
