@@ -46,7 +46,7 @@ pub(super) fn block(reply: &Value, request: &ReadRequest, query: &RangeQuery) ->
     while let Some(entry) = entries.next_if(|_| left > 0) {
         left -= 1;
         let before = block.through.max(after);
-        let is_again = before == Some(entry.position) && entry::is_shared(entry.position);
+        let is_again = block.through == Some(entry.position) && entry::is_shared(entry.position);
         if before >= Some(entry.position) && !is_again {
             return None;
         }
@@ -60,8 +60,9 @@ pub(super) fn block(reply: &Value, request: &ReadRequest, query: &RangeQuery) ->
         // Nothing follows, so nothing that followed is known to be gone.
         block.skipped = 0;
     }
-    // What shares the last position is asked for no more.
-    block.more = entries.any(|entry| Some(entry.position) > block.through);
+    // What shares the last position of all is asked for no more.
+    let goes_on = |entry: Entry<'_>| Some(entry.position) > block.through || !entry::is_last(entry.position);
+    block.more = entries.next().is_some_and(goes_on);
     Some(block)
 }
 

@@ -31,6 +31,11 @@ pub(super) fn is_shared(position: Sequence) -> bool {
     position.0 & NUMBER_LAST == NUMBER_LAST
 }
 
+/// Whether no id has a position behind this one.
+pub(super) fn is_last(position: Sequence) -> bool {
+    position.0 == MILLIS_LAST << NUMBER_BITS | NUMBER_LAST
+}
+
 /// Names an event in its stream for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct DedupId {
