@@ -202,7 +202,7 @@ impl Stage {
 
 #[test]
 fn what_a_refused_batch_has_stored_is_counted_as_stored_and_not_sent_again() {
-    let mut stage = Stage::new("{}");
+    let mut stage = Stage::new(|_| {});
     (0..10).for_each(|number| stage.publish(number).expect("room"));
     stage.settle();
     stage.refuse_behind(4, transient());
