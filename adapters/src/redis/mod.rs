@@ -10,6 +10,7 @@ mod config;
 mod connection;
 mod contact;
 mod entry;
+mod io;
 mod link;
 mod listener;
 mod session;
