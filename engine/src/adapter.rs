@@ -65,8 +65,8 @@ pub struct ShardContext {
     pub notify: Notify,
 }
 
-/// Rings a shard, from any thread, so that it asks its adapter for outcomes.
-#[derive(Clone)]
+/// Rings a shard, from any thread, so that it asks its adapter for outcomes. The default rings nobody.
+#[derive(Clone, Default)]
 pub struct Notify(pub(crate) Arc<Doorbell>);
 
 impl Notify {
@@ -96,7 +96,7 @@ pub trait Adapter {
     /// What became of submitted batches, reads and syncs since the last call; `None` when there is no more news.
     fn outcome(&mut self, now: Monotonic) -> Option<Outcome>;
 
-    /// Gives back the batch in flight, outcome unknown, after `adapter_timeout_ms`. The adapter makes sure that
+    /// Gives back the batch in flight, without those at its front that are known to be stored, outcome unknown, after `adapter_timeout_ms`. The adapter makes sure that
     /// nothing of it is still executed later (it replaces the connection, say); the shard submits it again under the
     /// same sequences. `None` when its outcome is already known.
     fn cancel(&mut self, now: Monotonic) -> Option<Batch>;
@@ -242,7 +242,7 @@ pub enum Outcome {
     },
     /// A batch was not stored, and comes back.
     Refused {
-        /// The batch as it was submitted.
+        /// The batch as it was submitted, without those at its front that are stored.
         batch: Batch,
         /// Why.
         error: AdapterError,

@@ -6,8 +6,13 @@
 use std::thread;
 use std::time::Duration;
 
+use adapters::SECTIONS;
+use engine::bus::Bus;
+use engine::config::Config;
+use engine::consume::subscribe::SubscribeRequest;
 use engine::event::EventFlags;
 use harness::procfs::{Task, library_tasks};
+use harness::redis::Redis;
 use harness::store::Stores;
 use harness::{start, until};
 
@@ -43,21 +48,34 @@ fn settle() {
 fn an_idle_bus_takes_less_than_half_a_percent_of_a_core_and_does_not_wake_up() {
     for idle in ["adaptive", "park"] {
         // With more shards than the CPUs leave to them none would spin, whatever the policy.
-        let bus = start(&format!(r#"{{"num_shards":1,"idle":"{idle}"}}"#), Stores::new());
-        let mut producer = bus.producer();
-        for number in 0..10_000u32 {
-            producer.publish(None, &number.to_le_bytes(), EventFlags::NONE).expect("there is room");
-        }
-        assert_eq!(bus.flush(), Ok(()));
-        settle();
-        let (ran, sleeps) = cost_of_silence();
-        let share = ran.as_secs_f64() / SILENCE.as_secs_f64();
-        assert!(share < SHARE_MAX, "{idle}: {ran:?} in {SILENCE:?}");
-        assert!(sleeps <= WAKES_MAX, "{idle}: {sleeps} wakes in {SILENCE:?}");
-        // It was asleep and not dead.
-        producer.publish(None, b"after", EventFlags::NONE).expect("there is room");
-        assert_eq!(bus.flush(), Ok(()));
-        assert_eq!(bus.shutdown(None), Ok(0));
-        until("its threads are gone", || library_tasks().is_empty());
+        let options = format!(r#""num_shards":1,"idle":"{idle}""#);
+        check(&start(&format!("{{{options}}}"), Stores::new()), idle);
+        // Two connections are open, and one waits for others' events.
+        let server = Redis::start();
+        let (config, section) = Config::parse(&format!("{{{options},{}}}", server.section()), &SECTIONS)
+            .expect("a test's configuration is right");
+        let stores = adapters::factory(section, &config).expect("in this build");
+        let bus = Bus::start(config, stores).expect("it starts");
+        let subscription = bus.subscribe(SubscribeRequest::default()).expect("the server answers");
+        check(&bus, &format!("{idle}, Redis"));
+        drop(subscription);
     }
+}
+
+/// Such a bus is asleep while nobody calls, and not dead.
+fn check(bus: &Bus, idle: &str) {
+    let mut producer = bus.producer();
+    for number in 0..10_000u32 {
+        producer.publish(None, &number.to_le_bytes(), EventFlags::NONE).expect("there is room");
+    }
+    assert_eq!(bus.flush(), Ok(()));
+    settle();
+    let (ran, sleeps) = cost_of_silence();
+    let share = ran.as_secs_f64() / SILENCE.as_secs_f64();
+    assert!(share < SHARE_MAX, "{idle}: {ran:?} in {SILENCE:?}");
+    assert!(sleeps <= WAKES_MAX, "{idle}: {sleeps} wakes in {SILENCE:?}");
+    producer.publish(None, b"after", EventFlags::NONE).expect("there is room");
+    assert_eq!(bus.flush(), Ok(()));
+    assert_eq!(bus.shutdown(None), Ok(0));
+    until("its threads are gone", || library_tasks().is_empty());
 }

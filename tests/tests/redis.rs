@@ -173,3 +173,82 @@ fn a_server_that_refuses_who_asks_is_an_error_at_the_start() {
         );
     }
 }
+
+/// How often the server was asked to wait for what comes.
+fn waits(server: &Redis) -> u64 {
+    let stats = server.ask(&["INFO", "commandstats"]);
+    let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_xread:calls=")).unwrap_or("0,");
+    line.split(',').next().expect("a number").parse().expect("a number")
+}
+
+#[test]
+fn what_others_have_written_is_passed_over_and_holds_nobody_up() {
+    let server = Redis::start();
+    let add = |id: &str, fields: &[&str]| {
+        server.ask(&[&["XADD", "net:shard:0", id], fields].concat());
+    };
+    let dedup_id = "0000000000000abc:9:1:0";
+    add("1-2000000", &["d", "made up", "t", "1", "dedup_id", dedup_id]);
+    add("1-2000001", &["d", "made up", "t", "1", "dedup_id", dedup_id]);
+    add("2-1", &["field", "value"]);
+    add("3-1", &["d", "another's", "t", "1", "dedup_id", "wrong"]);
+    let bus = bus(&format!(r#"{{"num_shards":1,{}}}"#, server.section()));
+    let from_start = SubscribeRequest { from: From::Start, ..SubscribeRequest::default() };
+    let mut subscription = bus.subscribe(from_start).expect("the server answers");
+    publish(&bus, 5);
+    add("*", &["field", "value"]);
+    publish(&bus, 5);
+    for limit in [1, 2, 100] {
+        assert_eq!(read_all(&bus, limit).len(), 10, "{limit} at a time");
+    }
+    // From here on ids have no room; whoever waits for more does not ask again and again.
+    add("99999999999999-1", &["field", "value"]);
+    add("99999999999999-2", &["field", "value"]);
+    let mut received = 0;
+    until("every event has come", || {
+        received +=
+            subscription.next(100, Some(std::time::Duration::from_millis(10))).expect("it runs").len();
+        received == 10
+    });
+    publish(&bus, 3);
+    assert_eq!(read_all(&bus, 100).len(), 10);
+    assert!(waits(&server) < 20, "{} times", waits(&server));
+}
+
+#[test]
+fn a_stream_that_is_deleted_while_it_is_followed_goes_on_with_what_comes() {
+    let server = Redis::start();
+    let bus = bus(&format!(r#"{{"num_shards":1,{}}}"#, server.section()));
+    let mut subscription = bus.subscribe(SubscribeRequest::default()).expect("the server answers");
+    for round in 0..3 {
+        publish(&bus, 10);
+        let mut received = 0;
+        until("every event has come", || {
+            received +=
+                subscription.next(100, Some(std::time::Duration::from_millis(10))).expect("it runs").len();
+            received >= 10
+        });
+        assert_eq!(received, 10, "round {round}");
+        server.ask(&["DEL", "net:shard:0"]);
+    }
+}
+
+#[test]
+fn subscribers_that_come_and_go_take_nothing_from_one_that_stays() {
+    let server = Redis::start();
+    let bus = bus(&format!(r#"{{"num_shards":1,{}}}"#, server.section()));
+    let mut stays = bus.subscribe(SubscribeRequest::default()).expect("the server answers");
+    let mut received = Vec::new();
+    for _ in 0..50 {
+        publish(&bus, 20);
+        // Joining asks where the stream ends, on another way than the one that waits for it.
+        drop(bus.subscribe(SubscribeRequest::default()).expect("the server answers"));
+    }
+    until("every event has come", || {
+        let events = stays.next(1_000, Some(std::time::Duration::from_millis(10))).expect("it runs");
+        received.extend(events.map(|(_, event)| event.payload.to_vec()));
+        received.len() >= 1_000
+    });
+    let expected: Vec<usize> = (0..50).flat_map(|_| 0..20).collect();
+    assert_eq!(numbers(received.iter().map(Vec::as_slice)), expected);
+}

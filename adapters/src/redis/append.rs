@@ -7,7 +7,7 @@
 use engine::adapter::AdapterError;
 use engine::batch::Batch;
 use engine::event::Sequence;
-use redis::Value;
+use redis::{ServerError, Value};
 
 use super::entry::Entry;
 
@@ -18,6 +18,8 @@ pub(super) struct Append {
     mark: Mark,
     /// The last sequence of this shard's that the stream is known to have; 0 before the first.
     stored: Sequence,
+    /// The newest that the stream was last seen to have: behind `stored` where the server has lost some.
+    newest: Sequence,
     flight: Option<Flight>,
     pub(super) counts: Counts,
 }
@@ -52,7 +54,9 @@ struct Flight {
     next: usize,
     sent: usize,
     /// What the server said to a command of the transaction.
-    refusal: Option<(String, String)>,
+    refusal: Option<Refusal>,
+    /// Whether it executed a command that it was to gather.
+    is_torn: bool,
 }
 
 /// What is to be sent: events of a batch, from an index on.
@@ -62,6 +66,10 @@ pub(super) struct Transaction<'a> {
     pub(super) count: usize,
 }
 
+/// A code, and what else the server said.
+#[derive(Clone)]
+struct Refusal(String, String);
+
 /// What became of a transaction.
 #[derive(Debug)]
 pub(super) enum Settled {
@@ -69,9 +77,9 @@ pub(super) enum Settled {
     GoesOn,
     /// The whole batch is stored.
     Stored(Batch),
-    /// The batch comes back.
+    /// What is not stored of the batch comes back.
     Refused(Batch, AdapterError),
-    /// The answer makes no sense.
+    /// The answer makes no sense, and the outcome is unknown.
     Broken,
 }
 
@@ -79,7 +87,15 @@ impl Append {
     /// For a producer identity that is new, or that the stream may know from an earlier life.
     pub(super) fn new(nonce: u64, shard: u16, is_new: bool) -> Append {
         let mark = if is_new { Mark::Known } else { Mark::Unknown };
-        Append { nonce, shard, mark, stored: Sequence(0), flight: None, counts: Counts::default() }
+        Append {
+            nonce,
+            shard,
+            mark,
+            stored: Sequence(0),
+            newest: Sequence(0),
+            flight: None,
+            counts: Counts::default(),
+        }
     }
 
     /// Whether a batch may be submitted, as far as this side is concerned.
@@ -99,28 +115,26 @@ impl Append {
 
     /// Takes a batch.
     pub(super) fn submit(&mut self, batch: Batch) {
-        self.flight = Some(Flight { batch, next: 0, sent: 0, refusal: None });
+        self.flight = Some(Flight { batch, next: 0, sent: 0, refusal: None, is_torn: false });
     }
 
-    /// Gives the batch back, whose outcome is unknown.
+    /// Whether a batch was submitted that is not settled.
+    pub(super) fn is_busy(&self) -> bool {
+        self.flight.is_some()
+    }
+
+    /// Gives back what is not stored of the batch, as far as that is known. The connection has gone before.
     pub(super) fn cancel(&mut self) -> Option<Batch> {
-        Some(self.flight.take()?.batch)
+        self.flight.take().map(Flight::rest)
     }
 
-    /// The connection has gone, and with it the answer to what was sent over it.
-    pub(super) fn lose_connection(&mut self) {
+    /// The connection has gone, and with it the answer to what was sent over it. Whether there was any: it may be executed yet.
+    pub(super) fn lose_connection(&mut self) -> bool {
         let was_sent = self.flight.as_mut().is_some_and(|flight| std::mem::take(&mut flight.sent) > 0);
         if was_sent || self.mark != Mark::Known || self.stored.0 > 0 {
             self.mark = Mark::Unknown;
         }
-        if let Some(flight) = &mut self.flight {
-            flight.refusal = None;
-        }
-    }
-
-    /// The outcome of what was sent is unknown, though the batch was taken back.
-    pub(super) fn forget_mark(&mut self) {
-        self.mark = Mark::Unknown;
+        was_sent
     }
 
     /// Whether the stream's end is to be read from now on, to find the mark.
@@ -133,25 +147,27 @@ impl Append {
     }
 
     /// Takes entries from the stream's end, the newest first, as they were asked for. Before which position more is to be read;
-    /// `None` when the mark is known. `is_sure`: nothing that was sent before can still be executed.
+    /// `None` when the mark is known, or the server cannot tell it now. `is_sure`: nothing that was sent before can still be executed.
     pub(super) fn hear_end(&mut self, reply: &Value, is_sure: bool) -> Option<Sequence> {
         let Mark::Sought { before } = self.mark else { return None };
         let Some(entries) = Entry::all(reply) else {
-            // A key of another type, say: whoever appends is told.
-            self.mark = Mark::Known;
+            if matches!(reply, Value::ServerError(error) if !is_transient(error.code())) {
+                // A key of another type, say: whoever appends is told.
+                self.found(None, false);
+            }
             return None;
         };
-        let (mut oldest, mut is_any) = (before, false);
+        let mut oldest = before;
         for entry in entries {
-            is_any = true;
-            oldest = entry.position.or(oldest);
+            oldest = Some(entry.position);
             let ours = entry.dedup_id().filter(|id| id.nonce == self.nonce && id.shard == self.shard);
             if let Some(id) = ours {
                 self.found(Some(id.sequence()), is_sure);
                 return None;
             }
         }
-        if is_any && oldest != before && oldest.is_some() {
+        // Each answer is about what is older, or it is the last.
+        if oldest.is_some_and(|oldest| before.is_none_or(|before| oldest < before)) {
             self.mark = Mark::Sought { before: oldest };
             return oldest;
         }
@@ -164,7 +180,8 @@ impl Append {
         self.mark = Mark::Known;
         let is_uncertain = newest.is_none() && self.stored.0 > 0 || !is_sure;
         if let Some(newest) = newest {
-            self.counts.lost_by_server += self.stored.0.saturating_sub(newest.0);
+            self.counts.lost_by_server += self.newest.0.saturating_sub(newest.0);
+            self.newest = newest;
             self.stored = self.stored.max(newest);
         }
         if is_uncertain && let Some(flight) = &self.flight {
@@ -185,16 +202,20 @@ impl Append {
             return Err(flight.batch);
         }
         flight.sent = events_max.min(flight.batch.len() - flight.next);
-        flight.refusal = None;
+        (flight.refusal, flight.is_torn) = (None, false);
         let Flight { batch, next, sent, .. } = self.flight.insert(flight);
         Ok(Some(Transaction { batch, index: *next, count: *sent }))
     }
 
     /// The server's answer to a command while it gathers the transaction.
     pub(super) fn hear_queued(&mut self, reply: &Value) {
-        if let (Value::ServerError(error), Some(flight)) = (reply, &mut self.flight) {
-            let text = (error.code().to_owned(), error.details().unwrap_or_default().to_owned());
-            flight.refusal.get_or_insert(text);
+        let Some(flight) = &mut self.flight else { return };
+        match reply {
+            Value::ServerError(error) => {
+                flight.refusal.get_or_insert_with(|| Refusal::of(error));
+            }
+            Value::Okay | Value::SimpleString(_) => {}
+            _ => flight.is_torn = true,
         }
     }
 
@@ -203,43 +224,71 @@ impl Append {
         let Some(flight) = self.flight.as_mut().filter(|flight| flight.sent > 0) else {
             return Settled::Broken;
         };
+        if flight.is_torn {
+            return Settled::Broken;
+        }
         let single = std::slice::from_ref(reply);
         let replies = match reply {
             Value::Array(replies) => replies.as_slice(),
             _ => single,
         };
-        for reply in replies {
-            match reply {
-                Value::BulkString(_) => {}
-                Value::ServerError(error) => {
-                    let (code, detail) = match (error.code(), flight.refusal.take()) {
-                        ("EXECABORT", Some(refusal)) => refusal,
-                        (code, _) => (code.to_owned(), error.details().unwrap_or_default().to_owned()),
-                    };
-                    return self.refuse(&code, &detail);
-                }
-                _ => return Settled::Broken,
-            }
+        let stored = replies.iter().take_while(|reply| matches!(reply, Value::BulkString(_))).count();
+        let refusal = match replies.get(stored) {
+            None if stored == flight.sent => None,
+            Some(Value::ServerError(error)) if stored < flight.sent => Some(Refusal::of(error)),
+            _ => return Settled::Broken,
+        };
+        flight.sent = 0;
+        flight.next += stored;
+        if stored > 0 {
+            self.stored = Sequence(flight.batch.sequence(flight.next).0 - 1);
+            self.newest = self.stored;
         }
-        if replies.len() != flight.sent {
-            return Settled::Broken;
+        match (refusal, flight.refusal.take()) {
+            (Some(refusal), gathered) => self.refuse(refusal.cause(gathered)),
+            (None, _) if flight.next < flight.batch.len() => Settled::GoesOn,
+            (None, _) => self.flight.take().map_or(Settled::Broken, |flight| Settled::Stored(flight.batch)),
         }
-        flight.next += std::mem::take(&mut flight.sent);
-        self.stored = Sequence(flight.batch.sequence(flight.next).0 - 1);
-        if flight.next < flight.batch.len() {
-            return Settled::GoesOn;
-        }
-        self.flight.take().map_or(Settled::Broken, |flight| Settled::Stored(flight.batch))
     }
 
-    fn refuse(&mut self, code: &str, detail: &str) -> Settled {
+    fn refuse(&mut self, Refusal(code, detail): Refusal) -> Settled {
         let Some(flight) = self.flight.take() else { return Settled::Broken };
         let text = format!("{code} {detail}");
         self.counts.refused_for_memory += u64::from(code == "OOM");
         let error =
-            if TRANSIENT.contains(&code) { AdapterError::Transient(text) } else { AdapterError::Final(text) };
-        Settled::Refused(flight.batch, error)
+            if is_transient(&code) { AdapterError::Transient(text) } else { AdapterError::Final(text) };
+        Settled::Refused(flight.rest(), error)
     }
+}
+
+impl Flight {
+    /// What is not stored of the batch.
+    fn rest(mut self) -> Batch {
+        self.batch.evict(self.next);
+        self.batch
+    }
+}
+
+impl Refusal {
+    fn of(error: &ServerError) -> Refusal {
+        Refusal(error.code().to_owned(), error.details().unwrap_or_default().to_owned())
+    }
+
+    /// Why it was: a transaction is discarded for what was said to one of its commands, or for what its own end says.
+    fn cause(self, gathered: Option<Refusal>) -> Refusal {
+        if self.0 != "EXECABORT" {
+            return self;
+        }
+        let said = self.1.split_once("because of: ").and_then(|(_, cause)| cause.split_once(' '));
+        gathered
+            .or_else(|| said.map(|(code, detail)| Refusal(code.to_owned(), detail.to_owned())))
+            .unwrap_or(self)
+    }
+}
+
+/// Whether a server that says this may say otherwise later.
+pub(super) fn is_transient(code: &str) -> bool {
+    TRANSIENT.contains(&code)
 }
 
 /// What a server says when it may say otherwise later.

@@ -8,7 +8,7 @@ use engine::event::{EventFlags, Sequence, ShardId};
 use redis::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::entry::{Content, Entry};
+use super::entry::{self, Content, Entry};
 
 /// How a read is asked of the server: one entry more than is wanted, so that it is known whether there is more, and from the
 /// last one already seen on, so that it is known whether that one is still there.
@@ -25,12 +25,12 @@ impl RangeQuery {
         let events = request.events_max.min((request.bytes_max / entry_bytes.max(1)).max(1));
         match request.after.filter(|after| after.0 > 0) {
             None => RangeQuery { from: "-".to_owned(), count: events + 1 },
-            Some(after) => RangeQuery { from: super::entry::id(after), count: events + 2 },
+            Some(after) => RangeQuery { from: entry::id(after), count: events + 2 },
         }
     }
 }
 
-/// What the server's reply to a query brings. `None` when it is no list of entries.
+/// What the server's reply to a query brings. `None` when it is no list of entries in order, as asked for.
 pub(super) fn block(reply: &Value, request: &ReadRequest, query: &RangeQuery) -> Option<ReadBlock> {
     let after = request.after.filter(|after| after.0 > 0);
     let mut entries = Entry::all(reply)?.peekable();
@@ -38,24 +38,31 @@ pub(super) fn block(reply: &Value, request: &ReadRequest, query: &RangeQuery) ->
     let mut block = ReadBlock::default();
     if let Some(after) = after {
         left -= 1;
-        if entries.next_if(|entry| entry.position == Some(after)).is_none() {
+        if entries.next_if(|entry| entry.position == after).is_none() && !entry::is_shared(after) {
             // The server does not keep how many there were behind it.
             block.skipped = 1;
         }
     }
     while let Some(entry) = entries.next_if(|_| left > 0) {
         left -= 1;
-        block.through = entry.position.or(block.through);
-        match (entry.position, entry.content()) {
-            (Some(position), Some(content)) => push(&mut block.batch, position, &content),
-            _ => block.passed_over += 1,
+        let before = block.through.max(after);
+        let is_again = block.through == Some(entry.position) && entry::is_shared(entry.position);
+        if before >= Some(entry.position) && !is_again {
+            return None;
+        }
+        block.through = Some(entry.position);
+        match entry.content() {
+            Some(content) => push(&mut block.batch, entry.position, &content),
+            None => block.passed_over += 1,
         }
     }
     if block.through.is_none() {
         // Nothing follows, so nothing that followed is known to be gone.
         block.skipped = 0;
     }
-    block.more = entries.next().is_some();
+    // What shares the last position of all is asked for no more.
+    let goes_on = |entry: Entry<'_>| Some(entry.position) > block.through || !entry::is_last(entry.position);
+    block.more = entries.next().is_some_and(goes_on);
     Some(block)
 }
 
@@ -94,15 +101,17 @@ impl Tail {
 
     /// Takes what has come behind the end. One past the last position, if there is any.
     pub(super) fn take(&mut self, reply: &Value) -> Option<Sequence> {
-        let mut batch = Batch::default();
-        for entry in Entry::all(reply)? {
-            let Some(position) = entry.position.filter(|position| *position > self.end) else {
+        let entries = Entry::all(reply)?;
+        let last = self.batches.pop_back_if(|last| last.record_bytes() < TAIL_BATCH_BYTES);
+        let mut batch = last.unwrap_or_default();
+        for entry in entries {
+            if entry.position <= self.end {
                 self.passed_over += 1;
                 continue;
-            };
-            self.end = position;
+            }
+            self.end = entry.position;
             match entry.content() {
-                Some(content) => push(&mut batch, position, &content),
+                Some(content) => push(&mut batch, entry.position, &content),
                 None => self.passed_over += 1,
             }
         }
@@ -125,7 +134,8 @@ impl Tail {
         let following = self.batches.partition_point(|batch| batch.end().0 <= after.0 + 1);
         match self.batches.get(following) {
             Some(batch) => Resident::Events { batch, index: batch.index_after(after), skipped: 0 },
-            None => Resident::Nothing { skipped: 0 },
+            // Somebody may know of more than was heard here.
+            None => Resident::Elsewhere,
         }
     }
 
@@ -136,11 +146,13 @@ impl Tail {
 
 /// The position of the last entry, of a reply that has at most that one; 0 where there is none.
 pub(super) fn last_position(reply: &Value) -> Option<Sequence> {
-    Some(Entry::all(reply)?.next().and_then(|entry| entry.position).unwrap_or(Sequence(0)))
+    Some(Entry::all(reply)?.next().map_or(Sequence(0), |entry| entry.position))
 }
 
 /// Bytes of records that are kept for those who listen to a stream.
 const TAIL_BYTES_MAX: usize = 1 << 20;
+/// A batch of those is gone on with up to that size.
+const TAIL_BATCH_BYTES: usize = 32 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -197,16 +209,16 @@ mod tests {
         assert!(matches!(tail.resident(Some(Sequence(9))), Resident::Elsewhere));
         assert_eq!(tail.begin(&entries(&[10])), Some(Sequence(11)));
         assert!(matches!(tail.resident(Some(Sequence(9))), Resident::Elsewhere));
-        assert!(matches!(tail.resident(Some(Sequence(10))), Resident::Nothing { skipped: 0 }));
+        assert!(matches!(tail.resident(Some(Sequence(10))), Resident::Elsewhere));
         assert_eq!(tail.take(&entries(&[12, 20, 21])), Some(Sequence(22)));
         assert_eq!(tail.take(&entries(&[30])), Some(Sequence(31)));
-        for (after, index, first) in [(10, 0, 12), (12, 1, 12), (15, 1, 12), (20, 0, 30), (25, 0, 30)] {
+        for (after, index, first) in [(10, 0, 12), (12, 1, 12), (15, 1, 12), (20, 2, 12), (25, 2, 12)] {
             let Resident::Events { batch, index: at, .. } = tail.resident(Some(Sequence(after))) else {
                 panic!("nothing after {after}");
             };
             assert_eq!((at, batch.first()), (index, Sequence(first)), "{after}");
         }
-        assert!(matches!(tail.resident(Some(Sequence(30))), Resident::Nothing { .. }));
+        assert!(matches!(tail.resident(Some(Sequence(30))), Resident::Elsewhere), "others may know of more");
     }
 
     #[test]

@@ -24,7 +24,9 @@ impl Append {
         words.extend(["*", "d"]);
         // The event, and the other two fields.
         let mut head = format!("*{}\r\n", words.len() + 5).into_bytes();
-        words.iter().for_each(|word| write_bulk(&mut head, word.as_bytes()));
+        for word in words {
+            write_bulk(&mut head, word.as_bytes());
+        }
         Append { head, name: format!("{nonce:016x}:{shard}:"), start: Vec::new() }
     }
 

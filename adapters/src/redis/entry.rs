@@ -1,24 +1,39 @@
 //! An entry of a stream: its id, and the event in it.
 //!
 //! An id `ms-seq` is a position: 44 bits of milliseconds and 20 of the number within one. Those of a transaction follow each
-//! other without a jump. Fields are `d` (the event's bytes), `t` (its insertion time in nanoseconds) and `dedup_id`.
+//! other without a jump. A server gives ids by its clock, and they fit; those that somebody has made up and that do not share
+//! the last position of their millisecond, or the last of all, and are no events. Fields are `d` (the event's bytes), `t` (its insertion time in nanoseconds) and `dedup_id`.
 
 use std::fmt;
 
 use engine::event::Sequence;
 use redis::Value;
 
-/// The last position of an id that fits.
+/// The position of an id; `None` when it is none.
 pub(super) fn position(id: &[u8]) -> Option<Sequence> {
     let (millis, number) = std::str::from_utf8(id).ok()?.split_once('-')?;
     let (millis, number): (u64, u64) = (millis.parse().ok()?, number.parse().ok()?);
-    (millis < 1 << MILLIS_BITS && number < 1 << NUMBER_BITS)
-        .then_some(Sequence(millis << NUMBER_BITS | number))
+    let number = if millis > MILLIS_LAST { NUMBER_LAST } else { number.min(NUMBER_LAST) };
+    Some(Sequence(millis.min(MILLIS_LAST) << NUMBER_BITS | number))
 }
 
-/// A position as an id.
+/// A position as an id, the last one where several share it.
 pub(super) fn id(position: Sequence) -> String {
-    format!("{}-{}", position.0 >> NUMBER_BITS, position.0 & ((1 << NUMBER_BITS) - 1))
+    match (position.0 >> NUMBER_BITS, position.0 & NUMBER_LAST) {
+        (MILLIS_LAST.., NUMBER_LAST) => format!("{}-{}", u64::MAX, u64::MAX),
+        (millis, NUMBER_LAST) => format!("{millis}-{}", u64::MAX),
+        (millis, number) => format!("{millis}-{number}"),
+    }
+}
+
+/// Whether several ids may have this position.
+pub(super) fn is_shared(position: Sequence) -> bool {
+    position.0 & NUMBER_LAST == NUMBER_LAST
+}
+
+/// Whether no id has a position behind this one.
+pub(super) fn is_last(position: Sequence) -> bool {
+    position.0 == MILLIS_LAST << NUMBER_BITS | NUMBER_LAST
 }
 
 /// Names an event in its stream for ever.
@@ -44,7 +59,8 @@ impl DedupId {
             start: next()?.parse().ok()?,
             index: next()?.parse().ok()?,
         };
-        next().is_none().then_some(id)
+        let is_whole = next().is_none() && id.sequence() < Sequence(u64::MAX);
+        is_whole.then_some(id)
     }
 
     /// The event's sequence.
@@ -61,8 +77,7 @@ impl fmt::Display for DedupId {
 
 /// An entry as the server sends it, borrowed from its reply.
 pub(super) struct Entry<'a> {
-    /// `None` where the id does not fit.
-    pub(super) position: Option<Sequence>,
+    pub(super) position: Sequence,
     fields: &'a [Value],
 }
 
@@ -84,11 +99,14 @@ impl<'a> Entry<'a> {
         let [Value::BulkString(id), fields] = pair.as_slice() else { return None };
         // The fields of an entry that was deleted meanwhile are nil.
         let fields = if let Value::Array(fields) = fields { fields.as_slice() } else { &[] };
-        Some(Entry { position: position(id), fields })
+        Some(Entry { position: position(id)?, fields })
     }
 
     /// The event; `None` when no bus has written this.
     pub(super) fn content(&self) -> Option<Content<'a>> {
+        if is_shared(self.position) {
+            return None;
+        }
         let (mut payload, mut timestamp_ns) = (None, None);
         for pair in self.fields.chunks_exact(2) {
             let [Value::BulkString(name), Value::BulkString(value)] = pair else { return None };
@@ -113,8 +131,10 @@ impl<'a> Entry<'a> {
     }
 }
 
-const MILLIS_BITS: u32 = 44;
 const NUMBER_BITS: u32 = 20;
+const NUMBER_LAST: u64 = (1 << NUMBER_BITS) - 1;
+/// One less than fits, so that a position has one behind it.
+const MILLIS_LAST: u64 = (1 << (u64::BITS - NUMBER_BITS)) - 2;
 
 #[cfg(test)]
 mod tests {
@@ -134,8 +154,24 @@ mod tests {
             assert_eq!(id(position(text.as_bytes()).expect(text)), text);
         }
         assert!(position(b"10-9") > position(b"9-100"));
-        for wrong in ["", "5", "5-", "-5", "a-1", "17592186044416-0", "1-1048576", "1-2-3"] {
+        for wrong in ["", "5", "5-", "-5", "a-1", "1-2-3", "-1-1", "18446744073709551616-0"] {
             assert_eq!(position(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ids_that_do_not_fit_are_passed_all_at_once() {
+        for (first, behind, last) in [
+            ("5-1048575", "6-0", "5-18446744073709551615"),
+            ("5-1048576", "6-0", "5-18446744073709551615"),
+            ("17592186044415-0", "", "18446744073709551615-18446744073709551615"),
+            ("18446744073709551615-7", "", "18446744073709551615-18446744073709551615"),
+        ] {
+            let shared = position(first.as_bytes()).expect(first);
+            assert!(is_shared(shared), "{first}");
+            assert_eq!((id(shared).as_str(), position(last.as_bytes())), (last, Some(shared)));
+            assert!(position(behind.as_bytes()).is_none_or(|behind| behind > shared), "{first}");
+            assert!(shared.advanced_by(1) > shared);
         }
     }
 

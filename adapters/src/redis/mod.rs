@@ -8,9 +8,12 @@ mod append;
 mod block;
 mod command;
 mod config;
+mod connection;
 mod contact;
 mod entry;
+mod io;
 mod link;
+mod listener;
 mod session;
 mod store;
 

@@ -6,8 +6,9 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read};
+use std::sync::Arc;
 
-use engine::adapter::{Closing, Notify};
+use engine::adapter::Notify;
 use redis::{Cmd, Parser, Value};
 
 use super::config::RedisConfig;
@@ -35,14 +36,14 @@ pub(super) enum Heard<Q> {
 }
 
 /// Who asks, and for how many streams.
-pub(super) struct Introduction<'a> {
-    pub(super) config: &'a RedisConfig,
+pub(super) struct Caller {
+    pub(super) config: Arc<RedisConfig>,
     /// The connection's name at the server.
     pub(super) name: String,
     /// Streams that the bus reckons with.
     pub(super) streams: u16,
-    /// A connection of ours that must execute nothing any more.
-    pub(super) kill: Option<i64>,
+    /// Rings the shard.
+    pub(super) notify: Notify,
 }
 
 enum Question<Q> {
@@ -66,23 +67,33 @@ enum Step {
 struct Greeting {
     streams: u16,
     client_id: Option<i64>,
-    /// Whether the connection that was to be killed executes nothing any more.
-    is_killed: bool,
+    /// Connections that were to be killed and were not.
+    not_killed: u64,
     is_open: bool,
 }
 
 impl<Q: Clone> Session<Q> {
-    /// Begins to connect.
-    pub(super) fn open(introduction: &Introduction<'_>, notify: Notify) -> Session<Q> {
-        let Introduction { config, name, streams, kill } = introduction;
+    /// Begins to connect. `kills` are connections of ours that must execute nothing any more.
+    pub(super) fn open(caller: &Caller, kills: &[i64]) -> Session<Q> {
+        let Caller { config, notify, .. } = caller;
+        Session::over(
+            Link::open(&config.server.address, config.connect_timeout, notify.clone()),
+            caller,
+            kills,
+        )
+    }
+
+    /// Begins over a link.
+    pub(super) fn over(link: Link, caller: &Caller, kills: &[i64]) -> Session<Q> {
+        let Caller { config, name, streams, .. } = caller;
         let mut session = Session {
-            link: Link::open(&config.server.address, config.connect_timeout, notify),
+            link,
             outgoing: Vec::new(),
             received: Received::default(),
             parser: Parser::new(),
             command: Cmd::new(),
             questions: VecDeque::new(),
-            greeting: Greeting { streams: *streams, is_killed: kill.is_none(), ..Greeting::default() },
+            greeting: Greeting { streams: *streams, ..Greeting::default() },
         };
         let server = &config.server;
         if let Some(password) = &server.password {
@@ -101,7 +112,7 @@ impl<Q: Clone> Session<Q> {
         session.greet(Step::Id, |command| {
             command.arg("CLIENT").arg("ID");
         });
-        if let Some(kill) = kill {
+        for kill in kills {
             session.greet(Step::Kill, |command| {
                 command.arg("CLIENT").arg("KILL").arg("ID").arg(*kill);
             });
@@ -127,14 +138,19 @@ impl<Q: Clone> Session<Q> {
         self.greeting.client_id
     }
 
-    /// Whether the connection that was to be killed executes nothing any more.
-    pub(super) fn has_killed(&self) -> bool {
-        self.greeting.is_killed
+    /// How many connections were to be killed and may execute something yet. Known when it is open.
+    pub(super) fn not_killed(&self) -> u64 {
+        self.greeting.not_killed
     }
 
     /// Whether a reply is still to come.
     pub(super) fn is_waiting(&self) -> bool {
         !self.questions.is_empty()
+    }
+
+    /// How many questions are not answered.
+    pub(super) fn question_count(&self) -> usize {
+        self.questions.len()
     }
 
     /// Says one command, whose reply answers `question`. Sent with the next [`flush`](Session::flush).
@@ -205,9 +221,10 @@ impl<Q: Clone> Session<Q> {
         })
     }
 
-    /// Closes the connection; the future ends when the kernel has let go of it.
-    pub(super) fn end(self) -> Closing {
-        Box::pin(self.link.end())
+    /// Closes the connection. What is left is to be kept until it [is over](Link::is_over).
+    pub(super) fn end(mut self) -> Link {
+        self.link.close();
+        self.link
     }
 
     fn greet(&mut self, step: Step, words: impl FnOnce(&mut Cmd)) {
@@ -216,22 +233,20 @@ impl<Q: Clone> Session<Q> {
     }
 
     fn next_reply(&mut self) -> Result<Option<Value>, String> {
-        if self.received.is_empty() && !self.link.receive(&mut self.received.bytes) {
-            return match self.link.state() {
-                State::Closed(reason) => Err(reason),
-                State::Connecting | State::Open => Ok(None),
-            };
-        }
         loop {
-            match self.parser.parse_value(&mut self.received) {
-                Ok(value) => return Ok(Some(value)),
-                Err(error) if error.is_io_error() => {
+            if !self.received.is_empty() {
+                match self.parser.parse_value(&mut self.received) {
+                    Ok(value) => return Ok(Some(value)),
                     // The parser keeps the beginning of the reply. There may be more of it by now.
-                    if !self.link.receive(&mut self.received.bytes) {
-                        return Ok(None);
-                    }
+                    Err(error) if error.is_io_error() => {}
+                    Err(error) => return Err(format!("the server said what is no reply: {error}")),
                 }
-                Err(error) => return Err(format!("the server said what is no reply: {error}")),
+            }
+            if !self.link.receive(&mut self.received.bytes) {
+                return match self.link.state() {
+                    State::Closed(reason) => Err(reason),
+                    State::Connecting | State::Open => Ok(None),
+                };
             }
         }
     }
@@ -259,7 +274,7 @@ impl Greeting {
                 Ok(())
             }
             Step::Kill => {
-                self.is_killed = matches!(value, Value::Int(_));
+                self.not_killed += u64::from(!matches!(value, Value::Int(_)));
                 Ok(())
             }
             Step::StreamsKept => match value {
@@ -281,7 +296,7 @@ impl Greeting {
 
 /// Whether the server refuses just this command, or nothing.
 fn is_only_here(value: &Value) -> bool {
-    !matches!(value, Value::ServerError(error) if !["NOPERM", "READONLY", "OOM"].contains(&error.code()))
+    !matches!(value, Value::ServerError(error) if !["NOPERM", "READONLY", "OOM", "MISCONF", "NOREPLICAS"].contains(&error.code()))
 }
 
 /// Whether asking again is of no use before the operator has acted.
@@ -325,3 +340,6 @@ impl Read for Received {
 
 /// Of the hash that says how the streams are kept.
 pub(super) const STREAMS_FIELD: &str = "num_streams";
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,10 @@
 //! One shard's store: its connections, and what goes over which.
 //!
-//! Over one go transactions and reads, over the other the wait for what others append, while somebody listens. Each is made
-//! anew when it ends, after a while that grows.
+//! Over one go transactions and reads; over the [listener](Listener)'s, what others append.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::time::Duration;
 
 use engine::adapter::{
     Adapter, AdapterError, AdapterState, Closing, Outcome, ReadRequest, Resident, ShardContext,
@@ -18,17 +16,17 @@ use engine::event::{Sequence, ShardId};
 use redis::Value;
 
 use super::append::{Append, Counts, Settled};
-use super::block::{self, RangeQuery, Tail};
+use super::block::{self, RangeQuery};
 use super::command;
 use super::config::RedisConfig;
+use super::connection::Connection;
 use super::entry;
-use super::session::{Heard, Introduction, Session};
+use super::listener::Listener;
+use super::session::{Caller, Heard, Session};
 
 /// The store of one shard.
 pub(super) struct RedisStore {
-    config: Arc<RedisConfig>,
-    context: ShardContext,
-    streams: u16,
+    caller: Caller,
     /// Key of the stream that the shard appends to, and the command that does.
     key: String,
     command: command::Append,
@@ -38,15 +36,17 @@ pub(super) struct RedisStore {
     waiting: VecDeque<(u64, Wanted)>,
     /// Bytes of an entry, about.
     entry_bytes: usize,
-    listener: Connection<Listening>,
-    tails: Vec<Tail>,
+    listener: Listener,
     news: VecDeque<Outcome>,
     /// Entries read that are no events.
     passed_over: u64,
+    /// Connections before this one that may execute something yet, by their number at the server, and how many have none.
+    suspects: Vec<i64>,
+    nameless: u64,
+    /// Whether none of them did, since the mark was known last.
+    is_sure: bool,
     /// Old connections that the server did not let us kill.
     kills_denied: u64,
-    /// Sessions that are over, until the kernel has let go of them.
-    ended: VecDeque<Closing>,
 }
 
 /// What a reply over the main connection answers.
@@ -62,28 +62,9 @@ enum Question {
     End(u64, ShardId),
 }
 
-/// What a reply over the listener's connection answers.
-#[derive(Clone)]
-enum Listening {
-    End(ShardId),
-    Grown,
-}
-
 enum Wanted {
     Read(ReadRequest),
     End(ShardId),
-}
-
-/// A connection that is made anew when it ends.
-struct Connection<Q> {
-    session: Option<Session<Q>>,
-    /// When to try again.
-    retry_at: Monotonic,
-    failures: u32,
-    /// How many sessions have ended.
-    losses: u64,
-    /// Whether the server has said that trying again is of no use.
-    is_refused: bool,
 }
 
 impl RedisStore {
@@ -92,41 +73,38 @@ impl RedisStore {
         let append = Append::new(context.nonce, context.shard.0, context.is_new);
         let max_len = config.max_stream_len.map(NonZeroU64::get);
         let command = command::Append::new(&key, max_len, context.nonce, context.shard.0);
+        let name = format!("net-{}", context.shard);
         RedisStore {
-            config,
-            context,
-            streams,
+            caller: Caller { config, name, streams, notify: context.notify },
             key,
             command,
             main: Connection::new(),
             append,
             waiting: VecDeque::new(),
             entry_bytes: ENTRY_BYTES_FIRST,
-            listener: Connection::new(),
-            tails: Vec::new(),
+            listener: Listener::new(),
             news: VecDeque::new(),
             passed_over: 0,
+            suspects: Vec::new(),
+            nameless: 0,
+            is_sure: true,
             kills_denied: 0,
-            ended: VecDeque::new(),
         }
     }
 
     /// Moves on whatever can be.
     fn step(&mut self, now: Monotonic) {
         self.step_main(now);
-        self.step_listener(now);
+        self.listener.step(&self.caller, &mut self.news, now);
     }
 
     fn step_main(&mut self, now: Monotonic) {
-        if self.main.session.is_none() && self.main.retry_at <= now {
-            self.connect_main(None);
-        }
+        self.main.step(&self.caller, &self.suspects, now);
         while let Some(heard) = self.main.session.as_mut().and_then(Session::hear) {
             match heard {
                 Heard::Open => {
-                    self.main.is_open();
-                    let is_killed = self.main.session.as_ref().is_some_and(Session::has_killed);
-                    self.kills_denied += u64::from(!is_killed);
+                    self.main.is_let_in();
+                    self.count_suspects();
                     self.seek_mark();
                     self.ask_what_waits();
                 }
@@ -140,19 +118,22 @@ impl RedisStore {
         }
     }
 
-    /// `kill` is a connection of ours that must execute nothing any more.
-    fn connect_main(&mut self, kill: Option<i64>) {
-        let name = format!("net-{}", self.context.shard);
-        let introduction = Introduction { config: &self.config, name, streams: self.streams, kill };
-        self.main.session = Some(Session::open(&introduction, self.context.notify.clone()));
+    /// A session has begun, and has said which of those before it execute nothing any more.
+    fn count_suspects(&mut self) {
+        let not_killed = self.main.session.as_ref().map_or(0, Session::not_killed) + self.nameless;
+        self.is_sure &= not_killed == 0;
+        self.kills_denied += not_killed;
+        self.nameless = 0;
+        self.suspects.clear();
     }
 
     fn hear(&mut self, question: Question, value: &Value, now: Monotonic) {
         match question {
             Question::Gathered => self.append.hear_queued(value),
             Question::Stored => match self.append.hear_stored(value) {
-                Settled::GoesOn => {}
+                Settled::GoesOn => self.main.is_of_use(),
                 Settled::Stored(batch) => {
+                    self.main.is_of_use();
                     self.news.push_back(Outcome::Stored { first: batch.first(), spent: Some(batch) });
                 }
                 Settled::Refused(batch, error) => self.news.push_back(Outcome::Refused { batch, error }),
@@ -160,20 +141,19 @@ impl RedisStore {
                     self.lose_main("the server's answer to a transaction makes no sense", false, now);
                 }
             },
-            Question::Mark => {
-                let is_sure = self.main.session.as_ref().is_some_and(Session::has_killed);
-                if let Some(before) = self.append.hear_end(value, is_sure) {
-                    self.ask_mark(Some(before));
-                }
-            }
+            Question::Mark => match self.append.hear_end(value, self.is_sure) {
+                Some(before) => self.ask_mark(Some(before)),
+                None if self.append.is_marked() => self.is_sure = true,
+                None => self.lose_main(&refusal(value).to_string(), false, now),
+            },
             Question::Read(ticket, asked) => {
                 let (request, query) = &*asked;
                 let result = block::block(value, request, query).ok_or_else(|| refusal(value));
-                self.passed_over += result.as_ref().map_or(0, |block| block.passed_over);
-                if let Ok(block) = &result
-                    && let Some(bytes) = block.batch.record_bytes().checked_div(block.batch.len())
-                {
-                    self.entry_bytes = bytes;
+                if let Ok(block) = &result {
+                    self.main.is_of_use();
+                    self.passed_over += block.passed_over;
+                    let bytes = block.batch.record_bytes().checked_div(block.batch.len());
+                    self.entry_bytes = bytes.unwrap_or(self.entry_bytes);
                 }
                 self.news.push_back(Outcome::Read { ticket, result });
             }
@@ -185,42 +165,33 @@ impl RedisStore {
         }
     }
 
-    /// The main connection is over.
+    /// The main connection is over, and whoever waits for the next one is told.
     fn lose_main(&mut self, reason: &str, is_final: bool, now: Monotonic) {
-        self.replace_main(reason, is_final, now);
+        self.end_main(reason, is_final, now);
         for (ticket, wanted) in self.waiting.drain(..) {
-            let error = AdapterError::Transient(reason.to_owned());
-            self.news.push_back(match wanted {
-                Wanted::Read(_) => Outcome::Read { ticket, result: Err(error) },
-                Wanted::End(stream) => Outcome::End { ticket: Some(ticket), stream, result: Err(error) },
-            });
+            self.news.push_back(wanted.fails(ticket, reason));
         }
     }
 
     /// Ends the main connection, and tells readers that it answers them no more. The next one kills it at the server before it
     /// looks how far the stream has got.
-    fn replace_main(&mut self, reason: &str, is_final: bool, now: Monotonic) {
-        let Some(mut session) = self.main.session.take() else { return };
+    fn end_main(&mut self, reason: &str, is_final: bool, now: Monotonic) {
+        let Some(session) = &mut self.main.session else { return };
         for question in session.unanswered() {
-            let error = AdapterError::Transient(reason.to_owned());
-            match question {
-                Question::Read(ticket, _) => {
-                    self.news.push_back(Outcome::Read { ticket, result: Err(error) });
-                }
-                Question::End(ticket, stream) => {
-                    self.news.push_back(Outcome::End { ticket: Some(ticket), stream, result: Err(error) });
-                }
-                Question::Gathered | Question::Stored | Question::Mark => {}
+            let (ticket, wanted) = match question {
+                Question::Read(ticket, asked) => (ticket, Wanted::Read(asked.0)),
+                Question::End(ticket, stream) => (ticket, Wanted::End(stream)),
+                Question::Gathered | Question::Stored | Question::Mark => continue,
+            };
+            self.news.push_back(wanted.fails(ticket, reason));
+        }
+        if self.append.lose_connection() {
+            match session.client_id() {
+                Some(id) => self.suspects.push(id),
+                None => self.nameless += 1,
             }
         }
-        let kill = session.client_id();
-        self.ended.push_back(session.end());
-        self.ended.truncate(ENDED_MAX);
-        self.append.lose_connection();
         self.main.fail(now, is_final);
-        if kill.is_some() && !is_final {
-            self.connect_main(kill);
-        }
     }
 
     /// Looks how far the stream has got, if that is not known.
@@ -249,19 +220,24 @@ impl RedisStore {
     }
 
     fn ask(&mut self, ticket: u64, wanted: Wanted) {
-        let Some(session) = self.main.session.as_mut().filter(|session| session.is_open()) else {
-            // A caller that has gone meanwhile is not told, and the oldest have gone first.
+        let Some(session) = self.main.open_session() else {
             self.waiting.push_back((ticket, wanted));
-            if self.waiting.len() > WAITING_MAX {
-                self.waiting.pop_front();
+            if self.waiting.len() > WAITING_MAX
+                && let Some((ticket, wanted)) = self.waiting.pop_front()
+            {
+                self.news.push_back(wanted.fails(ticket, "too many wait for a connection"));
             }
             return;
         };
+        if session.question_count() >= WAITING_MAX {
+            self.news.push_back(wanted.fails(ticket, "too many wait for an answer"));
+            return;
+        }
         match wanted {
             Wanted::Read(request) => {
                 let query = RangeQuery::new(&request, self.entry_bytes);
                 let asked = Arc::new((request, query));
-                let key = self.config.stream_key(request.stream.0);
+                let key = self.caller.config.stream_key(request.stream.0);
                 session.ask(Question::Read(ticket, Arc::clone(&asked)), |command| {
                     command
                         .arg("XRANGE")
@@ -273,7 +249,7 @@ impl RedisStore {
                 });
             }
             Wanted::End(stream) => {
-                let key = self.config.stream_key(stream.0);
+                let key = self.caller.config.stream_key(stream.0);
                 session.ask(Question::End(ticket, stream), |command| {
                     command.arg("XREVRANGE").arg(key).arg("+").arg("-").arg("COUNT").arg(1);
                 });
@@ -283,8 +259,8 @@ impl RedisStore {
 
     /// Sends the next transaction, if one is due.
     fn send_next(&mut self) {
-        let Some(session) = self.main.session.as_mut().filter(|session| session.is_open()) else { return };
-        let transaction = match self.append.next(self.config.pipeline_size) {
+        let Some(session) = self.main.open_session() else { return };
+        let transaction = match self.append.next(self.caller.config.pipeline_size) {
             Ok(None) => return,
             Ok(Some(transaction)) => transaction,
             Err(batch) => {
@@ -311,91 +287,6 @@ impl RedisStore {
         }
         session.expect(Question::Stored, 1);
     }
-
-    fn step_listener(&mut self, now: Monotonic) {
-        if self.listener.session.is_none() && !self.tails.is_empty() && self.listener.retry_at <= now {
-            let name = format!("net-{}", self.context.shard);
-            let introduction = Introduction { config: &self.config, name, streams: self.streams, kill: None };
-            self.listener.session = Some(Session::open(&introduction, self.context.notify.clone()));
-        }
-        while let Some(heard) = self.listener.session.as_mut().and_then(Session::hear) {
-            match heard {
-                Heard::Open => {
-                    self.listener.is_open();
-                    self.listen();
-                }
-                Heard::Reply(question, value) => {
-                    if self.hear_listener(&question, &value) {
-                        self.listen();
-                    } else {
-                        self.listener.end(&mut self.ended);
-                        self.listener.fail(now, false);
-                    }
-                }
-                Heard::Ended { is_final, .. } => {
-                    self.listener.end(&mut self.ended);
-                    self.listener.fail(now, is_final);
-                }
-            }
-        }
-        if let Some(session) = &mut self.listener.session {
-            session.flush();
-        }
-    }
-
-    /// Asks where streams end, and then waits for what follows in any of them.
-    fn listen(&mut self) {
-        let Some(session) = &mut self.listener.session else { return };
-        if session.is_waiting() {
-            return;
-        }
-        let mut is_known = true;
-        for tail in self.tails.iter().filter(|tail| tail.end().is_none()) {
-            is_known = false;
-            let key = self.config.stream_key(tail.stream.0);
-            session.ask(Listening::End(tail.stream), |command| {
-                command.arg("XREVRANGE").arg(key).arg("+").arg("-").arg("COUNT").arg(1);
-            });
-        }
-        if !is_known {
-            return;
-        }
-        session.ask(Listening::Grown, |command| {
-            command.arg("XREAD").arg("COUNT").arg(LISTEN_ENTRIES).arg("BLOCK").arg(0).arg("STREAMS");
-            for tail in &self.tails {
-                command.arg(self.config.stream_key(tail.stream.0));
-            }
-            for tail in &self.tails {
-                command.arg(entry::id(tail.end().unwrap_or_default()));
-            }
-        });
-    }
-
-    /// Takes what the listener's connection brings. Whether it makes sense.
-    fn hear_listener(&mut self, question: &Listening, value: &Value) -> bool {
-        match question {
-            Listening::End(stream) => {
-                let Some(tail) = self.tails.iter_mut().find(|tail| tail.stream == *stream) else {
-                    return true;
-                };
-                let Some(end) = tail.begin(value) else { return false };
-                self.news.push_back(Outcome::End { ticket: None, stream: *stream, result: Ok(end) });
-                true
-            }
-            Listening::Grown => {
-                let Value::Array(streams) = value else { return *value == Value::Nil };
-                streams.iter().all(|stream| {
-                    let Value::Array(pair) = stream else { return false };
-                    let [Value::BulkString(key), entries] = pair.as_slice() else { return false };
-                    let is_of = |tail: &&mut Tail| self.config.stream_key(tail.stream.0).as_bytes() == key;
-                    let Some(tail) = self.tails.iter_mut().find(is_of) else { return false };
-                    let Some(end) = tail.take(entries) else { return false };
-                    self.news.push_back(Outcome::End { ticket: None, stream: tail.stream, result: Ok(end) });
-                    true
-                })
-            }
-        }
-    }
 }
 
 impl Adapter for RedisStore {
@@ -404,7 +295,7 @@ impl Adapter for RedisStore {
     }
 
     fn ready(&self) -> bool {
-        self.append.is_ready() && self.main.session.as_ref().is_some_and(Session::is_open)
+        self.append.is_ready() && self.main.is_open()
     }
 
     fn submit(&mut self, batch: Batch, now: Monotonic) {
@@ -421,10 +312,11 @@ impl Adapter for RedisStore {
     }
 
     fn cancel(&mut self, now: Monotonic) -> Option<Batch> {
-        let batch = self.append.cancel()?;
-        self.append.forget_mark();
-        self.replace_main("no answer in time", false, now);
-        Some(batch)
+        if !self.append.is_busy() {
+            return None;
+        }
+        self.end_main("no answer in time", false, now);
+        self.append.cancel()
     }
 
     fn read(&mut self, ticket: u64, request: ReadRequest, _: Monotonic) {
@@ -432,19 +324,11 @@ impl Adapter for RedisStore {
     }
 
     fn resident(&self, stream: ShardId, after: Option<Sequence>) -> Resident<'_> {
-        let tail = self.tails.iter().find(|tail| tail.stream == stream);
-        tail.map_or(Resident::Elsewhere, |tail| tail.resident(after))
+        self.listener.resident(stream, after)
     }
 
     fn follow(&mut self, stream: ShardId, wanted: bool, _: Monotonic) {
-        let is_there = self.tails.iter().any(|tail| tail.stream == stream);
-        match (wanted, is_there) {
-            (true, false) => self.tails.push(Tail::new(stream)),
-            (false, true) => self.tails.retain(|tail| tail.stream != stream),
-            _ => return,
-        }
-        // The one that waits does so for other streams.
-        self.listener.end(&mut self.ended);
+        self.listener.follow(stream, wanted);
     }
 
     fn find_end(&mut self, ticket: u64, stream: ShardId, _: Monotonic) {
@@ -457,71 +341,48 @@ impl Adapter for RedisStore {
     }
 
     fn due(&self) -> Option<Monotonic> {
-        let main = self.main.session.is_none().then_some(self.main.retry_at);
-        let listens = self.listener.session.is_none() && !self.tails.is_empty();
-        let listener = listens.then_some(self.listener.retry_at);
-        main.into_iter().chain(listener).min()
+        self.main.due().into_iter().chain(self.listener.due()).min()
     }
 
     fn outstanding(&self) -> bool {
-        let main = self.main.session.as_ref().is_some_and(Session::is_waiting);
-        main || !self.tails.is_empty()
+        self.main.is_outstanding() || self.listener.is_outstanding()
     }
 
     fn counts(&self) -> AdapterCounts {
         let Counts { lost_by_server, maybe_twice, refused_for_memory } = self.append.counts;
-        let passed_over = self.passed_over + self.tails.iter().map(|tail| tail.passed_over).sum::<u64>();
-        let reconnects = self.main.losses + self.listener.losses;
+        let passed_over = self.passed_over + self.listener.passed_over();
+        let reconnects = self.main.losses() + self.listener.losses();
         [lost_by_server, maybe_twice, refused_for_memory, passed_over, self.kills_denied, reconnects]
     }
 
     fn state(&self) -> AdapterState {
-        match &self.main {
-            Connection { is_refused: true, .. } => AdapterState::Down,
-            Connection { session: Some(session), .. } if session.is_open() && self.append.is_marked() => {
-                AdapterState::Up
-            }
-            _ => AdapterState::Connecting,
+        if self.main.is_refused() {
+            AdapterState::Down
+        } else if self.main.is_open() && self.append.is_marked() {
+            AdapterState::Up
+        } else {
+            AdapterState::Connecting
         }
     }
 
     fn close(&mut self) -> Option<Closing> {
-        self.main.end(&mut self.ended);
-        self.listener.end(&mut self.ended);
-        let ended = std::mem::take(&mut self.ended);
+        let (main, listener) = (self.main.close(), self.listener.close());
         Some(Box::pin(async move {
-            for closing in ended {
-                closing.await;
+            for link in main.into_iter().chain(listener) {
+                link.end().await;
             }
         }))
     }
 }
 
-impl<Q: Clone> Connection<Q> {
-    fn new() -> Connection<Q> {
-        Connection { session: None, retry_at: Monotonic(0), failures: 0, losses: 0, is_refused: false }
-    }
-
-    fn is_open(&mut self) {
-        self.failures = 0;
-        self.is_refused = false;
-    }
-
-    /// Ends the session, if there is one.
-    fn end(&mut self, ended: &mut VecDeque<Closing>) {
-        if let Some(session) = self.session.take() {
-            ended.push_back(session.end());
-            ended.truncate(ENDED_MAX);
+impl Wanted {
+    /// The outcome of what was wanted in vain.
+    fn fails(self, ticket: u64, reason: &str) -> Outcome {
+        let error = AdapterError::Transient(reason.to_owned());
+        match self {
+            Wanted::Read(_) => Outcome::Read { ticket, result: Err(error) },
+            Wanted::End(stream) => Outcome::End { ticket: Some(ticket), stream, result: Err(error) },
         }
-    }
-
-    /// The next attempt comes later each time, at a moment of its own, so that shards and buses do not all come at once.
-    fn fail(&mut self, now: Monotonic, is_final: bool) {
-        self.is_refused = is_final;
-        let wait = RETRY_MIN.saturating_mul(1 << self.failures.min(10)).min(RETRY_MAX);
-        self.failures += 1;
-        self.losses += 1;
-        self.retry_at = now.after(wait.mul_f64(fastrand::f64() / 2.0 + 0.5));
     }
 }
 
@@ -537,13 +398,10 @@ fn refusal(value: &Value) -> AdapterError {
 
 /// Entries read at once in search of the newest of this shard.
 const MARK_ENTRIES: usize = 100;
-/// Entries that the listener is given at once.
-const LISTEN_ENTRIES: usize = 1_000;
 /// What an entry is thought to have before the first was read.
 const ENTRY_BYTES_FIRST: usize = 256;
-/// Questions that wait for a connection at most.
+/// Questions that wait for a connection, or for an answer, at most.
 const WAITING_MAX: usize = 1_024;
-/// Sessions that the kernel may still hold when the store closes.
-const ENDED_MAX: usize = 64;
-const RETRY_MIN: Duration = Duration::from_millis(10);
-const RETRY_MAX: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

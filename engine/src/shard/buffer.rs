@@ -44,6 +44,12 @@ impl Amount {
         Amount { events: batch.len(), bytes: batch.record_bytes() }
     }
 
+    /// What is left of it when `other` is taken out.
+    pub(crate) fn without(mut self, other: Amount) -> Amount {
+        self.remove(other);
+        self
+    }
+
     fn add(&mut self, other: Amount) {
         self.events += other.events;
         self.bytes += other.bytes;

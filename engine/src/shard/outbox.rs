@@ -51,6 +51,7 @@ pub(crate) type ReadAnswer = Box<dyn FnOnce(Result<ReadBlock, AdapterError>)>;
 /// What the adapter is storing.
 struct InFlight {
     first: Sequence,
+    end: Sequence,
     position: u64,
     amount: Amount,
     attempts: u32,
@@ -279,6 +280,7 @@ impl Outbox {
     fn send(&mut self, chunk: Chunk, attempts: u32, now: Monotonic) {
         self.in_flight = Some(InFlight {
             first: chunk.batch.first(),
+            end: chunk.batch.end(),
             position: chunk.position,
             amount: Amount::of(&chunk.batch),
             attempts,
@@ -288,10 +290,10 @@ impl Outbox {
         self.adapter.submit(chunk.batch, now);
     }
 
-    /// Takes what is in flight if it starts at `first`. Late news of a batch that was cancelled speaks of another one, or
-    /// of none.
-    fn land(&mut self, first: Sequence) -> Option<InFlight> {
-        self.in_flight.take_if(|flight| flight.first == first)
+    /// Counts events as stored, which need no room any more.
+    fn settle(&mut self, buffer: &mut Buffer, stored: Amount) {
+        self.counts.stored += stored.events as u64;
+        buffer.settle(stored);
     }
 
     fn stored(
@@ -301,19 +303,19 @@ impl Outbox {
         spent: Option<Batch>,
         now: Monotonic,
     ) -> Option<News> {
-        let flight = self.land(first)?;
-        self.counts.stored += flight.amount.events as u64;
+        // Late news of a batch that was cancelled speaks of another one, or of none.
+        let flight = self.in_flight.take_if(|flight| flight.first == first)?;
+        self.settle(buffer, flight.amount);
         self.counts.batches += 1;
         self.counts.batch_events.record(flight.amount.events as u64);
         self.counts.submit_latency_ns.record(now.0.saturating_sub(flight.submitted_at.0));
-        buffer.settle(flight.amount);
         if let Some(batch) = spent {
             buffer.recycle(batch);
         }
         Some(News::Stored { end: first.advanced_by(flight.amount.events as u64) })
     }
 
-    /// Retries, or gives up.
+    /// Retries, or gives up. What is missing at the batch's front is stored.
     fn refused(
         &mut self,
         buffer: &mut Buffer,
@@ -321,7 +323,10 @@ impl Outbox {
         error: AdapterError,
         now: Monotonic,
     ) -> Option<News> {
-        let flight = self.land(batch.first())?;
+        let flight = self.in_flight.take_if(|flight| flight.end == batch.end())?;
+        let left = Amount::of(&batch);
+        let stored = flight.amount.without(left);
+        self.settle(buffer, stored);
         let attempts = flight.attempts + 1;
         let worth_it = match error {
             AdapterError::Transient(_) => self.retries_max.is_none_or(|max| attempts <= max),
@@ -329,13 +334,14 @@ impl Outbox {
         };
         self.error = Some(error);
         if worth_it {
-            let chunk = Chunk { batch, position: flight.position, opened_at: now };
+            let position = flight.position + stored.events as u64;
+            let chunk = Chunk { batch, position, opened_at: now };
             self.retry = Some(Retry { chunk, attempts, due: now.after(backoff(attempts)) });
             return None;
         }
         let end = batch.end();
-        self.counts.dropped += flight.amount.events as u64;
-        buffer.settle(flight.amount);
+        self.counts.dropped += left.events as u64;
+        buffer.settle(left);
         buffer.recycle(batch);
         Some(News::Refused { end })
     }

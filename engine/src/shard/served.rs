@@ -74,11 +74,11 @@ impl Served {
     /// Forgets subscribers that have gone, and stops listening where nobody is left.
     pub(super) fn retire(&mut self, outbox: &mut Outbox, now: Monotonic) {
         for delivery in &mut self.deliveries {
-            let had_subscribers = delivery.has_subscribers();
             delivery.retire();
             let stream = delivery.stream();
             let is_awaited = || self.joining.iter().any(|(_, subscribe)| subscribe.stream == stream);
-            if had_subscribers && !delivery.has_subscribers() && !self.is_own && !is_awaited() {
+            if !self.is_own && !delivery.has_subscribers() && !is_awaited() {
+                // Also where the only one could not join. A store that does not follow it has nothing to do.
                 outbox.follow(stream, false, now);
             }
         }

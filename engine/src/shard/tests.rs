@@ -140,6 +140,12 @@ impl Stage {
         self.script.borrow_mut().news.push_back(Outcome::Refused { batch, error });
     }
 
+    /// The adapter has stored the first `stored` events of what it has in flight, and refuses the rest.
+    fn refuse_behind(&mut self, stored: usize, error: AdapterError) {
+        self.script.borrow_mut().in_flight.as_mut().expect("something is in flight").evict(stored);
+        self.refuse(error);
+    }
+
     /// Stores until nothing is in flight and nothing waits.
     fn store_all(&mut self) {
         self.settle();
@@ -192,6 +198,24 @@ impl Stage {
         let payloads = script.submitted.iter().flat_map(|(_, payloads)| payloads);
         payloads.map(|payload| u64::from_le_bytes(payload[..].try_into().expect("eight bytes"))).collect()
     }
+}
+
+#[test]
+fn what_a_refused_batch_has_stored_is_counted_as_stored_and_not_sent_again() {
+    let mut stage = Stage::new(|_| {});
+    (0..10).for_each(|number| stage.publish(number).expect("room"));
+    stage.settle();
+    stage.refuse_behind(4, transient());
+    stage.settle();
+    let stats = stage.stats();
+    assert_eq!((stats.stored, stats.dropped.adapter, stats.pending_events), (4, 0, 6));
+    stage.pass(Duration::from_secs(1));
+    stage.settle();
+    assert_eq!(stage.submitted()[10..], [4, 5, 6, 7, 8, 9]);
+    stage.refuse_behind(1, AdapterError::Final("never".to_owned()));
+    stage.settle();
+    let stats = stage.stats();
+    assert_eq!((stats.stored, stats.dropped.adapter, stats.pending_events), (5, 5, 0));
 }
 
 fn transient() -> AdapterError {

@@ -206,8 +206,8 @@ proptest! {
                                 stream.0.extend((start..).take(transaction.count).map(Some));
                             }
                         }
+                        append.lose_connection();
                         waiting = append.cancel();
-                        append.forget_mark();
                         mark(&mut append, &stream, true);
                     }
                     // Somebody else writes.
@@ -231,4 +231,92 @@ proptest! {
         prop_assert_eq!(stream.ours(), (1..next).collect::<Vec<_>>());
         prop_assert_eq!(append.counts, Counts::default());
     }
+}
+
+#[test]
+fn why_a_transaction_was_discarded_is_read_from_its_end_too() {
+    for (reply, is_transient) in [
+        (
+            "EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'.",
+            true,
+        ),
+        ("EXECABORT Transaction discarded because of: NOPERM no permissions", false),
+    ] {
+        let mut append = Append::new(NONCE, 0, true);
+        append.submit(batch(1, 2));
+        append.next(3).expect("not stored").expect("to be sent");
+        let Settled::Refused(_, error) = append.hear_stored(&error(reply)) else { panic!("{reply}") };
+        assert_eq!(matches!(error, AdapterError::Transient(_)), is_transient, "{reply}: {error}");
+    }
+}
+
+#[test]
+fn commands_that_were_executed_and_not_gathered_leave_the_outcome_unknown() {
+    let (mut append, mut stream) = (Append::new(NONCE, 0, true), Stream::default());
+    append.submit(batch(1, 3));
+    execute(&mut append, &mut stream).expect("to be sent");
+    append.hear_queued(&error("NOPERM no permissions to run the 'multi' command"));
+    append.hear_queued(&bulk("1-1"));
+    assert!(matches!(append.hear_stored(&error("ERR EXEC without MULTI")), Settled::Broken));
+    assert!(append.lose_connection(), "something was sent");
+    mark(&mut append, &stream, true);
+    assert!(append.next(3).is_err(), "the stream has all of it");
+}
+
+#[test]
+fn what_a_transaction_has_stored_before_it_was_refused_does_not_come_back() {
+    let mut append = Append::new(NONCE, 0, true);
+    append.submit(batch(1, 5));
+    append.next(3).expect("not stored").expect("to be sent");
+    let first = Value::Array((0..3).map(|_| bulk("1-1")).collect());
+    assert!(matches!(append.hear_stored(&first), Settled::GoesOn));
+    append.next(3).expect("not stored").expect("to be sent");
+    let second = Value::Array(vec![bulk("1-1"), error("ERR no")]);
+    let Settled::Refused(rest, _) = append.hear_stored(&second) else { panic!("taken for success") };
+    assert_eq!((rest.len(), rest.first(), rest.end()), (1, Sequence(5), Sequence(6)));
+    append.submit(batch(5, 1));
+    append.next(3).expect("not stored").expect("to be sent");
+    append.lose_connection();
+    assert_eq!(append.cancel().map(|batch| batch.len()), Some(1));
+}
+
+#[test]
+fn what_the_server_lost_is_counted_once() {
+    let (mut append, mut stream) = (Append::new(NONCE, 0, true), Stream::default());
+    append.submit(batch(1, 3));
+    let reply = execute(&mut append, &mut stream).expect("to be sent");
+    assert!(matches!(append.hear_stored(&reply), Settled::Stored(_)));
+    stream.0.truncate(1);
+    for _ in 0..3 {
+        append.lose_connection();
+        mark(&mut append, &stream, true);
+    }
+    assert_eq!(append.counts.lost_by_server, 2);
+}
+
+#[test]
+fn a_server_that_cannot_tell_the_mark_now_is_asked_again() {
+    let mut append = Append::new(NONCE, 0, false);
+    for reply in
+        [error("BUSY Redis is busy running a script"), error("LOADING it is"), Value::Okay, Value::Nil]
+    {
+        assert!(append.seeks());
+        assert_eq!(append.hear_end(&reply, true), None);
+        assert!(!append.is_marked(), "{reply:?}");
+        append.lose_connection();
+    }
+    assert!(append.seeks());
+    append.hear_end(&error("WRONGTYPE Operation against"), true);
+    assert!(append.is_marked(), "whoever appends is told");
+}
+
+#[test]
+fn an_end_that_is_older_at_no_question_is_asked_for_no_more() {
+    let mut append = Append::new(NONCE, 0, false);
+    assert!(append.seeks());
+    let entry = Value::Array(vec![bulk("18446744073709551615-3"), Value::Array(Vec::new())]);
+    let reply = Value::Array(vec![entry]);
+    assert!(append.hear_end(&reply, true).is_some());
+    assert_eq!(append.hear_end(&reply, true), None);
+    assert!(append.is_marked());
 }

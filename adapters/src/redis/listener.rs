@@ -1,0 +1,171 @@
+//! The listener: a connection of its own that waits for what others append, while somebody listens.
+
+use std::collections::VecDeque;
+
+use engine::adapter::{Outcome, Resident};
+use engine::clock::Monotonic;
+use engine::event::{Sequence, ShardId};
+use redis::Value;
+
+use super::block::Tail;
+use super::connection::Connection;
+use super::entry;
+use super::link::Link;
+use super::session::{Caller, Heard, Session};
+
+/// What one shard hears of streams that grow.
+pub(super) struct Listener {
+    connection: Connection<Question>,
+    tails: Vec<Tail>,
+    /// Entries of streams that nobody listens to any more that were no events.
+    passed_over: u64,
+}
+
+/// What a reply answers.
+#[derive(Clone)]
+enum Question {
+    End(ShardId),
+    Grown,
+}
+
+impl Listener {
+    pub(super) fn new() -> Listener {
+        Listener { connection: Connection::new(), tails: Vec::new(), passed_over: 0 }
+    }
+
+    /// Begins or ends to listen to a stream.
+    pub(super) fn follow(&mut self, stream: ShardId, wanted: bool) {
+        let place = self.tails.iter().position(|tail| tail.stream == stream);
+        match (wanted, place) {
+            (true, None) => self.tails.push(Tail::new(stream)),
+            (false, Some(place)) => self.passed_over += self.tails.swap_remove(place).passed_over,
+            _ => return,
+        }
+        // The session waits for other streams.
+        self.connection.end();
+    }
+
+    /// Moves on whatever can be, and tells where streams end.
+    pub(super) fn step(&mut self, caller: &Caller, news: &mut VecDeque<Outcome>, now: Monotonic) {
+        if self.tails.is_empty() {
+            self.connection.reap();
+            return;
+        }
+        self.connection.step(caller, &[], now);
+        while let Some(heard) = self.connection.session.as_mut().and_then(Session::hear) {
+            match heard {
+                Heard::Open => {
+                    self.connection.is_let_in();
+                    self.listen(caller);
+                }
+                Heard::Reply(question, value) => {
+                    if self.hear(&question, &value, caller, news) {
+                        self.connection.is_of_use();
+                        self.listen(caller);
+                    } else {
+                        self.connection.fail(now, false);
+                    }
+                }
+                Heard::Ended { is_final, .. } => self.connection.fail(now, is_final),
+            }
+        }
+        if let Some(session) = &mut self.connection.session {
+            session.flush();
+        }
+    }
+
+    /// What follows a position, where it was heard.
+    pub(super) fn resident(&self, stream: ShardId, after: Option<Sequence>) -> Resident<'_> {
+        let tail = self.tails.iter().find(|tail| tail.stream == stream);
+        tail.map_or(Resident::Elsewhere, |tail| tail.resident(after))
+    }
+
+    /// When a session is to be begun.
+    pub(super) fn due(&self) -> Option<Monotonic> {
+        self.connection.due().filter(|_| !self.tails.is_empty())
+    }
+
+    /// Whether the kernel is asked for anything.
+    pub(super) fn is_outstanding(&self) -> bool {
+        self.connection.is_outstanding()
+    }
+
+    /// Entries that were no events.
+    pub(super) fn passed_over(&self) -> u64 {
+        self.passed_over + self.tails.iter().map(|tail| tail.passed_over).sum::<u64>()
+    }
+
+    /// How many sessions have ended.
+    pub(super) fn losses(&self) -> u64 {
+        self.connection.losses()
+    }
+
+    /// Ends it, and gives what the kernel has to let go of.
+    pub(super) fn close(&mut self) -> Vec<Link> {
+        self.connection.close()
+    }
+
+    /// Asks where streams end, and then waits for what follows in any of them.
+    fn listen(&mut self, caller: &Caller) {
+        let Some(session) = &mut self.connection.session else { return };
+        if session.is_waiting() {
+            return;
+        }
+        let mut is_known = true;
+        for tail in self.tails.iter().filter(|tail| tail.end().is_none()) {
+            is_known = false;
+            let key = caller.config.stream_key(tail.stream.0);
+            session.ask(Question::End(tail.stream), |command| {
+                command.arg("XREVRANGE").arg(key).arg("+").arg("-").arg("COUNT").arg(1);
+            });
+        }
+        if !is_known {
+            return;
+        }
+        session.ask(Question::Grown, |command| {
+            command.arg("XREAD").arg("COUNT").arg(LISTEN_ENTRIES).arg("BLOCK").arg(0).arg("STREAMS");
+            for tail in &self.tails {
+                command.arg(caller.config.stream_key(tail.stream.0));
+            }
+            for tail in &self.tails {
+                command.arg(entry::id(tail.end().unwrap_or_default()));
+            }
+        });
+    }
+
+    /// Takes what the connection brings. Whether it makes sense.
+    fn hear(
+        &mut self,
+        question: &Question,
+        value: &Value,
+        caller: &Caller,
+        news: &mut VecDeque<Outcome>,
+    ) -> bool {
+        match question {
+            Question::End(stream) => {
+                let Some(tail) = self.tails.iter_mut().find(|tail| tail.stream == *stream) else {
+                    return true;
+                };
+                let Some(end) = tail.begin(value) else { return false };
+                news.push_back(Outcome::End { ticket: None, stream: *stream, result: Ok(end) });
+                true
+            }
+            Question::Grown => {
+                // It waits without an end, so that nothing is no answer.
+                let Value::Array(streams) = value else { return false };
+                streams.iter().all(|stream| {
+                    let Value::Array(pair) = stream else { return false };
+                    let [Value::BulkString(key), entries] = pair.as_slice() else { return false };
+                    let is_of = |tail: &&mut Tail| caller.config.stream_key(tail.stream.0).as_bytes() == key;
+                    let Some(tail) = self.tails.iter_mut().find(is_of) else { return false };
+                    let Some(end) = tail.take(entries) else { return false };
+                    news.push_back(Outcome::End { ticket: None, stream: tail.stream, result: Ok(end) });
+                    true
+                })
+            }
+        }
+    }
+}
+
+/// Entries that the listener is given at once.
+const LISTEN_ENTRIES: usize = 1_000;

@@ -1,0 +1,55 @@
+//! A Redis server that stands still costs others nothing: neither their time nor the process's memory.
+
+use adapters::SECTIONS;
+use engine::adapter::AdapterState;
+use engine::bus::Bus;
+use engine::config::Config;
+use engine::event::EventFlags;
+use harness::procfs::resident_bytes;
+use harness::redis::Redis;
+use harness::{assert_sums, read_all, until};
+
+fn bus(json: &str) -> Bus {
+    let (config, section) = Config::parse(json, &SECTIONS).expect("a test's configuration is right");
+    Bus::start(config.clone(), adapters::factory(section, &config).expect("in this build"))
+        .expect("it starts")
+}
+
+fn publish(bus: &Bus, count: usize, payload: &[u8]) {
+    let mut producer = bus.producer();
+    for _ in 0..count {
+        producer.publish(None, payload, EventFlags::NONE).expect("what is too much is dropped");
+    }
+}
+
+#[test]
+fn a_server_that_stands_still_delays_no_other_bus_and_takes_no_more_than_its_buffer() {
+    let (hung, well) = (Redis::start(), Redis::start());
+    let options =
+        r#""num_shards":1,"adapter_timeout_ms":200,"buffer_bytes":8388608,"backpressure_mode":"DropOldest""#;
+    let stuck = bus(&format!("{{{options},{}}}", hung.section()));
+    let other = bus(&format!(r#"{{"num_shards":1,{}}}"#, well.section()));
+    let payload = [b'x'; 1_000];
+    publish(&stuck, 20_000, &payload);
+    stuck.flush().expect("the server answers");
+    hung.set_stopped(true);
+    publish(&stuck, 20_000, &payload);
+    until("the batch is given up", || stuck.stats().shards[0].adapter != AdapterState::Up);
+    let before = resident_bytes();
+    for round in 1..=20 {
+        // 400 MB in all, fifty times what the buffer holds.
+        publish(&stuck, 20_000, &payload);
+        publish(&other, 10, b"event");
+        assert_eq!(other.flush(), Ok(()), "round {round}");
+    }
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(grown < 32 << 20, "{grown} bytes more");
+    assert_eq!(read_all(&other, 1_000).len(), 200);
+    assert_eq!(other.shutdown(None), Ok(0));
+    hung.set_stopped(false);
+    stuck.flush().expect("the server answers again");
+    let stats = stuck.stats();
+    assert_sums(&stats);
+    assert_eq!(stats.total().dropped.adapter, 0);
+    assert_eq!(hung.len("net:shard:0"), stats.shards[0].stored, "each is there once");
+}
