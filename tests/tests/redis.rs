@@ -230,6 +230,16 @@ fn a_stream_that_is_deleted_while_it_is_followed_goes_on_with_what_comes() {
         });
         assert_eq!(received, 10, "round {round}");
         server.ask(&["DEL", "net:shard:0"]);
+        // Ids of one millisecond would begin again at its first: whoever follows the stream knows those already.
+        let deleted = server.ask(&["TIME"]);
+        until("the server's clock moves on", || {
+            let [before, now] = [&deleted, &server.ask(&["TIME"])].map(|time| {
+                let (seconds, micros) = time.split_once('\n').expect("two numbers");
+                let number = |text: &str| text.parse::<u64>().expect("a number");
+                number(seconds) * 1_000 + number(micros) / 1_000
+            });
+            now > before
+        });
     }
 }
 

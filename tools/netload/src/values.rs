@@ -119,12 +119,19 @@ pub(crate) fn parse_target(text: &str) -> Result<Target, String> {
 }
 
 /// Whole seconds, or a time with its unit.
-pub(crate) fn parse_time(text: &str) -> Result<Duration, humantime::DurationError> {
-    match text.parse() {
-        Ok(seconds) => Ok(Duration::from_secs(seconds)),
-        Err(_) => humantime::parse_duration(text),
+pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
+    let time = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string())?,
+    };
+    if time > TIME_MAX {
+        return Err(format!("longer than {} days", TIME_MAX.as_secs() / 86_400));
     }
+    Ok(time)
 }
+
+/// Longer than any run, and far from what a clock of nanoseconds can hold.
+const TIME_MAX: Duration = Duration::from_hours(100 * 24);
 
 const RATE_MAX: f64 = 1e9;
 const KEYS_MAX: u32 = 1_000_000;
@@ -132,6 +139,14 @@ const KEYS_MAX: u32 = 1_000_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_that_no_run_lasts_is_refused() {
+        assert_eq!(parse_time("100d"), Ok(Duration::from_hours(2_400)));
+        for too_long in ["101d", "18446744073709", "18446744073709551615"] {
+            assert!(parse_time(too_long).is_err(), "{too_long}");
+        }
+    }
 
     #[test]
     fn a_rate_may_have_a_unit() {
