@@ -28,6 +28,17 @@ impl Redised {
         Redised { server, bus }
     }
 
+    /// Publishes so many events; those that find no room come again.
+    fn publish(&self, events: usize) {
+        on_first_core(|| {
+            let payload = event(EVENT_BYTES);
+            let mut published = 0;
+            while published < events {
+                published += usize::from(self.bus.ingest(&payload));
+            }
+        });
+    }
+
     /// Ends both.
     pub fn stop(self) {
         self.bus.stop();
@@ -39,14 +50,8 @@ pub fn append(events: usize) -> f64 {
     let redised = Redised::start(
         r#""backpressure_mode":"FailProducer","push_wait_us":10000000,"flush_timeout_ms":600000,"#,
     );
-    let payload = event(EVENT_BYTES);
     let start = Instant::now();
-    on_first_core(|| {
-        let mut published = 0;
-        while published < events {
-            published += usize::from(redised.bus.ingest(&payload));
-        }
-    });
+    redised.publish(events);
     redised.bus.flush();
     let rate = events as f64 / start.elapsed().as_secs_f64();
     assert_eq!(redised.server.len("net:shard:0"), events as u64);
@@ -103,8 +108,7 @@ fn filled(events: usize) -> Redised {
     let redised = Redised::start(
         r#""backpressure_mode":"FailProducer","push_wait_us":10000000,"flush_timeout_ms":600000,"#,
     );
-    let payload = event(EVENT_BYTES);
-    (0..events).for_each(|_| assert!(redised.bus.ingest(&payload), "the bus takes events"));
+    redised.publish(events);
     redised.bus.flush();
     redised
 }
