@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::str::FromStr;
 
+use serde_json::Value;
+
 use crate::args::CompareArguments;
 use crate::config::Refusal;
 use crate::exit::ExitStatus;
+use crate::outcome::KEPT_MIN;
 use crate::report::grouped;
 use crate::saved::{Saved, SavedRun};
 use crate::slo::Percentile;
@@ -18,6 +21,16 @@ pub(crate) fn compare(arguments: &CompareArguments) -> Result<ExitStatus, Refusa
             [&before, &after].map(|run| run.document.pointer(pointer).cloned().unwrap_or_default());
         if was != is {
             println!("note        {what} differs: {was} and {is}");
+        }
+    }
+    for (name, run) in [("before", &before), ("after", &after)] {
+        for (pointer, expected, remark) in REMARKS {
+            if run.document.pointer(pointer).is_some_and(|value| *value != expected) {
+                println!("note        {name}: {remark}");
+            }
+        }
+        if run.document.pointer("/result/kept").and_then(Value::as_f64).is_some_and(|kept| kept < KEPT_MIN) {
+            println!("note        {name}: it published less than 99 % of its load in its time");
         }
     }
     println!("{:12}{:>16}{:>16}{:>11}", "", "before", "after", "change");
@@ -51,7 +64,10 @@ fn only_run(path: &Path) -> Result<SavedRun, Refusal> {
     let saved = Saved::read(path)?;
     let is_run = !saved.is_of_rates();
     let run = saved.runs.into_iter().next().filter(|_| is_run);
-    run.ok_or_else(|| Refusal::Document { path: path.to_owned(), why })
+    let refused = |why| Refusal::Document { path: path.to_owned(), why };
+    let run = run.ok_or_else(|| refused(why))?;
+    // Its percentiles would all be 0, better than those of any run.
+    if run.response.is_empty() { Err(refused("it measured nothing")) } else { Ok(run) }
 }
 
 /// A change that is a regression, such as `p99>+5%` or `throughput<-3%`.
@@ -113,7 +129,12 @@ impl FromStr for Condition {
     fn from_str(text: &str) -> Result<Condition, String> {
         let parse = || {
             let at = text.find(['<', '>'])?;
-            let percent = text[at + 1..].trim().strip_suffix('%')?.parse().ok()?;
+            let percent = text[at + 1..]
+                .trim()
+                .strip_suffix('%')?
+                .parse()
+                .ok()
+                .filter(|percent: &f64| percent.is_finite())?;
             let metric = text[..at].trim().parse().ok()?;
             Some(Condition { text: text.to_owned(), metric, is_above: text[at..].starts_with('>'), percent })
         };
@@ -128,6 +149,11 @@ fn change_percent(was: f64, is: f64) -> f64 {
 
 const SHOWN: [&str; 9] =
     ["throughput", "p50", "p90", "p99", "p99.9", "p99.99", "max", "service-p50", "service-p99"];
+/// What a run that is to be compared has, and what is said of one that has it not.
+const REMARKS: [(&str, bool, &str); 2] = [
+    ("/interrupted", false, "it was interrupted"),
+    ("/result/clean", true, "it was not clean: events were lost or wrong, or something failed"),
+];
 /// What makes two runs hard to compare.
 const DIFFERENCES: [(&str, &str); 9] = [
     ("processor", "/machine/processor"),
@@ -155,7 +181,7 @@ mod tests {
 
     #[test]
     fn what_is_no_condition_is_refused() {
-        for wrong in ["", "p99", "p99>5", "latency>+5%", "p99=+5%", "throughput<%"] {
+        for wrong in ["", "p99", "p99>5", "latency>+5%", "p99=+5%", "throughput<%", "p99>nan%", "p99>inf%"] {
             assert!(wrong.parse::<Condition>().is_err(), "{wrong}");
         }
     }

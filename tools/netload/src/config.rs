@@ -79,6 +79,8 @@ pub(crate) enum Refusal {
     EmptyInput(String),
     #[error("`{}` cannot be written: {source}", path.display())]
     Output { path: PathBuf, source: io::Error },
+    #[error("`{}` is named twice: one would replace the other", .0.display())]
+    SameFile(PathBuf),
     #[error("`{}` is no result to read: {why}", path.display())]
     Document { path: PathBuf, why: &'static str },
     #[error("signals cannot be listened to: {0}")]

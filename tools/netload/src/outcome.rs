@@ -83,6 +83,12 @@ impl Outcome {
         if seconds > 0.0 { self.measured as f64 / seconds } else { 0.0 }
     }
 
+    /// Bytes a second after the warm-up.
+    pub(crate) fn bytes_rate(&self) -> f64 {
+        let seconds = self.active.as_secs_f64();
+        if seconds > 0.0 { self.measured_bytes as f64 / seconds } else { 0.0 }
+    }
+
     /// How the process ends after this run.
     pub(crate) fn exit_status(&self) -> ExitStatus {
         match self {
@@ -95,16 +101,21 @@ impl Outcome {
 }
 
 impl Outcome {
-    /// The part of an open loop's events that was published, times how well it kept to its time.
-    pub(crate) fn part_kept(&self, plan: &Plan) -> f64 {
-        let published = self.measured as f64 / (self.measured + self.skipped).max(1) as f64;
-        match plan.work.limit() {
+    /// The part of an open loop's events that was published, times how well it kept to its time. `None` when it was
+    /// interrupted before any was due.
+    pub(crate) fn part_kept(&self, plan: &Plan) -> Option<f64> {
+        let due = self.measured + self.skipped;
+        if self.interrupted && due == 0 {
+            return None;
+        }
+        let published = self.measured as f64 / due.max(1) as f64;
+        Some(match plan.work.limit() {
             Some(Limit::Duration(duration)) if !self.interrupted => {
                 let slower = duration.as_secs_f64() / self.active.as_secs_f64().max(f64::MIN_POSITIVE);
                 published * slower.min(1.0)
             }
             _ => published,
-        }
+        })
     }
 
     /// `service` is what the receiver measured, if it did.
@@ -151,4 +162,4 @@ impl Outcome {
 }
 
 /// An open loop that kept less of its load is not the load that was asked for.
-const KEPT_MIN: f64 = 0.99;
+pub(crate) const KEPT_MIN: f64 = 0.99;

@@ -1,7 +1,8 @@
 //! The files of a result. They are opened before the run, so that a run is not lost to a name that cannot be written.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use hdrhistogram::Histogram;
@@ -29,11 +30,15 @@ impl Output {
     /// Opens what the arguments name, and `hgrm`. What a file held stays until there is a result.
     pub(crate) fn open(arguments: &DocumentArguments, hgrm: Option<&Path>) -> Result<Output, Refusal> {
         let open = |path: Option<&Path>| path.map(Target::open).transpose();
-        Ok(Output {
-            json: open(arguments.json.as_deref())?,
-            html: open(arguments.html.as_deref())?,
-            hgrm: open(hgrm)?,
-        })
+        let (json, html) = (open(arguments.json.as_deref())?, open(arguments.html.as_deref())?);
+        let hgrm = open(hgrm)?;
+        let targets: Vec<&Target> = [&json, &html, &hgrm].into_iter().flatten().collect();
+        for (index, target) in targets.iter().enumerate() {
+            if targets[..index].iter().any(|other| target.would_replace(&other.path)) {
+                return Err(Refusal::SameFile(target.path.clone()));
+            }
+        }
+        Ok(Output { json, html, hgrm })
     }
 
     /// Saves the document and the distribution of the response times.
@@ -61,6 +66,17 @@ impl Target {
     pub(crate) fn open(path: &Path) -> Result<Target, Refusal> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
         file.map(|file| Target { path: path.to_owned(), file }).map_err(|source| unwritable(path, source))
+    }
+
+    /// Whether it is the file at `path`, of which nothing would be left. A device or a pipe replaces nothing.
+    pub(crate) fn would_replace(&self, path: &Path) -> bool {
+        let (Ok(own), Ok(other)) = (self.file.metadata(), fs::metadata(path)) else { return false };
+        own.is_file() && (own.dev(), own.ino()) == (other.dev(), other.ino())
+    }
+
+    /// Its name.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Replaces what the file holds.

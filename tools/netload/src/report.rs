@@ -98,7 +98,7 @@ fn speed(plan: &Plan, outcome: &Outcome) {
         grouped(outcome.measured),
         time(seconds),
         rate(outcome.measured as f64, seconds),
-        outcome.measured_bytes as f64 / seconds / 1e6,
+        outcome.bytes_rate() / 1e6,
     );
     if plan.pace.is_none() && !plan.measures_delivery() {
         println!(

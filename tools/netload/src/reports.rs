@@ -19,6 +19,11 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitStatus, Refusal>
     }
     tell_apart(&mut results, &arguments.results);
     let page = arguments.html.as_deref().map(Target::open).transpose()?;
+    if let Some(page) =
+        page.as_ref().filter(|page| arguments.results.iter().any(|path| page.would_replace(path)))
+    {
+        return Err(Refusal::SameFile(page.path().to_owned()));
+    }
     for (index, (saved, path)) in results.iter().zip(&arguments.results).enumerate() {
         let separator = if index > 0 { "\n" } else { "" };
         println!("{separator}{}: {}", path.display(), summary(saved));

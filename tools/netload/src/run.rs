@@ -80,7 +80,7 @@ fn run_bus(plan: &Plan, interrupt: &Interrupt) -> Result<Outcome, Refusal> {
         failures: Vec::new(),
         interrupted: interrupt.has_come(),
     };
-    outcome.kept = plan.pace.map(|_| outcome.part_kept(plan));
+    outcome.kept = plan.pace.and_then(|_| outcome.part_kept(plan));
     outcome.collect(published, all.service);
     outcome.close(bus);
     Ok(outcome)

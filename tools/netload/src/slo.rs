@@ -35,7 +35,8 @@ impl Slo {
 impl Percentile {
     /// The duration that this part of all does not exceed, in nanoseconds.
     pub(crate) fn of(self, durations: &Histogram<u64>) -> u64 {
-        durations.value_at_quantile(self.percent / 100.0)
+        // Rounded to what was written: 99.9 / 100 is a little more than 0.999, and would be another value.
+        durations.value_at_quantile((self.percent * 1e9).round() / 1e11)
     }
 }
 
@@ -104,6 +105,14 @@ mod tests {
         assert!(!slo("p50<60us, max<90us").is_held_by(&durations));
         assert!(!slo("p50<60us").is_held_by(&histogram()));
         assert_eq!(slo("p99.9<50us,max<1ms").to_string(), "p99.9<50us,max<1ms");
+    }
+
+    #[test]
+    fn a_percentile_is_what_was_written_and_not_what_a_division_makes_of_it() {
+        let mut durations = histogram();
+        (1..=1_000).for_each(|value| durations.record(value).expect("in bounds"));
+        let at = |text: &str| text.parse::<Percentile>().expect("valid").of(&durations);
+        assert_eq!((at("p50"), at("p99"), at("p99.9"), at("max")), (500, 990, 999, 1_000));
     }
 
     #[test]

@@ -22,6 +22,17 @@ fn an_interrupted_run_keeps_what_was_measured() {
 }
 
 #[test]
+fn a_run_that_is_interrupted_in_its_warm_up_is_not_called_too_slow() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("run.json");
+    let output = interrupted(&["run", "--rate", "1k", "--warmup", "1h"], Some(&path));
+    let text = text(&output);
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert!(text.contains("interrupted") && !text.contains("TOO SLOW") && !text.contains("NaN"), "{text}");
+    assert_eq!(read(&path)["result"]["kept"], Value::Null);
+}
+
+#[test]
 fn an_interrupted_sweep_and_peak_keep_the_runs_so_far() {
     for verb in [&["sweep", "--rates", "1k,2k"][..], &["peak", "--slo", "p99<1h"]] {
         let folder = tempfile::tempdir().expect("a folder");

@@ -62,6 +62,24 @@ fn a_regression_is_named_and_has_a_status_of_its_own() {
     assert_eq!(compare(&after, &before, "throughput<-3%").0, Some(0));
     assert_eq!(compare(&before, &after, "throughput<-20%").0, Some(0));
     assert_eq!(compare(&before, &after, "throughput=5").0, Some(64));
+    document["interrupted"] = json!(true);
+    document["result"]["clean"] = json!(false);
+    document["result"]["kept"] = json!(0.5);
+    fs::write(&after, document.to_string()).expect("writable");
+    let text = compare(&before, &after, "throughput<-20%").1;
+    for remark in
+        ["after: it was interrupted", "after: it was not clean", "after: it published less than 99 %"]
+    {
+        assert!(text.contains(remark), "{text}");
+    }
+    assert!(!text.contains("before: "), "{text}");
+    netload(&["run", "--duration", "0s", "--shards", "1", "--json"])
+        .arg(&after)
+        .output()
+        .expect("netload runs");
+    let (status, text) = compare(&before, &after, "p99>+5%");
+    assert_eq!(status, Some(1), "{text}");
+    assert!(text.contains("measured nothing"), "{text}");
     fs::write(&after, "{}").expect("writable");
     let (status, text) = compare(&before, &after, "p99>+5%");
     assert_eq!(status, Some(1), "{text}");

@@ -74,6 +74,29 @@ fn a_full_standard_output_is_said_and_one_that_nobody_reads_any_more_is_not() {
     assert_eq!(errors.lines().find(|line| line.contains("panicked")), None, "{errors}");
 }
 
+#[test]
+fn a_file_that_is_named_twice_is_refused_and_keeps_what_it_holds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("run.json");
+    let name = path.to_str().expect("text");
+    for words in [
+        &["run", "--events", "10", "--json", name, "--html", name][..],
+        &["run", "--events", "10", "--html", name, "--hgrm", name],
+        &["sweep", "--rates", "1k", "--json", name, "--html", name],
+    ] {
+        let output = netload(words);
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+        assert!(errors(&output).contains("named twice"), "{}", errors(&output));
+        assert!(output.stdout.is_empty(), "{words:?}: nothing was run");
+    }
+    assert_eq!(netload(&["run", "--events", "10", "--json", name]).status.code(), Some(0));
+    let saved = std::fs::read(&path).expect("saved");
+    let output = netload(&["report", name, "--html", name]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(errors(&output).contains("named twice"), "{}", errors(&output));
+    assert_eq!(std::fs::read(&path).expect("there"), saved);
+}
+
 fn netload(words: &[&str]) -> Output {
     command(words).output().expect("netload runs")
 }
