@@ -46,6 +46,10 @@ static const struct {
     {"{\"memory\":{\"retention\":1}}", "memory.retention:"},
     {"{\"memory\":[]}", "memory"},
     {"{\"noop\":{\"x\":1}}", "noop.x:"},
+    {"{\"redis\":{}}", "redis"},
+    {"{\"redis\":{\"url\":\"http://h\"}}", "redis.url:"},
+    {"{\"redis\":{\"url\":\"redis://h\",\"pipeline_size\":0}}", "redis.pipeline_size:"},
+    {"{\"redis\":{\"url\":\"redis://h\",\"streams\":4}}", "redis.streams"},
     {"{\"memory\":{},\"noop\":{}}", "noop:"},
     {"{} {}", ".:"},
     {"[]", ".:"},
@@ -64,8 +68,8 @@ int main(void) {
         }
         CHECK(net_init(REFUSED[i].json) == NULL);
     }
-    static const char *const absent[] = {"log", "redis", "jetstream", "net"};
-    for (size_t i = 0; i < 4; i++) {
+    static const char *const absent[] = {"log", "jetstream", "net"};
+    for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
         char json[64];
         snprintf(json, sizeof json, "{\"%s\":{}}", absent[i]);
         net_handle_t bus;

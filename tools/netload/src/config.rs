@@ -83,6 +83,8 @@ pub(crate) enum Refusal {
     SameFile(PathBuf),
     #[error("`{}` is no result to read: {why}", path.display())]
     Document { path: PathBuf, why: &'static str },
+    #[error("--to {to} is below --from {from}")]
+    RatesReversed { from: u64, to: u64 },
     #[error("signals cannot be listened to: {0}")]
     Signals(io::Error),
     #[error("{0}")]

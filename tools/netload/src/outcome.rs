@@ -72,6 +72,14 @@ impl Outcome {
             && self.statistics.as_ref().is_some_and(Statistics::is_balanced)
     }
 
+    /// Whether the bus did what no load excuses: gave events twice, in another order or changed, or miscounted.
+    pub(crate) fn is_wrong(&self) -> bool {
+        let is_wrong =
+            |findings: &Findings| findings.duplicated + findings.out_of_order + findings.foreign > 0;
+        self.findings.as_ref().is_some_and(is_wrong)
+            || self.statistics.as_ref().is_some_and(|statistics| !statistics.is_balanced())
+    }
+
     /// Whether an open loop kept its rate.
     pub(crate) fn kept_rate(&self) -> bool {
         self.kept.is_none_or(|kept| kept >= KEPT_MIN)

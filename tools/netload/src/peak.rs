@@ -18,6 +18,10 @@ use crate::sweep::{Runs, TITLES, line};
 
 /// The highest rate that holds a bound.
 pub(crate) fn peak(arguments: &PeakArguments) -> Result<ExitStatus, Refusal> {
+    let (slo, from, to) = (&arguments.slo, arguments.from.get(), arguments.to.get());
+    if to < from {
+        return Err(Refusal::RatesReversed { from, to });
+    }
     let output = Output::open(&arguments.output, None)?;
     let mut runs = Runs::new()?;
     let mut load = arguments.load.clone();
@@ -26,7 +30,6 @@ pub(crate) fn peak(arguments: &PeakArguments) -> Result<ExitStatus, Refusal> {
     }
     load.warmup.get_or_insert(RUN_WARMUP);
     println!("{TITLES}");
-    let (slo, from, to) = (&arguments.slo, arguments.from.get(), arguments.to.get());
     let found = find(&ladder(from, to), |rate| {
         let rate = NonZeroU64::new(rate).unwrap_or(NonZeroU64::MIN);
         let outcome = runs.run(&load, rate)?;

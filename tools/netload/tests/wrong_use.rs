@@ -49,6 +49,14 @@ fn what_keeps_a_measurement_from_beginning_is_said_before_it() {
 }
 
 #[test]
+fn a_peak_between_rates_in_the_wrong_order_is_refused() {
+    let output = netload(&["peak", "--slo", "p99<1s", "--from", "10k", "--to", "1k"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(errors(&output).contains("--to 1000 is below --from 10000"), "{}", errors(&output));
+    assert!(output.stdout.is_empty(), "nothing was run");
+}
+
+#[test]
 fn a_result_that_cannot_be_saved_is_printed_all_the_same() {
     let output = netload(&["run", "--events", "1000", "--json", "/dev/full"]);
     assert_eq!(output.status.code(), Some(1));
