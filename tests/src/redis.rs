@@ -8,6 +8,11 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use adapters::SECTIONS;
+use engine::bus::Bus;
+use engine::config::Config;
+use engine::event::EventFlags;
+
 use crate::until;
 
 /// A running server. Ended with `SIGKILL` when it is dropped.
@@ -113,6 +118,32 @@ impl Drop for Redis {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A bus whose store is what its configuration says.
+pub fn bus(json: &str) -> Bus {
+    let (config, section) = Config::parse(json, &SECTIONS).expect("a test's configuration is right");
+    Bus::start(config.clone(), adapters::factory(section, &config).expect("in this build"))
+        .expect("it starts")
+}
+
+/// Publishes so many numbered events, and waits until they are stored.
+pub fn publish(bus: &Bus, count: usize) {
+    let mut producer = bus.producer();
+    for number in 0..count {
+        let payload = format!(r#"{{"number":{number}}}"#);
+        producer.publish(Some(&number.to_le_bytes()), payload.as_bytes(), EventFlags::NONE).expect("room");
+    }
+    bus.flush().expect("the server answers");
+}
+
+/// The numbers that [`publish`] has given events.
+pub fn numbers<'a>(payloads: impl Iterator<Item = &'a [u8]>) -> Vec<usize> {
+    let number = |payload: &[u8]| {
+        let text = std::str::from_utf8(payload).expect("what was published");
+        text["{\"number\":".len()..text.len() - 1].parse().expect("a number")
+    };
+    payloads.map(number).collect()
 }
 
 /// The strings and numbers of a reply.

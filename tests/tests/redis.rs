@@ -1,37 +1,11 @@
 //! The Redis store with a real server: what goes in comes back, once and in order, whoever reads it.
 
 use adapters::SECTIONS;
-use engine::bus::Bus;
 use engine::config::Config;
 use engine::consume::request::PollRequest;
 use engine::consume::subscribe::{From, SubscribeRequest};
-use engine::event::EventFlags;
-use harness::redis::Redis;
+use harness::redis::{Redis, bus, numbers, publish};
 use harness::{assert_sums, c, python, read_all, until};
-
-fn bus(json: &str) -> Bus {
-    let (config, section) = Config::parse(json, &SECTIONS).expect("a test's configuration is right");
-    Bus::start(config.clone(), adapters::factory(section, &config).expect("in this build"))
-        .expect("it starts")
-}
-
-fn publish(bus: &Bus, count: usize) {
-    let mut producer = bus.producer();
-    for number in 0..count {
-        let payload = format!(r#"{{"number":{number}}}"#);
-        producer.publish(Some(&number.to_le_bytes()), payload.as_bytes(), EventFlags::NONE).expect("room");
-    }
-    bus.flush().expect("the server answers");
-}
-
-/// The numbers that [`publish`] has given events.
-fn numbers<'a>(payloads: impl Iterator<Item = &'a [u8]>) -> Vec<usize> {
-    let number = |payload: &[u8]| {
-        let text = std::str::from_utf8(payload).expect("what was published");
-        text["{\"number\":".len()..text.len() - 1].parse().expect("a number")
-    };
-    payloads.map(number).collect()
-}
 
 #[test]
 fn every_event_comes_back_once_on_every_way_out() {

@@ -3,39 +3,13 @@
 
 use std::time::Duration;
 
-use adapters::SECTIONS;
 use engine::adapter::AdapterState;
 use engine::bus::{Bus, FlushError, Stats};
-use engine::config::Config;
 use engine::event::EventFlags;
 use engine::producer::PublishError;
 use harness::proxy::Proxy;
-use harness::redis::Redis;
+use harness::redis::{Redis, bus, numbers, publish};
 use harness::{Random, assert_sums, read_all, until};
-
-fn bus(json: &str) -> Bus {
-    let (config, section) = Config::parse(json, &SECTIONS).expect("a test's configuration is right");
-    Bus::start(config.clone(), adapters::factory(section, &config).expect("in this build"))
-        .expect("it starts")
-}
-
-fn publish(bus: &Bus, count: usize) {
-    let mut producer = bus.producer();
-    for number in 0..count {
-        let payload = format!(r#"{{"number":{number}}}"#);
-        producer.publish(Some(&number.to_le_bytes()), payload.as_bytes(), EventFlags::NONE).expect("room");
-    }
-    bus.flush().expect("the server answers");
-}
-
-/// The numbers that [`publish`] has given events.
-fn numbers<'a>(payloads: impl Iterator<Item = &'a [u8]>) -> Vec<usize> {
-    let number = |payload: &[u8]| {
-        let text = std::str::from_utf8(payload).expect("what was published");
-        text["{\"number\":".len()..text.len() - 1].parse().expect("a number")
-    };
-    payloads.map(number).collect()
-}
 
 #[test]
 fn events_survive_crashes_of_the_server_exactly_once() {
@@ -157,7 +131,7 @@ fn a_way_that_cuts_at_random_bytes_loses_and_doubles_nothing() {
     });
     proxy.cut_after(0);
     // A connection keeps the limit that it was made with, and a poll whose connection is cut fails.
-    load.check_through(&self::bus(&format!(r#"{{"num_shards":1,{}}}"#, server.section())));
+    load.check_through(&harness::redis::bus(&format!(r#"{{"num_shards":1,{}}}"#, server.section())));
 }
 
 #[test]

@@ -1,19 +1,11 @@
 //! A Redis server that stands still costs others nothing: neither their time nor the process's memory.
 
-use adapters::SECTIONS;
 use engine::adapter::AdapterState;
 use engine::bus::Bus;
-use engine::config::Config;
 use engine::event::EventFlags;
 use harness::procfs::resident_bytes;
-use harness::redis::Redis;
+use harness::redis::{Redis, bus};
 use harness::{assert_sums, read_all, until};
-
-fn bus(json: &str) -> Bus {
-    let (config, section) = Config::parse(json, &SECTIONS).expect("a test's configuration is right");
-    Bus::start(config.clone(), adapters::factory(section, &config).expect("in this build"))
-        .expect("it starts")
-}
 
 fn publish(bus: &Bus, count: usize, payload: &[u8]) {
     let mut producer = bus.producer();

@@ -27,6 +27,11 @@ impl Stream {
         Value::Array((0..self.0.len()).rev().filter(before).take(count).map(entry).collect())
     }
 
+    fn execute(&mut self, transaction: &Transaction<'_>) {
+        let start = transaction.batch.sequence(transaction.index).0;
+        self.0.extend((start..).take(transaction.count).map(Some));
+    }
+
     fn ours(&self) -> Vec<u64> {
         self.0.iter().copied().flatten().collect()
     }
@@ -50,8 +55,7 @@ fn batch(first: u64, count: u64) -> Batch {
 /// Executes what is to be sent next. The answer, and how many events it was.
 fn execute(append: &mut Append, stream: &mut Stream) -> Option<Value> {
     let transaction = append.next(3).expect("not stored already")?;
-    let start = transaction.batch.sequence(transaction.index).0;
-    stream.0.extend((start..).take(transaction.count).map(Some));
+    stream.execute(&transaction);
     Some(Value::Array((0..transaction.count).map(|_| bulk("1-1")).collect()))
 }
 
@@ -185,26 +189,18 @@ proptest! {
                     }
                     // Lost on the way back.
                     Some(2) => {
-                        match append.next(3) {
-                            Err(_) => break,
-                            Ok(None) => {}
-                            Ok(Some(transaction)) => {
-                                let start = transaction.batch.sequence(transaction.index).0;
-                                stream.0.extend((start..).take(transaction.count).map(Some));
-                            }
+                        let Ok(sent) = append.next(3) else { break };
+                        if let Some(transaction) = sent {
+                            stream.execute(&transaction);
                         }
                         append.lose_connection();
                         mark(&mut append, &stream, true);
                     }
                     // No answer in time.
                     Some(3) => {
-                        match append.next(3) {
-                            Err(_) => break,
-                            Ok(None) => {}
-                            Ok(Some(transaction)) => {
-                                let start = transaction.batch.sequence(transaction.index).0;
-                                stream.0.extend((start..).take(transaction.count).map(Some));
-                            }
+                        let Ok(sent) = append.next(3) else { break };
+                        if let Some(transaction) = sent {
+                            stream.execute(&transaction);
                         }
                         append.lose_connection();
                         waiting = append.cancel();
@@ -216,10 +212,8 @@ proptest! {
                         Err(_) => break,
                         Ok(None) => {}
                         Ok(Some(transaction)) => {
-                            let (start, count) =
-                                (transaction.batch.sequence(transaction.index).0, transaction.count);
-                            stream.0.extend((start..).take(count).map(Some));
-                            let reply = Value::Array((0..count).map(|_| bulk("1-1")).collect());
+                            stream.execute(&transaction);
+                            let reply = Value::Array((0..transaction.count).map(|_| bulk("1-1")).collect());
                             if let Settled::Stored(_) = append.hear_stored(&reply) {
                                 break;
                             }
