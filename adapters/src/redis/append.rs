@@ -1,24 +1,33 @@
-//! Appending, exactly once: what of a batch the stream has, what is to be sent, and what to make of an answer or of none.
+//! Appending, exactly once: what of a batch the stream has, what is to be said next, and what to make of an answer or of none.
 //!
 //! A transaction is stored whole or not at all, and its events carry their sequences, so the stream itself says how far it
-//! has got: after an unknown outcome its newest entry of this shard is looked up, and what follows it is sent. Knows no
-//! connection.
+//! has got: after an unknown outcome its newest entry of this shard is looked up, and what follows it is sent. While the server
+//! executes one transaction it gathers the next already, and is told to execute that only when the one before is stored. Knows
+//! no connection.
+
+mod flight;
 
 use engine::adapter::AdapterError;
 use engine::batch::Batch;
 use engine::event::Sequence;
-use redis::{ServerError, Value};
 
+use self::flight::{Flight, Replication, Step};
 use super::entry::Entry;
+use super::refusal::Refusal;
+use super::reply::{Reply, Token};
 
 /// One shard's way into its stream.
 pub(super) struct Append {
     nonce: u64,
     shard: u16,
+    /// Replicas that must have a batch before it is stored.
+    replicas: u64,
     mark: Mark,
     /// The last sequence of this shard's that the stream is known to have; 0 before the first.
     stored: Sequence,
-    /// The newest that the stream was last seen to have: behind `stored` where the server has lost some.
+    /// The last that the shard was told of: what is behind it can be sent again.
+    settled: Sequence,
+    /// The newest that the stream was last seen to have: behind `settled` where the server has lost some.
     newest: Sequence,
     flight: Option<Flight>,
     pub(super) counts: Counts,
@@ -47,51 +56,50 @@ enum Mark {
     Known,
 }
 
-/// A batch that is being stored.
-struct Flight {
-    batch: Batch,
-    /// Index of the first event that is not stored yet, and how many from there were sent.
-    next: usize,
-    sent: usize,
-    /// What the server said to a command of the transaction.
-    refusal: Option<Refusal>,
-    /// Whether it executed a command that it was to gather.
-    is_torn: bool,
-}
-
-/// What is to be sent: events of a batch, from an index on.
+/// Events of a batch, from an index on.
+#[derive(Clone, Copy)]
 pub(super) struct Transaction<'a> {
     pub(super) batch: &'a Batch,
     pub(super) index: usize,
     pub(super) count: usize,
 }
 
-/// A code, and what else the server said.
-#[derive(Clone)]
-struct Refusal(String, String);
-
-/// What became of a transaction.
-#[derive(Debug)]
-pub(super) enum Settled {
-    /// Nothing yet: there is more to send.
-    GoesOn,
-    /// The whole batch is stored.
+/// What is to be said to the server next.
+pub(super) enum Next<'a> {
+    /// Nothing before it answers.
+    Nothing,
+    /// A transaction, which it is to gather and not to execute yet.
+    Gather(Transaction<'a>),
+    /// Execute what was gathered.
+    Execute,
+    /// Forget what was gathered.
+    Discard,
+    /// One event, which needs no transaction.
+    Alone(Transaction<'a>),
+    /// How many replicas have what is stored?
+    AskReplicas,
+    /// Nothing: all of the batch is stored.
     Stored(Batch),
-    /// What is not stored of the batch comes back.
+    /// Nothing: what is not stored of the batch comes back.
     Refused(Batch, AdapterError),
-    /// The answer makes no sense, and the outcome is unknown.
-    Broken,
 }
 
+/// The server's answer makes no sense, and the outcome is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Broken;
+
 impl Append {
-    /// For a producer identity that is new, or that the stream may know from an earlier life.
-    pub(super) fn new(nonce: u64, shard: u16, is_new: bool) -> Append {
+    /// For a producer identity that is new, or that the stream may know from an earlier life. A batch is stored when `replicas`
+    /// replicas have it, too.
+    pub(super) fn new(nonce: u64, shard: u16, is_new: bool, replicas: u64) -> Append {
         let mark = if is_new { Mark::Known } else { Mark::Unknown };
         Append {
             nonce,
             shard,
+            replicas,
             mark,
             stored: Sequence(0),
+            settled: Sequence(0),
             newest: Sequence(0),
             flight: None,
             counts: Counts::default(),
@@ -115,7 +123,7 @@ impl Append {
 
     /// Takes a batch.
     pub(super) fn submit(&mut self, batch: Batch) {
-        self.flight = Some(Flight { batch, next: 0, sent: 0, refusal: None, is_torn: false });
+        self.flight = Some(Flight::new(batch, self.stored));
     }
 
     /// Whether a batch was submitted that is not settled.
@@ -123,18 +131,23 @@ impl Append {
         self.flight.is_some()
     }
 
+    /// Whether the server gathers commands, and would gather any other too.
+    pub(super) fn is_gathering(&self) -> bool {
+        self.flight.as_ref().is_some_and(Flight::is_gathering)
+    }
+
     /// Gives back what is not stored of the batch, as far as that is known. The connection has gone before.
     pub(super) fn cancel(&mut self) -> Option<Batch> {
-        self.flight.take().map(Flight::rest)
+        self.flight.take().map(|flight| self.rest(flight))
     }
 
     /// The connection has gone, and with it the answer to what was sent over it. Whether there was any: it may be executed yet.
     pub(super) fn lose_connection(&mut self) -> bool {
-        let was_sent = self.flight.as_mut().is_some_and(|flight| std::mem::take(&mut flight.sent) > 0);
-        if was_sent || self.mark != Mark::Known || self.stored.0 > 0 {
+        let was_executing = self.flight.as_mut().is_some_and(Flight::lose_connection);
+        if was_executing || self.mark != Mark::Known || self.stored.0 > 0 {
             self.mark = Mark::Unknown;
         }
-        was_sent
+        was_executing
     }
 
     /// Whether the stream's end is to be read from now on, to find the mark.
@@ -148,10 +161,10 @@ impl Append {
 
     /// Takes entries from the stream's end, the newest first, as they were asked for. Before which position more is to be read;
     /// `None` when the mark is known, or the server cannot tell it now. `is_sure`: nothing that was sent before can still be executed.
-    pub(super) fn hear_end(&mut self, reply: &Value, is_sure: bool) -> Option<Sequence> {
+    pub(super) fn hear_end(&mut self, reply: &Reply, is_sure: bool) -> Option<Sequence> {
         let Mark::Sought { before } = self.mark else { return None };
         let Some(entries) = Entry::all(reply) else {
-            if matches!(reply, Value::ServerError(error) if !is_transient(error.code())) {
+            if matches!(reply.first(), Token::Error(line) if !Refusal::of(line).is_transient()) {
                 // A key of another type, say: whoever appends is told.
                 self.found(None, false);
             }
@@ -180,133 +193,112 @@ impl Append {
         self.mark = Mark::Known;
         let is_uncertain = newest.is_none() && self.stored.0 > 0 || !is_sure;
         if let Some(newest) = newest {
-            self.counts.lost_by_server += self.newest.0.saturating_sub(newest.0);
+            self.counts.lost_by_server += self.newest.min(self.settled).0.saturating_sub(newest.0);
             self.newest = newest;
-            self.stored = self.stored.max(newest);
-        }
-        if is_uncertain && let Some(flight) = &self.flight {
-            let unknown = flight.batch.len() - flight.batch.index_after(self.stored);
-            self.counts.maybe_twice += unknown as u64;
-        }
-    }
-
-    /// The next transaction to send, of at most `events_max` events, when nothing is on its way. `Err` is the batch, when the stream
-    /// has all of it.
-    pub(super) fn next(&mut self, events_max: usize) -> Result<Option<Transaction<'_>>, Batch> {
-        if self.mark != Mark::Known || self.flight.as_ref().is_none_or(|flight| flight.sent > 0) {
-            return Ok(None);
-        }
-        let Some(mut flight) = self.flight.take() else { return Ok(None) };
-        flight.next = flight.next.max(flight.batch.index_after(self.stored));
-        if flight.next >= flight.batch.len() {
-            return Err(flight.batch);
-        }
-        flight.sent = events_max.min(flight.batch.len() - flight.next);
-        (flight.refusal, flight.is_torn) = (None, false);
-        let Flight { batch, next, sent, .. } = self.flight.insert(flight);
-        Ok(Some(Transaction { batch, index: *next, count: *sent }))
-    }
-
-    /// The server's answer to a command while it gathers the transaction.
-    pub(super) fn hear_queued(&mut self, reply: &Value) {
-        let Some(flight) = &mut self.flight else { return };
-        match reply {
-            Value::ServerError(error) => {
-                flight.refusal.get_or_insert_with(|| Refusal::of(error));
+            self.stored = newest.max(self.settled);
+            if self.flight.is_none() {
+                self.settled = self.stored;
             }
-            Value::Okay | Value::SimpleString(_) => {}
-            _ => flight.is_torn = true,
+        }
+        if let Some(flight) = &mut self.flight {
+            flight.next = flight.batch.index_after(self.stored);
+            if is_uncertain {
+                self.counts.maybe_twice += (flight.batch.len() - flight.next) as u64;
+            }
         }
     }
 
-    /// The server's answer to the transaction, or to the one command that it is.
-    pub(super) fn hear_stored(&mut self, reply: &Value) -> Settled {
-        let Some(flight) = self.flight.as_mut().filter(|flight| flight.sent > 0) else {
-            return Settled::Broken;
+    /// What is to be said next, in transactions of at most `events_max` events. Once it is given it counts as said.
+    pub(super) fn next(&mut self, events_max: usize) -> Next<'_> {
+        let is_known = self.mark == Mark::Known;
+        let Some(flight) = self.flight.as_mut().filter(|_| is_known) else { return Next::Nothing };
+        let (index, count, is_alone) = match flight.step(events_max) {
+            Step::Nothing => return Next::Nothing,
+            Step::Execute => return Next::Execute,
+            Step::Discard => return Next::Discard,
+            Step::Over => return self.settle(),
+            Step::Gather { index, count } => (index, count, false),
+            Step::Alone { index } => (index, 1, true),
         };
-        if flight.is_torn {
-            return Settled::Broken;
+        let Some(Flight { batch, .. }) = &self.flight else { return Next::Nothing };
+        let transaction = Transaction { batch, index, count };
+        if is_alone { Next::Alone(transaction) } else { Next::Gather(transaction) }
+    }
+
+    /// Ends the batch, of which no more is to be sent, when the replicas have what is stored of it.
+    fn settle(&mut self) -> Next<'_> {
+        let Some(mut flight) = self.flight.take() else { return Next::Nothing };
+        let is_wanted = self.replicas > 0 && flight.next > 0;
+        let refusal = match (&flight.replication, flight.refusal.take()) {
+            (Replication::Unknown | Replication::Asked, refusal) if is_wanted => {
+                let is_asked = matches!(flight.replication, Replication::Asked);
+                (flight.replication, flight.refusal) = (Replication::Asked, refusal);
+                self.flight = Some(flight);
+                return if is_asked { Next::Nothing } else { Next::AskReplicas };
+            }
+            // The events are stored, and stay the shard's until the replicas can be asked.
+            (Replication::Refused(Refusal { code, detail }), _) => {
+                let error = AdapterError::Transient(format!("WAIT: {code} {detail}"));
+                return Next::Refused(self.rest(flight), error);
+            }
+            (_, refusal) => refusal,
+        };
+        self.settled = self.settled.max(self.stored);
+        match refusal {
+            None => Next::Stored(flight.batch),
+            Some(refusal) => Next::Refused(self.rest(flight), refusal.error()),
         }
-        let single = std::slice::from_ref(reply);
-        let replies = match reply {
-            Value::Array(replies) => replies.as_slice(),
-            _ => single,
-        };
-        let stored = replies.iter().take_while(|reply| matches!(reply, Value::BulkString(_))).count();
-        let refusal = match replies.get(stored) {
-            None if stored == flight.sent => None,
-            Some(Value::ServerError(error)) if stored < flight.sent => Some(Refusal::of(error)),
-            _ => return Settled::Broken,
-        };
-        flight.sent = 0;
-        flight.next += stored;
+    }
+
+    /// The server's answer to a command while it gathers a transaction.
+    pub(super) fn hear_gathered(&mut self, reply: &Reply) {
+        if let Some(flight) = &mut self.flight {
+            flight.hear_gathered(reply);
+        }
+    }
+
+    /// The server's answer to the transaction, or to the one command that it is. Whether something was stored.
+    pub(super) fn hear_stored(&mut self, reply: &Reply) -> Result<bool, Broken> {
+        let flight = self.flight.as_mut().ok_or(Broken)?;
+        let stored = flight.hear_stored(reply)?;
         if stored > 0 {
             self.stored = Sequence(flight.batch.sequence(flight.next).0 - 1);
             self.newest = self.stored;
         }
-        match (refusal, flight.refusal.take()) {
-            (Some(refusal), gathered) => self.refuse(refusal.cause(gathered)),
-            (None, _) if flight.next < flight.batch.len() => Settled::GoesOn,
-            (None, _) => self.flight.take().map_or(Settled::Broken, |flight| Settled::Stored(flight.batch)),
+        let is_full = flight.refusal.as_ref().is_some_and(|refusal| refusal.code == "OOM");
+        self.counts.refused_for_memory += u64::from(is_full);
+        Ok(stored > 0)
+    }
+
+    /// The server has forgotten what was gathered.
+    pub(super) fn hear_discarded(&mut self) -> Result<(), Broken> {
+        self.flight.as_mut().map_or(Ok(()), Flight::hear_discarded)
+    }
+
+    /// So many replicas have what is stored of the batch. When they are too few, they are asked for again.
+    pub(super) fn hear_replicas(&mut self, reply: &Reply) {
+        let replicas = self.replicas;
+        let Some(flight) = &mut self.flight else { return };
+        flight.replication = match reply.first() {
+            Token::Integer(digits) if decimal(digits) >= Some(replicas) => Replication::Confirmed,
+            Token::Error(line) => Replication::Refused(Refusal::of(line)),
+            _ => Replication::Unknown,
+        };
+    }
+
+    /// What is not stored of a batch. Where replicas are to have it, and it is not known that they do, that is all of it.
+    fn rest(&mut self, mut flight: Flight) -> Batch {
+        if self.replicas == 0 || matches!(flight.replication, Replication::Confirmed) {
+            flight.batch.evict(flight.next);
+            self.settled = self.settled.max(self.stored);
         }
-    }
-
-    fn refuse(&mut self, Refusal(code, detail): Refusal) -> Settled {
-        let Some(flight) = self.flight.take() else { return Settled::Broken };
-        let text = format!("{code} {detail}");
-        self.counts.refused_for_memory += u64::from(code == "OOM");
-        let error =
-            if is_transient(&code) { AdapterError::Transient(text) } else { AdapterError::Final(text) };
-        Settled::Refused(flight.rest(), error)
+        flight.batch
     }
 }
 
-impl Flight {
-    /// What is not stored of the batch.
-    fn rest(mut self) -> Batch {
-        self.batch.evict(self.next);
-        self.batch
-    }
+fn decimal(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
-
-impl Refusal {
-    fn of(error: &ServerError) -> Refusal {
-        Refusal(error.code().to_owned(), error.details().unwrap_or_default().to_owned())
-    }
-
-    /// Why it was: a transaction is discarded for what was said to one of its commands, or for what its own end says.
-    fn cause(self, gathered: Option<Refusal>) -> Refusal {
-        if self.0 != "EXECABORT" {
-            return self;
-        }
-        let said = self.1.split_once("because of: ").and_then(|(_, cause)| cause.split_once(' '));
-        gathered
-            .or_else(|| said.map(|(code, detail)| Refusal(code.to_owned(), detail.to_owned())))
-            .unwrap_or(self)
-    }
-}
-
-/// Whether a server that says this may say otherwise later.
-pub(super) fn is_transient(code: &str) -> bool {
-    TRANSIENT.contains(&code)
-}
-
-/// What a server says when it may say otherwise later.
-const TRANSIENT: [&str; 13] = [
-    "LOADING",
-    "CLUSTERDOWN",
-    "READONLY",
-    "TRYAGAIN",
-    "MASTERDOWN",
-    "BUSY",
-    "NOREPLICAS",
-    "OOM",
-    "MISCONF",
-    "MOVED",
-    "ASK",
-    "UNBLOCKED",
-    "NOGOODSLAVE",
-];
 
 #[cfg(test)]
 mod tests;

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use engine::adapter::{ReadBlock, ReadRequest, Resident};
 use engine::batch::Batch;
 use engine::event::{EventFlags, Sequence, ShardId};
-use redis::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::entry::{self, Content, Entry};
+use super::reply::Reply;
 
 /// How a read is asked of the server: one entry more than is wanted, so that it is known whether there is more, and from the
 /// last one already seen on, so that it is known whether that one is still there.
@@ -31,9 +31,9 @@ impl RangeQuery {
 }
 
 /// What the server's reply to a query brings. `None` when it is no list of entries in order, as asked for.
-pub(super) fn block(reply: &Value, request: &ReadRequest, query: &RangeQuery) -> Option<ReadBlock> {
+pub(super) fn block(reply: &Reply, request: &ReadRequest, query: &RangeQuery) -> Option<ReadBlock> {
     let after = request.after.filter(|after| after.0 > 0);
-    let mut entries = Entry::all(reply)?.peekable();
+    let mut entries = Entry::all(reply)?.into_iter().peekable();
     let mut left = query.count - 1;
     let mut block = ReadBlock::default();
     if let Some(after) = after {
@@ -93,15 +93,14 @@ impl Tail {
     }
 
     /// The stream's last entry was asked for, and this is the answer. One past its position.
-    pub(super) fn begin(&mut self, reply: &Value) -> Option<Sequence> {
+    pub(super) fn begin(&mut self, reply: &Reply) -> Option<Sequence> {
         self.end = last_position(reply)?;
         self.from = Some(self.end);
         Some(self.end.advanced_by(1))
     }
 
     /// Takes what has come behind the end. One past the last position, if there is any.
-    pub(super) fn take(&mut self, reply: &Value) -> Option<Sequence> {
-        let entries = Entry::all(reply)?;
+    pub(super) fn take(&mut self, entries: Vec<Entry<'_>>) -> Sequence {
         let last = self.batches.pop_back_if(|last| last.record_bytes() < TAIL_BATCH_BYTES);
         let mut batch = last.unwrap_or_default();
         for entry in entries {
@@ -122,7 +121,7 @@ impl Tail {
             let gone = self.batches.pop_front().expect("there is more than one");
             self.from = Some(Sequence(gone.end().0 - 1));
         }
-        Some(self.end.advanced_by(1))
+        self.end.advanced_by(1)
     }
 
     /// What follows `after`.
@@ -145,8 +144,8 @@ impl Tail {
 }
 
 /// The position of the last entry, of a reply that has at most that one; 0 where there is none.
-pub(super) fn last_position(reply: &Value) -> Option<Sequence> {
-    Some(Entry::all(reply)?.next().map_or(Sequence(0), |entry| entry.position))
+pub(super) fn last_position(reply: &Reply) -> Option<Sequence> {
+    Some(Entry::all(reply)?.first().map_or(Sequence(0), |entry| entry.position))
 }
 
 /// Bytes of records that are kept for those who listen to a stream.
@@ -156,6 +155,8 @@ const TAIL_BATCH_BYTES: usize = 32 << 10;
 
 #[cfg(test)]
 mod tests {
+    use redis::Value;
+
     use super::*;
 
     fn bulk(text: &str) -> Value {
@@ -163,14 +164,18 @@ mod tests {
     }
 
     /// Entries with these positions; an event each, but for those that are odd.
-    fn entries(positions: &[u64]) -> Value {
+    fn entries(positions: &[u64]) -> Reply {
         let entry = |position: &u64| {
             let fields = ["d", "payload", "t", "7", "dedup_id", "0000000000000abc:0:1:0"];
             let count = if position.is_multiple_of(2) { fields.len() } else { 2 };
             let fields = fields[..count].iter().map(|field| bulk(field)).collect();
             Value::Array(vec![bulk(&super::super::entry::id(Sequence(*position))), Value::Array(fields)])
         };
-        Value::Array(positions.iter().map(entry).collect())
+        Reply::of(&Value::Array(positions.iter().map(entry).collect()))
+    }
+
+    fn take(tail: &mut Tail, positions: &[u64]) -> Sequence {
+        tail.take(Entry::all(&entries(positions)).expect("entries"))
     }
 
     fn read(after: Option<u64>, events_max: usize, positions: &[u64]) -> ReadBlock {
@@ -210,8 +215,8 @@ mod tests {
         assert_eq!(tail.begin(&entries(&[10])), Some(Sequence(11)));
         assert!(matches!(tail.resident(Some(Sequence(9))), Resident::Elsewhere));
         assert!(matches!(tail.resident(Some(Sequence(10))), Resident::Elsewhere));
-        assert_eq!(tail.take(&entries(&[12, 20, 21])), Some(Sequence(22)));
-        assert_eq!(tail.take(&entries(&[30])), Some(Sequence(31)));
+        assert_eq!(take(&mut tail, &[12, 20, 21]), Sequence(22));
+        assert_eq!(take(&mut tail, &[30]), Sequence(31));
         for (after, index, first) in [(10, 0, 12), (12, 1, 12), (15, 1, 12), (20, 2, 12), (25, 2, 12)] {
             let Resident::Events { batch, index: at, .. } = tail.resident(Some(Sequence(after))) else {
                 panic!("nothing after {after}");
@@ -227,7 +232,7 @@ mod tests {
         tail.begin(&entries(&[]));
         let many: Vec<u64> = (1..=50_000).map(|number| number * 2).collect();
         for part in many.chunks(1_000) {
-            tail.take(&entries(part));
+            take(&mut tail, part);
         }
         assert!(tail.bytes() <= TAIL_BYTES_MAX && tail.bytes() > TAIL_BYTES_MAX / 2, "{}", tail.bytes());
         assert!(matches!(tail.resident(Some(Sequence(2))), Resident::Elsewhere));

@@ -21,6 +21,8 @@ pub struct RedisConfig {
     pub(super) pipeline_size: usize,
     /// Entries that a stream keeps, approximately. Default: all.
     pub(super) max_stream_len: Option<NonZeroU64>,
+    /// Replicas that must have a batch before it is stored, 0 to 100. Default 0.
+    pub(super) wait_replicas: u64,
     /// How long one attempt to connect may take. 1 ms to 10 s; default 1 s.
     pub(super) connect_timeout: Duration,
 }
@@ -66,6 +68,7 @@ struct Document {
     prefix: Option<String>,
     pipeline_size: Option<usize>,
     max_stream_len: Option<NonZeroU64>,
+    wait_replicas: Option<u64>,
     connect_timeout_ms: Option<u64>,
 }
 
@@ -87,11 +90,17 @@ impl RedisConfig {
             let reason = format!("{connect_timeout_ms} is not in 1..={CONNECT_TIMEOUT_MS_MAX}");
             return Err(ConfigError::new("redis.connect_timeout_ms", reason));
         }
+        let wait_replicas = document.wait_replicas.unwrap_or(0);
+        if wait_replicas > REPLICAS_MAX {
+            let reason = format!("{wait_replicas} is not in 0..={REPLICAS_MAX}");
+            return Err(ConfigError::new("redis.wait_replicas", reason));
+        }
         Ok(RedisConfig {
             server: Server::parse(&document.url)?,
             prefix,
             pipeline_size,
             max_stream_len: document.max_stream_len,
+            wait_replicas,
             connect_timeout: Duration::from_millis(connect_timeout_ms),
         })
     }
@@ -129,6 +138,7 @@ impl Server {
 
 const PREFIX_BYTES_MAX: usize = 200;
 const PIPELINE_SIZE_MAX: usize = 100_000;
+const REPLICAS_MAX: u64 = 100;
 const CONNECT_TIMEOUT_MS_MAX: u64 = 10_000;
 
 #[cfg(test)]
@@ -157,6 +167,7 @@ mod tests {
             (json!({ "url": "redis://h", "prefix": "" }), "redis.prefix"),
             (json!({ "url": "redis://h", "pipeline_size": 0 }), "redis.pipeline_size"),
             (json!({ "url": "redis://h", "max_stream_len": 0 }), "redis.max_stream_len"),
+            (json!({ "url": "redis://h", "wait_replicas": 101 }), "redis.wait_replicas"),
             (json!({ "url": "redis://h", "connect_timeout_ms": 0 }), "redis.connect_timeout_ms"),
             (json!({ "url": "redis://h", "streams": 4 }), "redis"),
         ] {

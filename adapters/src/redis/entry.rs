@@ -7,7 +7,8 @@
 use std::fmt;
 
 use engine::event::Sequence;
-use redis::Value;
+
+use super::reply::{Reply, Token, Tokens};
 
 /// The position of an id; `None` when it is none.
 pub(super) fn position(id: &[u8]) -> Option<Sequence> {
@@ -78,7 +79,9 @@ impl fmt::Display for DedupId {
 /// An entry as the server sends it, borrowed from its reply.
 pub(super) struct Entry<'a> {
     pub(super) position: Sequence,
-    fields: &'a [Value],
+    payload: Option<&'a [u8]>,
+    timestamp_ns: Option<u64>,
+    dedup_id: Option<&'a [u8]>,
 }
 
 /// What a bus has written into an entry.
@@ -89,17 +92,48 @@ pub(super) struct Content<'a> {
 
 impl<'a> Entry<'a> {
     /// The entries of a reply to `XRANGE` and its like; `None` when it is something else.
-    pub(super) fn all(reply: &'a Value) -> Option<impl Iterator<Item = Entry<'a>>> {
-        let Value::Array(entries) = reply else { return None };
-        entries.iter().all(|entry| Entry::of(entry).is_some()).then(|| entries.iter().filter_map(Entry::of))
+    pub(super) fn all(reply: &'a Reply) -> Option<Vec<Entry<'a>>> {
+        Entry::list(&mut reply.tokens())
     }
 
-    fn of(value: &'a Value) -> Option<Entry<'a>> {
-        let Value::Array(pair) = value else { return None };
-        let [Value::BulkString(id), fields] = pair.as_slice() else { return None };
-        // The fields of an entry that was deleted meanwhile are nil.
-        let fields = if let Value::Array(fields) = fields { fields.as_slice() } else { &[] };
-        Some(Entry { position: position(id)?, fields })
+    /// The entries of the list that begins here; `None` when it is something else.
+    pub(super) fn list(tokens: &mut Tokens<'a>) -> Option<Vec<Entry<'a>>> {
+        let count = tokens.array()?;
+        (0..count).map(|_| Entry::next(tokens)).collect()
+    }
+
+    fn next(tokens: &mut Tokens<'a>) -> Option<Entry<'a>> {
+        if tokens.array()? != 2 {
+            return None;
+        }
+        let position = position(tokens.bulk()?)?;
+        let mut entry = Entry { position, payload: None, timestamp_ns: None, dedup_id: None };
+        match tokens.next()? {
+            Token::Array(fields) => entry.take(tokens, fields)?,
+            // It was deleted meanwhile.
+            Token::Nil => {}
+            _ => return None,
+        }
+        Some(entry)
+    }
+
+    /// Takes so many names and values.
+    fn take(&mut self, tokens: &mut Tokens<'a>, fields: u64) -> Option<()> {
+        if !fields.is_multiple_of(2) {
+            return None;
+        }
+        for _ in 0..fields / 2 {
+            let (name, value) = (tokens.bulk()?, tokens.bulk()?);
+            match name {
+                b"d" => self.payload = Some(value),
+                b"t" => {
+                    self.timestamp_ns = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok())
+                }
+                b"dedup_id" => self.dedup_id = self.dedup_id.or(Some(value)),
+                _ => {}
+            }
+        }
+        Some(())
     }
 
     /// The event; `None` when no bus has written this.
@@ -107,27 +141,13 @@ impl<'a> Entry<'a> {
         if is_shared(self.position) {
             return None;
         }
-        let (mut payload, mut timestamp_ns) = (None, None);
-        for pair in self.fields.chunks_exact(2) {
-            let [Value::BulkString(name), Value::BulkString(value)] = pair else { return None };
-            match name.as_slice() {
-                b"d" => payload = Some(value.as_slice()),
-                b"t" => timestamp_ns = std::str::from_utf8(value).ok()?.parse().ok(),
-                _ => {}
-            }
-        }
         self.dedup_id()?;
-        Some(Content { payload: payload?, timestamp_ns: timestamp_ns? })
+        Some(Content { payload: self.payload?, timestamp_ns: self.timestamp_ns? })
     }
 
     /// Whose event it is, whatever else is in it.
     pub(super) fn dedup_id(&self) -> Option<DedupId> {
-        self.fields.chunks_exact(2).find_map(|pair| match pair {
-            [Value::BulkString(name), Value::BulkString(value)] if name == b"dedup_id" => {
-                DedupId::parse(value)
-            }
-            _ => None,
-        })
+        self.dedup_id.and_then(DedupId::parse)
     }
 }
 
@@ -138,6 +158,8 @@ const MILLIS_LAST: u64 = (1 << (u64::BITS - NUMBER_BITS)) - 2;
 
 #[cfg(test)]
 mod tests {
+    use redis::Value;
+
     use super::*;
 
     fn bulk(text: &str) -> Value {
@@ -190,16 +212,16 @@ mod tests {
     #[test]
     fn what_no_bus_has_written_has_no_content() {
         let dedup = "0000000000000abc:3:1000:7";
-        let reply = Value::Array(vec![
+        let reply = Reply::of(&Value::Array(vec![
             entry("5-0", &["d", "hello", "t", "77", "dedup_id", dedup]),
             entry("6-0", &["d", "hello", "t", "soon", "dedup_id", dedup]),
             entry("7-0", &["field", "value"]),
             Value::Array(vec![bulk("8-0"), Value::Nil]),
-        ]);
-        let entries: Vec<_> = Entry::all(&reply).expect("entries").collect();
+        ]));
+        let entries = Entry::all(&reply).expect("entries");
         let content = entries[0].content().expect("an event");
         assert_eq!((content.payload, content.timestamp_ns), (&b"hello"[..], 77));
         assert!(entries[1..].iter().all(|entry| entry.content().is_none()));
-        assert!(Entry::all(&Value::Array(vec![Value::Int(1)])).is_none());
+        assert!(Entry::all(&Reply::of(&Value::Array(vec![Value::Int(1)]))).is_none());
     }
 }

@@ -5,12 +5,12 @@ use std::collections::VecDeque;
 use engine::adapter::{Outcome, Resident};
 use engine::clock::Monotonic;
 use engine::event::{Sequence, ShardId};
-use redis::Value;
 
 use super::block::Tail;
 use super::connection::Connection;
-use super::entry;
+use super::entry::{self, Entry};
 use super::link::Link;
+use super::reply::Reply;
 use super::session::{Caller, Heard, Session};
 
 /// What one shard hears of streams that grow.
@@ -58,8 +58,8 @@ impl Listener {
                     self.connection.is_let_in();
                     self.listen(caller);
                 }
-                Heard::Reply(question, value) => {
-                    if self.hear(&question, &value, caller, news) {
+                Heard::Reply(question, reply) => {
+                    if self.hear(&question, &reply, caller, news) {
                         self.connection.is_of_use();
                         self.listen(caller);
                     } else {
@@ -137,7 +137,7 @@ impl Listener {
     fn hear(
         &mut self,
         question: &Question,
-        value: &Value,
+        reply: &Reply,
         caller: &Caller,
         news: &mut VecDeque<Outcome>,
     ) -> bool {
@@ -146,24 +146,28 @@ impl Listener {
                 let Some(tail) = self.tails.iter_mut().find(|tail| tail.stream == *stream) else {
                     return true;
                 };
-                let Some(end) = tail.begin(value) else { return false };
+                let Some(end) = tail.begin(reply) else { return false };
                 news.push_back(Outcome::End { ticket: None, stream: *stream, result: Ok(end) });
                 true
             }
             Question::Grown => {
                 // It waits without an end, so that nothing is no answer.
-                let Value::Array(streams) = value else { return false };
-                streams.iter().all(|stream| {
-                    let Value::Array(pair) = stream else { return false };
-                    let [Value::BulkString(key), entries] = pair.as_slice() else { return false };
-                    let is_of = |tail: &&mut Tail| caller.config.stream_key(tail.stream.0).as_bytes() == key;
-                    let Some(tail) = self.tails.iter_mut().find(is_of) else { return false };
-                    let Some(end) = tail.take(entries) else { return false };
-                    news.push_back(Outcome::End { ticket: None, stream: tail.stream, result: Ok(end) });
-                    true
-                })
+                self.hear_grown(reply, caller, news).is_some()
             }
         }
+    }
+
+    /// Takes what streams have grown by; `None` when it makes no sense.
+    fn hear_grown(&mut self, reply: &Reply, caller: &Caller, news: &mut VecDeque<Outcome>) -> Option<()> {
+        let mut tokens = reply.tokens();
+        for _ in 0..tokens.array()? {
+            let (2, key) = (tokens.array()?, tokens.bulk()?) else { return None };
+            let is_of = |tail: &&mut Tail| caller.config.stream_key(tail.stream.0).as_bytes() == key;
+            let tail = self.tails.iter_mut().find(is_of)?;
+            let end = tail.take(Entry::list(&mut tokens)?);
+            news.push_back(Outcome::End { ticket: None, stream: tail.stream, result: Ok(end) });
+        }
+        Some(())
     }
 }
 

@@ -14,8 +14,11 @@ mod entry;
 mod io;
 mod link;
 mod listener;
+mod refusal;
+mod reply;
 mod session;
 mod store;
+mod writer;
 
 use std::num::NonZeroU16;
 use std::sync::Arc;

@@ -5,21 +5,20 @@
 //! streams there are. It ends with the first byte that cannot be understood, and is not gone on with.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
 
 use engine::adapter::Notify;
-use redis::{Cmd, Parser, Value};
+use redis::{Cmd, Value};
 
 use super::config::RedisConfig;
 use super::link::{Link, State};
+use super::reply::{Framer, NoReply, Reply, Token};
 
 /// One connection. `Q` tells the adapter which question a reply answers.
 pub(super) struct Session<Q> {
     link: Link,
     outgoing: Vec<u8>,
     received: Received,
-    parser: Parser,
     command: Cmd,
     questions: VecDeque<Question<Q>>,
     greeting: Greeting,
@@ -30,7 +29,7 @@ pub(super) enum Heard<Q> {
     /// The server knows who asks; questions may be asked.
     Open,
     /// An answer.
-    Reply(Q, Value),
+    Reply(Q, Reply),
     /// It is over: why, and whether only the operator can help.
     Ended { reason: String, is_final: bool },
 }
@@ -48,8 +47,9 @@ pub(super) struct Caller {
 
 enum Question<Q> {
     Greeting(Step),
-    /// The next so many replies.
-    Asked(Q, usize),
+    Asked(Q),
+    /// So many more commands of a transaction: that the server gathers them is no news.
+    Gathered(Q, usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,8 +89,7 @@ impl<Q: Clone> Session<Q> {
         let mut session = Session {
             link,
             outgoing: Vec::new(),
-            received: Received::default(),
-            parser: Parser::new(),
+            received: Received::new(),
             command: Cmd::new(),
             questions: VecDeque::new(),
             greeting: Greeting { streams: *streams, ..Greeting::default() },
@@ -156,24 +155,35 @@ impl<Q: Clone> Session<Q> {
     /// Says one command, whose reply answers `question`. Sent with the next [`flush`](Session::flush).
     pub(super) fn ask(&mut self, question: Q, words: impl FnOnce(&mut Cmd)) {
         self.say(words);
-        self.expect(question, 1);
+        self.expect(question);
     }
 
-    /// Says one command, whose reply is [`expect`](Session::expect)ed apart.
-    pub(super) fn say(&mut self, words: impl FnOnce(&mut Cmd)) {
+    /// Says a command that is one word; its reply is [`expect`](Session::expect)ed apart.
+    pub(super) fn say_word(&mut self, word: &str) {
+        self.say(|command| {
+            command.arg(word);
+        });
+    }
+
+    fn say(&mut self, words: impl FnOnce(&mut Cmd)) {
         self.command.clear();
         words(&mut self.command);
         self.command.write_packed_command(&mut self.outgoing);
     }
 
-    /// Where commands that were written already go; their replies are [`expect`](Session::expect)ed apart.
+    /// Where commands that are packed already go; their replies are [`expect`](Session::expect)ed apart.
     pub(super) fn outgoing(&mut self) -> &mut Vec<u8> {
         &mut self.outgoing
     }
 
-    /// The next `count` replies that are not spoken for answer `question`.
-    pub(super) fn expect(&mut self, question: Q, count: usize) {
-        self.questions.push_back(Question::Asked(question, count));
+    /// The next reply that is not spoken for answers `question`.
+    pub(super) fn expect(&mut self, question: Q) {
+        self.questions.push_back(Question::Asked(question));
+    }
+
+    /// So do the next `count`, and of them only those are heard that do not say that a command was gathered.
+    pub(super) fn expect_gathered(&mut self, question: Q, count: usize) {
+        self.questions.push_back(Question::Gathered(question, count));
     }
 
     /// Sends what was said.
@@ -186,24 +196,31 @@ impl<Q: Clone> Session<Q> {
     /// The next that has come.
     pub(super) fn hear(&mut self) -> Option<Heard<Q>> {
         loop {
-            let value = match self.next_reply() {
-                Ok(value) => value?,
+            if let Some(Question::Gathered(_, count)) = self.questions.front_mut() {
+                *count -= self.received.skip_gathered(*count);
+                if *count == 0 {
+                    self.questions.pop_front();
+                    continue;
+                }
+            }
+            let reply = match self.next_reply() {
+                Ok(reply) => reply?,
                 Err(reason) => return Some(Heard::Ended { reason, is_final: false }),
             };
             match self.questions.pop_front() {
-                Some(Question::Asked(question, count)) => {
+                Some(Question::Asked(question)) => return Some(Heard::Reply(question, reply)),
+                Some(Question::Gathered(question, count)) => {
                     if count > 1 {
-                        self.questions.push_front(Question::Asked(question.clone(), count - 1));
+                        self.questions.push_front(Question::Gathered(question.clone(), count - 1));
                     }
-                    return Some(Heard::Reply(question, value));
+                    if reply.first() != Token::Simple(b"QUEUED") {
+                        return Some(Heard::Reply(question, reply));
+                    }
                 }
-                Some(Question::Greeting(step)) => match self.greeting.hear(step, &value) {
-                    Ok(()) if step == Step::StreamsKept => {
-                        self.greeting.is_open = true;
-                        return Some(Heard::Open);
-                    }
+                Some(Question::Greeting(step)) => match self.hear_greeting(step, &reply.value()) {
+                    Ok(()) if self.greeting.is_open => return Some(Heard::Open),
                     Ok(()) => {}
-                    Err(reason) => return Some(Heard::Ended { is_final: is_final(&value), reason }),
+                    Err(ended) => return Some(ended),
                 },
                 None => {
                     let reason = "the server said something unasked".to_owned();
@@ -216,7 +233,7 @@ impl<Q: Clone> Session<Q> {
     /// The questions that will not be answered, when the session is given up.
     pub(super) fn unanswered(&mut self) -> impl Iterator<Item = Q> + use<'_, Q> {
         self.questions.drain(..).filter_map(|question| match question {
-            Question::Asked(question, _) => Some(question),
+            Question::Asked(question) | Question::Gathered(question, _) => Some(question),
             Question::Greeting(_) => None,
         })
     }
@@ -232,17 +249,17 @@ impl<Q: Clone> Session<Q> {
         self.questions.push_back(Question::Greeting(step));
     }
 
-    fn next_reply(&mut self) -> Result<Option<Value>, String> {
+    fn hear_greeting(&mut self, step: Step, value: &Value) -> Result<(), Heard<Q>> {
+        let heard = self.greeting.hear(step, value);
+        heard.map_err(|reason| Heard::Ended { reason, is_final: is_final(value) })
+    }
+
+    fn next_reply(&mut self) -> Result<Option<Reply>, String> {
         loop {
-            if !self.received.is_empty() {
-                match self.parser.parse_value(&mut self.received) {
-                    Ok(value) => return Ok(Some(value)),
-                    // The parser keeps the beginning of the reply. There may be more of it by now.
-                    Err(error) if error.is_io_error() => {}
-                    Err(error) => return Err(format!("the server said what is no reply: {error}")),
-                }
+            if let Some(reply) = self.received.next_reply().map_err(|error| error.to_string())? {
+                return Ok(Some(reply));
             }
-            if !self.link.receive(&mut self.received.bytes) {
+            if !self.link.receive(self.received.rest()) {
                 return match self.link.state() {
                     State::Closed(reason) => Err(reason),
                     State::Connecting | State::Open => Ok(None),
@@ -285,9 +302,11 @@ impl Greeting {
                 )),
                 value => {
                     refused("HGET")?;
-                    matches!(value, Value::BulkString(_))
-                        .then_some(())
-                        .ok_or_else(|| "HGET: no number".to_owned())
+                    if !matches!(value, Value::BulkString(_)) {
+                        return Err("HGET: no number".to_owned());
+                    }
+                    self.is_open = true;
+                    Ok(())
                 }
             },
         }
@@ -309,35 +328,49 @@ fn is_final(value: &Value) -> bool {
     }
 }
 
-/// Bytes that have come and are not parsed yet. As a reader it says `WouldBlock` at their end, so that the parser keeps the
-/// beginning of a reply that is still on its way.
-#[derive(Default)]
+/// Bytes that have come and were not heard yet.
 struct Received {
     bytes: Vec<u8>,
+    /// How many of them were heard.
     read: usize,
+    framer: Framer,
 }
 
 impl Received {
-    fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+    fn new() -> Received {
+        Received { bytes: Vec::new(), read: 0, framer: Framer::new() }
     }
-}
 
-impl Read for Received {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = &self.bytes[self.read..];
-        if left.is_empty() {
-            self.bytes.clear();
-            self.read = 0;
-            return Err(ErrorKind::WouldBlock.into());
+    /// The next reply, if all of it has come.
+    fn next_reply(&mut self) -> Result<Option<Reply>, NoReply> {
+        let Some(len) = self.framer.end(&self.bytes[self.read..])? else { return Ok(None) };
+        let is_all = len == self.bytes.len();
+        let bytes =
+            if is_all { std::mem::take(&mut self.bytes) } else { self.bytes[self.read..][..len].to_vec() };
+        self.read = if is_all { 0 } else { self.read + len };
+        Ok(Some(Reply::new(bytes)))
+    }
+
+    /// Passes over the replies that come next and say that a command was gathered, at most `count` of them. How many.
+    fn skip_gathered(&mut self, count: usize) -> usize {
+        if self.framer.has_begun() {
+            return 0;
         }
-        let count = left.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&left[..count]);
-        self.read += count;
-        Ok(count)
+        let replies = self.bytes[self.read..].chunks_exact(GATHERED.len()).take(count);
+        let skipped = replies.take_while(|reply| *reply == GATHERED).count();
+        self.read += skipped * GATHERED.len();
+        skipped
+    }
+
+    /// The bytes of a reply of which not all has come, to put more behind them.
+    fn rest(&mut self) -> &mut Vec<u8> {
+        self.bytes.drain(..std::mem::take(&mut self.read));
+        &mut self.bytes
     }
 }
 
+/// What a server says to a command that is to be in a transaction.
+const GATHERED: &[u8] = b"+QUEUED\r\n";
 /// Of the hash that says how the streams are kept.
 pub(super) const STREAMS_FIELD: &str = "num_streams";
 

@@ -3,7 +3,6 @@
 //! Over one go transactions and reads; over the [listener](Listener)'s, what others append.
 
 use std::collections::VecDeque;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use engine::adapter::{
@@ -13,26 +12,22 @@ use engine::batch::Batch;
 use engine::clock::Monotonic;
 use engine::counters::AdapterCounts;
 use engine::event::{Sequence, ShardId};
-use redis::Value;
 
-use super::append::{Append, Counts, Settled};
+use super::append::Counts;
 use super::block::{self, RangeQuery};
-use super::command;
 use super::config::RedisConfig;
 use super::connection::Connection;
-use super::entry;
 use super::listener::Listener;
+use super::reply::Reply;
 use super::session::{Caller, Heard, Session};
+use super::writer::{Asked, Writer, refusal};
 
 /// The store of one shard.
 pub(super) struct RedisStore {
     caller: Caller,
-    /// Key of the stream that the shard appends to, and the command that does.
-    key: String,
-    command: command::Append,
     main: Connection<Question>,
-    append: Append,
-    /// What was asked for while there was no connection.
+    writer: Writer,
+    /// What was asked for while there was no connection, or a transaction being gathered on it.
     waiting: VecDeque<(u64, Wanted)>,
     /// Bytes of an entry, about.
     entry_bytes: usize,
@@ -52,12 +47,7 @@ pub(super) struct RedisStore {
 /// What a reply over the main connection answers.
 #[derive(Clone)]
 enum Question {
-    /// `MULTI`, or an event that is to be in the transaction.
-    Gathered,
-    /// The transaction, or the one event that it is.
-    Stored,
-    /// The stream's end, for the mark.
-    Mark,
+    Write(Asked),
     Read(u64, Arc<(ReadRequest, RangeQuery)>),
     End(u64, ShardId),
 }
@@ -70,16 +60,12 @@ enum Wanted {
 impl RedisStore {
     pub(super) fn new(config: Arc<RedisConfig>, streams: u16, context: ShardContext) -> RedisStore {
         let key = config.stream_key(context.shard.0 % streams);
-        let append = Append::new(context.nonce, context.shard.0, context.is_new);
-        let max_len = config.max_stream_len.map(NonZeroU64::get);
-        let command = command::Append::new(&key, max_len, context.nonce, context.shard.0);
+        let writer = Writer::new(&config, key, context.shard.0, context.nonce, context.is_new);
         let name = format!("net-{}", context.shard);
         RedisStore {
             caller: Caller { config, name, streams, notify: context.notify },
-            key,
-            command,
             main: Connection::new(),
-            append,
+            writer,
             waiting: VecDeque::new(),
             entry_bytes: ENTRY_BYTES_FIRST,
             listener: Listener::new(),
@@ -105,15 +91,21 @@ impl RedisStore {
                 Heard::Open => {
                     self.main.is_let_in();
                     self.count_suspects();
-                    self.seek_mark();
-                    self.ask_what_waits();
+                    if let Some(session) = &mut self.main.session {
+                        self.writer.seek(session);
+                    }
                 }
-                Heard::Reply(question, value) => self.hear(question, &value, now),
+                Heard::Reply(question, reply) => self.hear(question, &reply, now),
                 Heard::Ended { reason, is_final } => self.lose_main(&reason, is_final, now),
             }
         }
-        self.send_next();
-        if let Some(session) = &mut self.main.session {
+        if self.main.is_open() && !self.writer.append.is_gathering() {
+            self.ask_what_waits();
+        }
+        if let Some(session) = self.main.open_session() {
+            if self.writer.say(session, &mut self.news) {
+                self.caller.notify.ring();
+            }
             session.flush();
         }
     }
@@ -127,28 +119,23 @@ impl RedisStore {
         self.suspects.clear();
     }
 
-    fn hear(&mut self, question: Question, value: &Value, now: Monotonic) {
+    fn hear(&mut self, question: Question, reply: &Reply, now: Monotonic) {
         match question {
-            Question::Gathered => self.append.hear_queued(value),
-            Question::Stored => match self.append.hear_stored(value) {
-                Settled::GoesOn => self.main.is_of_use(),
-                Settled::Stored(batch) => {
-                    self.main.is_of_use();
-                    self.news.push_back(Outcome::Stored { first: batch.first(), spent: Some(batch) });
+            Question::Write(asked) => {
+                let Some(session) = &mut self.main.session else { return };
+                match self.writer.hear(asked, reply, session, self.is_sure) {
+                    Ok(is_stored) => {
+                        if is_stored {
+                            self.main.is_of_use();
+                        }
+                        self.is_sure |= self.writer.append.is_marked();
+                    }
+                    Err(reason) => self.lose_main(&reason, false, now),
                 }
-                Settled::Refused(batch, error) => self.news.push_back(Outcome::Refused { batch, error }),
-                Settled::Broken => {
-                    self.lose_main("the server's answer to a transaction makes no sense", false, now);
-                }
-            },
-            Question::Mark => match self.append.hear_end(value, self.is_sure) {
-                Some(before) => self.ask_mark(Some(before)),
-                None if self.append.is_marked() => self.is_sure = true,
-                None => self.lose_main(&refusal(value).to_string(), false, now),
-            },
+            }
             Question::Read(ticket, asked) => {
                 let (request, query) = &*asked;
-                let result = block::block(value, request, query).ok_or_else(|| refusal(value));
+                let result = block::block(reply, request, query).ok_or_else(|| refusal(reply));
                 if let Ok(block) = &result {
                     self.main.is_of_use();
                     self.passed_over += block.passed_over;
@@ -158,7 +145,7 @@ impl RedisStore {
                 self.news.push_back(Outcome::Read { ticket, result });
             }
             Question::End(ticket, stream) => {
-                let last = block::last_position(value).ok_or_else(|| refusal(value));
+                let last = block::last_position(reply).ok_or_else(|| refusal(reply));
                 let result = last.map(|last| last.advanced_by(1));
                 self.news.push_back(Outcome::End { ticket: Some(ticket), stream, result });
             }
@@ -181,36 +168,17 @@ impl RedisStore {
             let (ticket, wanted) = match question {
                 Question::Read(ticket, asked) => (ticket, Wanted::Read(asked.0)),
                 Question::End(ticket, stream) => (ticket, Wanted::End(stream)),
-                Question::Gathered | Question::Stored | Question::Mark => continue,
+                Question::Write(_) => continue,
             };
             self.news.push_back(wanted.fails(ticket, reason));
         }
-        if self.append.lose_connection() {
+        if self.writer.append.lose_connection() {
             match session.client_id() {
                 Some(id) => self.suspects.push(id),
                 None => self.nameless += 1,
             }
         }
         self.main.fail(now, is_final);
-    }
-
-    /// Looks how far the stream has got, if that is not known.
-    fn seek_mark(&mut self) {
-        if self.append.seeks() {
-            self.ask_mark(None);
-        }
-    }
-
-    fn ask_mark(&mut self, before: Option<Sequence>) {
-        let Some(session) = &mut self.main.session else { return };
-        // The newest is this shard's, unless somebody else writes too.
-        let (end, count) = match before {
-            None => ("+".to_owned(), 1),
-            Some(before) => (format!("({}", entry::id(before)), MARK_ENTRIES),
-        };
-        session.ask(Question::Mark, |command| {
-            command.arg("XREVRANGE").arg(&self.key).arg(end).arg("-").arg("COUNT").arg(count);
-        });
     }
 
     fn ask_what_waits(&mut self) {
@@ -220,7 +188,9 @@ impl RedisStore {
     }
 
     fn ask(&mut self, ticket: u64, wanted: Wanted) {
-        let Some(session) = self.main.open_session() else {
+        // What is asked while the server gathers a transaction would become part of it.
+        let session = self.main.open_session().filter(|_| !self.writer.append.is_gathering());
+        let Some(session) = session else {
             self.waiting.push_back((ticket, wanted));
             if self.waiting.len() > WAITING_MAX
                 && let Some((ticket, wanted)) = self.waiting.pop_front()
@@ -256,50 +226,19 @@ impl RedisStore {
             }
         }
     }
-
-    /// Sends the next transaction, if one is due.
-    fn send_next(&mut self) {
-        let Some(session) = self.main.open_session() else { return };
-        let transaction = match self.append.next(self.caller.config.pipeline_size) {
-            Ok(None) => return,
-            Ok(Some(transaction)) => transaction,
-            Err(batch) => {
-                self.news.push_back(Outcome::Stored { first: batch.first(), spent: Some(batch) });
-                return;
-            }
-        };
-        let is_alone = transaction.count == 1;
-        if !is_alone {
-            session.say(|command| {
-                command.arg("MULTI");
-            });
-        }
-        self.command.begin(transaction.batch.sequence(transaction.index).0);
-        for index in 0..transaction.count {
-            let event = transaction.batch.event(transaction.index + index);
-            self.command.write(session.outgoing(), &event, index);
-        }
-        if !is_alone {
-            session.say(|command| {
-                command.arg("EXEC");
-            });
-            session.expect(Question::Gathered, transaction.count + 1);
-        }
-        session.expect(Question::Stored, 1);
-    }
 }
 
 impl Adapter for RedisStore {
     fn resume(&self) -> Sequence {
-        self.append.resume()
+        self.writer.append.resume()
     }
 
     fn ready(&self) -> bool {
-        self.append.is_ready() && self.main.is_open()
+        self.writer.append.is_ready() && self.main.is_open()
     }
 
     fn submit(&mut self, batch: Batch, now: Monotonic) {
-        self.append.submit(batch);
+        self.writer.append.submit(batch);
         self.step_main(now);
     }
 
@@ -312,11 +251,11 @@ impl Adapter for RedisStore {
     }
 
     fn cancel(&mut self, now: Monotonic) -> Option<Batch> {
-        if !self.append.is_busy() {
+        if !self.writer.append.is_busy() {
             return None;
         }
         self.end_main("no answer in time", false, now);
-        self.append.cancel()
+        self.writer.append.cancel()
     }
 
     fn read(&mut self, ticket: u64, request: ReadRequest, _: Monotonic) {
@@ -349,7 +288,7 @@ impl Adapter for RedisStore {
     }
 
     fn counts(&self) -> AdapterCounts {
-        let Counts { lost_by_server, maybe_twice, refused_for_memory } = self.append.counts;
+        let Counts { lost_by_server, maybe_twice, refused_for_memory } = self.writer.append.counts;
         let passed_over = self.passed_over + self.listener.passed_over();
         let reconnects = self.main.losses() + self.listener.losses();
         [lost_by_server, maybe_twice, refused_for_memory, passed_over, self.kills_denied, reconnects]
@@ -358,7 +297,7 @@ impl Adapter for RedisStore {
     fn state(&self) -> AdapterState {
         if self.main.is_refused() {
             AdapterState::Down
-        } else if self.main.is_open() && self.append.is_marked() {
+        } else if self.main.is_open() && self.writer.append.is_marked() {
             AdapterState::Up
         } else {
             AdapterState::Connecting
@@ -386,18 +325,12 @@ impl Wanted {
     }
 }
 
-/// What a server says instead of entries.
-fn refusal(value: &Value) -> AdapterError {
-    match value {
-        Value::ServerError(error) => {
-            AdapterError::Transient(format!("{} {}", error.code(), error.details().unwrap_or_default()))
-        }
-        _ => AdapterError::Transient("the server's answer makes no sense".to_owned()),
+impl From<Asked> for Question {
+    fn from(asked: Asked) -> Question {
+        Question::Write(asked)
     }
 }
 
-/// Entries read at once in search of the newest of this shard.
-const MARK_ENTRIES: usize = 100;
 /// What an entry is thought to have before the first was read.
 const ENTRY_BYTES_FIRST: usize = 256;
 /// Questions that wait for a connection, or for an answer, at most.

@@ -1,10 +1,13 @@
 //! Appending, against a stream in memory that may lose answers, connections and its own end.
 
+use std::collections::VecDeque;
+
 use engine::event::EventFlags;
 use proptest::prelude::*;
 use redis::{Value, parse_redis_value};
 
 use super::super::entry::{DedupId, id};
+use super::super::writer::Asked;
 use super::*;
 
 const NONCE: u64 = 0xabc;
@@ -27,11 +30,6 @@ impl Stream {
         Value::Array((0..self.0.len()).rev().filter(before).take(count).map(entry).collect())
     }
 
-    fn execute(&mut self, transaction: &Transaction<'_>) {
-        let start = transaction.batch.sequence(transaction.index).0;
-        self.0.extend((start..).take(transaction.count).map(Some));
-    }
-
     fn ours(&self) -> Vec<u64> {
         self.0.iter().copied().flatten().collect()
     }
@@ -45,6 +43,10 @@ fn error(text: &str) -> Value {
     parse_redis_value(format!("-{text}\r\n").as_bytes()).expect("an error reply")
 }
 
+fn ids(count: usize) -> Value {
+    Value::Array(vec![bulk("1-1"); count])
+}
+
 fn batch(first: u64, count: u64) -> Batch {
     let mut batch = Batch::default();
     batch.number_from(Sequence(first));
@@ -52,11 +54,111 @@ fn batch(first: u64, count: u64) -> Batch {
     batch
 }
 
-/// Executes what is to be sent next. The answer, and how many events it was.
-fn execute(append: &mut Append, stream: &mut Stream) -> Option<Value> {
-    let transaction = append.next(3).expect("not stored already")?;
-    stream.execute(&transaction);
-    Some(Value::Array((0..transaction.count).map(|_| bulk("1-1")).collect()))
+/// A server at the other end of a connection: what it gathers, and its answers that were not heard yet.
+#[derive(Default)]
+struct Server {
+    stream: Stream,
+    gathered: Vec<u64>,
+    answers: VecDeque<(Asked, Value)>,
+    /// What it says to everything that is to be stored.
+    refusal: Option<&'static str>,
+    replicas: i64,
+}
+
+/// What became of a batch.
+enum Settled {
+    Stored(Batch),
+    Refused(Batch, AdapterError),
+}
+
+impl Server {
+    /// Is told all that is to be said, in transactions of 3.
+    fn listen(&mut self, append: &mut Append) -> Option<Settled> {
+        loop {
+            match append.next(3) {
+                Next::Nothing => return None,
+                Next::Gather(transaction) => {
+                    self.answers.push_back((Asked::Gathered, Value::Okay));
+                    self.gathered = sequences(&transaction);
+                    let answer = self.refusal.map_or(Value::SimpleString("QUEUED".to_owned()), error);
+                    let answers = std::iter::repeat_n((Asked::Gathered, answer), transaction.count);
+                    self.answers.extend(answers);
+                }
+                Next::Execute => {
+                    let gathered = std::mem::take(&mut self.gathered);
+                    let discarded = self.refusal.map(|_| error("EXECABORT Transaction discarded"));
+                    self.store(gathered, discarded);
+                }
+                Next::Alone(transaction) => {
+                    assert!(self.gathered.is_empty(), "it would be gathered too");
+                    self.store(sequences(&transaction), self.refusal.map(error));
+                }
+                Next::Discard => {
+                    assert!(!self.gathered.is_empty(), "there is something to forget");
+                    self.gathered.clear();
+                    self.answers.push_back((Asked::Discarded, Value::Okay));
+                }
+                Next::AskReplicas => {
+                    assert!(self.gathered.is_empty(), "it would be gathered too");
+                    self.answers.push_back((Asked::Replicas, Value::Int(self.replicas)));
+                }
+                Next::Stored(batch) => return Some(Settled::Stored(batch)),
+                Next::Refused(batch, error) => return Some(Settled::Refused(batch, error)),
+            }
+        }
+    }
+
+    fn store(&mut self, sequences: Vec<u64>, refusal: Option<Value>) {
+        let answer = refusal.unwrap_or_else(|| {
+            let answer = ids(sequences.len());
+            self.stream.0.extend(sequences.into_iter().map(Some));
+            answer
+        });
+        self.answers.push_back((Asked::Stored, answer));
+    }
+
+    /// Its next answer is heard.
+    fn answer(&mut self, append: &mut Append) {
+        if let Some((asked, answer)) = self.answers.pop_front() {
+            hear(append, asked, &answer).expect("it makes sense");
+        }
+    }
+
+    /// Everything is said and answered until the batch is settled.
+    fn settle(&mut self, append: &mut Append) -> Settled {
+        loop {
+            if let Some(settled) = self.listen(append) {
+                return settled;
+            }
+            assert!(!self.answers.is_empty(), "something is asked");
+            self.answer(append);
+        }
+    }
+
+    /// The connection is cut, and another has found the mark.
+    fn cut(&mut self, append: &mut Append, is_sure: bool) {
+        self.gathered.clear();
+        self.answers.clear();
+        append.lose_connection();
+        mark(append, &self.stream, is_sure);
+    }
+}
+
+fn sequences(transaction: &Transaction<'_>) -> Vec<u64> {
+    let start = transaction.batch.sequence(transaction.index).0;
+    (start..).take(transaction.count).collect()
+}
+
+fn hear(append: &mut Append, asked: Asked, answer: &Value) -> Result<(), Broken> {
+    let reply = Reply::of(answer);
+    match asked {
+        Asked::Gathered => append.hear_gathered(&reply),
+        Asked::Stored => return append.hear_stored(&reply).map(|_| ()),
+        Asked::Discarded => return append.hear_discarded(),
+        Asked::Replicas => append.hear_replicas(&reply),
+        Asked::Mark => panic!("the mark is found apart"),
+    }
+    Ok(())
 }
 
 /// Finds the mark.
@@ -65,30 +167,119 @@ fn mark(append: &mut Append, stream: &Stream, is_sure: bool) {
         return;
     }
     let mut before = None;
-    while let Some(next) = append.hear_end(&stream.end(before, 2), is_sure) {
+    while let Some(next) = append.hear_end(&Reply::of(&stream.end(before, 2)), is_sure) {
         before = Some(next);
     }
     assert!(append.is_marked());
 }
 
+/// An appender and a server that has answered nothing yet of a batch of events from 1 on.
+fn sent(count: u64) -> (Append, Server) {
+    let (mut append, mut server) = (Append::new(NONCE, 0, true, 0), Server::default());
+    append.submit(batch(1, count));
+    assert!(server.listen(&mut append).is_none());
+    (append, server)
+}
+
 #[test]
 fn a_batch_goes_out_in_transactions_and_is_stored_with_the_last() {
-    let (mut append, mut stream) = (Append::new(NONCE, 0, true), Stream::default());
-    append.submit(batch(1, 7));
-    for _ in 0..2 {
-        let reply = execute(&mut append, &mut stream).expect("there is more");
-        assert!(append.next(3).expect("not stored").is_none(), "one is on its way");
-        assert!(matches!(append.hear_stored(&reply), Settled::GoesOn));
-    }
-    let reply = execute(&mut append, &mut stream).expect("there is more");
-    assert!(matches!(append.hear_stored(&reply), Settled::Stored(batch) if batch.len() == 7));
-    assert_eq!(stream.ours(), [1, 2, 3, 4, 5, 6, 7]);
+    let (mut append, mut server) = sent(7);
+    let Settled::Stored(batch) = server.settle(&mut append) else { panic!("refused") };
+    assert_eq!(batch.len(), 7);
+    assert_eq!(server.stream.ours(), [1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(append.resume(), Sequence(8));
 }
 
 #[test]
+fn the_next_transaction_is_gathered_while_one_is_executed_and_not_a_third() {
+    let (mut append, mut server) = sent(9);
+    assert_eq!((server.stream.ours().len(), &server.gathered[..]), (3, &[4, 5, 6][..]));
+    for _ in 0..4 {
+        assert!(append.is_gathering());
+        server.answer(&mut append);
+        assert!(server.listen(&mut append).is_none());
+    }
+    assert_eq!((server.stream.ours().len(), &server.gathered[..]), (3, &[4, 5, 6][..]), "not answered");
+    server.answer(&mut append);
+    server.listen(&mut append);
+    assert_eq!((server.stream.ours().len(), &server.gathered[..]), (6, &[7, 8, 9][..]));
+}
+
+#[test]
+fn what_is_gathered_behind_a_refused_transaction_is_forgotten_before_the_batch_comes_back() {
+    let (mut append, mut server) = (Append::new(NONCE, 0, true, 0), Server::default());
+    append.submit(batch(1, 9));
+    server.refusal = Some("OOM command not allowed");
+    server.listen(&mut append);
+    // There is memory again, too late for the first and in time for the second.
+    server.refusal = None;
+    let Settled::Refused(rest, AdapterError::Transient(_)) = server.settle(&mut append) else {
+        panic!("not refused for now");
+    };
+    assert!(server.gathered.is_empty() && server.answers.is_empty(), "nothing of it is under way");
+    assert_eq!((rest.len(), server.stream.ours()), (9, vec![]));
+    append.submit(rest);
+    assert!(matches!(server.settle(&mut append), Settled::Stored(_)));
+    assert_eq!(server.stream.ours(), (1..10).collect::<Vec<_>>());
+    assert_eq!(append.counts.refused_for_memory, 1);
+}
+
+#[test]
+fn a_batch_is_stored_when_the_replicas_have_it_and_not_before() {
+    let (mut append, mut server) =
+        (Append::new(NONCE, 0, true, 2), Server { replicas: 1, ..Server::default() });
+    append.submit(batch(1, 5));
+    for _ in 0..30 {
+        assert!(server.listen(&mut append).is_none(), "one of two replicas");
+        server.answer(&mut append);
+    }
+    assert_eq!(server.stream.ours(), [1, 2, 3, 4, 5]);
+    // No answer in time: all of it comes back, and is not sent twice.
+    append.lose_connection();
+    let back = append.cancel().expect("it is not stored");
+    assert_eq!(back.len(), 5);
+    server.cut(&mut append, true);
+    append.submit(back);
+    server.replicas = 2;
+    assert!(matches!(server.settle(&mut append), Settled::Stored(batch) if batch.len() == 5));
+    assert_eq!(server.stream.ours(), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn what_was_not_on_the_replicas_is_sent_again_after_a_failover() {
+    let (mut append, mut server) = (Append::new(NONCE, 0, true, 1), Server::default());
+    append.submit(batch(1, 5));
+    for _ in 0..30 {
+        assert!(server.listen(&mut append).is_none(), "no replica has it");
+        server.answer(&mut append);
+    }
+    server.stream.0.truncate(1);
+    server.cut(&mut append, true);
+    server.replicas = 1;
+    assert!(matches!(server.settle(&mut append), Settled::Stored(_)));
+    assert_eq!(server.stream.ours(), [1, 2, 3, 4, 5]);
+    assert_eq!(append.counts, Counts::default(), "the shard was told of none of them");
+}
+
+#[test]
+fn who_may_not_ask_for_replicas_is_told_and_keeps_the_batch() {
+    let (mut append, mut server) = (Append::new(NONCE, 0, true, 1), Server::default());
+    append.submit(batch(1, 2));
+    while server.answers.front().is_none_or(|(asked, _)| *asked != Asked::Replicas) {
+        server.answer(&mut append);
+        assert!(server.listen(&mut append).is_none());
+    }
+    let refused = error("NOPERM no permissions to run the 'wait' command");
+    hear(&mut append, Asked::Replicas, &refused).expect("it makes sense");
+    let Some(Settled::Refused(rest, AdapterError::Transient(text))) = server.listen(&mut append) else {
+        panic!("taken for success");
+    };
+    assert!(rest.len() == 2 && text.contains("WAIT: NOPERM"), "{text}");
+}
+
+#[test]
 fn an_identity_with_an_earlier_life_goes_on_behind_its_newest_entry() {
-    let mut append = Append::new(NONCE, 0, false);
+    let mut append = Append::new(NONCE, 0, false, 0);
     assert!(!append.is_ready());
     let stream = Stream(vec![None, Some(41), None, Some(42), None, None, None, None, None]);
     mark(&mut append, &stream, true);
@@ -105,14 +296,13 @@ fn what_a_server_refuses_comes_back_with_the_reason() {
         ("EXECABORT Transaction discarded", Some("OOM command not allowed"), true),
         ("EXECABORT Transaction discarded", Some("NOPERM no permissions"), false),
     ] {
-        let mut append = Append::new(NONCE, 0, true);
-        append.submit(batch(1, 2));
-        append.next(3).expect("not stored").expect("to be sent");
-        append.hear_queued(&Value::Okay);
+        let (mut append, _) = sent(2);
+        hear(&mut append, Asked::Gathered, &Value::Okay).expect("it makes sense");
         if let Some(queued) = queued {
-            append.hear_queued(&error(queued));
+            hear(&mut append, Asked::Gathered, &error(queued)).expect("it makes sense");
         }
-        let Settled::Refused(batch, error) = append.hear_stored(&error(reply)) else {
+        hear(&mut append, Asked::Stored, &error(reply)).expect("it makes sense");
+        let Some(Settled::Refused(batch, error)) = Server::default().listen(&mut append) else {
             panic!("{reply} is taken for success");
         };
         assert_eq!(batch.len(), 2);
@@ -123,53 +313,67 @@ fn what_a_server_refuses_comes_back_with_the_reason() {
 
 #[test]
 fn an_answer_that_is_none_is_not_taken_for_one() {
-    for reply in [Value::Nil, Value::Okay, Value::Array(vec![bulk("1-1")]), Value::Array(vec![Value::Nil; 2])]
-    {
-        let mut append = Append::new(NONCE, 0, true);
-        assert!(matches!(append.hear_stored(&reply), Settled::Broken), "nothing was sent");
-        append.submit(batch(1, 2));
-        append.next(3).expect("not stored").expect("to be sent");
-        assert!(matches!(append.hear_stored(&reply), Settled::Broken), "{reply:?}");
+    for reply in [Value::Nil, Value::Okay, ids(1), ids(3), Value::Array(vec![Value::Nil; 2])] {
+        let mut append = Append::new(NONCE, 0, true, 0);
+        assert_eq!(hear(&mut append, Asked::Stored, &reply), Err(Broken), "nothing was sent");
+        let (mut append, _) = sent(2);
+        assert_eq!(hear(&mut append, Asked::Stored, &reply), Err(Broken), "{reply:?}");
     }
 }
 
 #[test]
-fn what_a_failover_took_back_is_counted_and_not_sent_again() {
-    let (mut append, mut stream) = (Append::new(NONCE, 0, true), Stream::default());
-    append.submit(batch(1, 3));
-    let reply = execute(&mut append, &mut stream).expect("to be sent");
-    assert!(matches!(append.hear_stored(&reply), Settled::Stored(_)));
-    stream.0.truncate(1);
-    append.lose_connection();
-    mark(&mut append, &stream, true);
+fn what_a_failover_took_back_is_counted_once_and_not_sent_again() {
+    let (mut append, mut server) = sent(3);
+    assert!(matches!(server.settle(&mut append), Settled::Stored(_)));
+    server.stream.0.truncate(1);
+    for _ in 0..3 {
+        server.cut(&mut append, true);
+    }
     assert_eq!(append.counts.lost_by_server, 2);
     assert_eq!(append.resume(), Sequence(4));
 }
 
 #[test]
-fn where_the_mark_is_gone_or_not_final_what_is_sent_again_is_counted() {
-    for (is_trimmed, is_sure) in [(true, true), (false, false)] {
-        let (mut append, mut stream) = (Append::new(NONCE, 0, true), Stream::default());
-        append.submit(batch(1, 6));
-        let reply = execute(&mut append, &mut stream).expect("to be sent");
-        assert!(matches!(append.hear_stored(&reply), Settled::GoesOn));
-        if is_trimmed {
-            stream.0.clear();
-        }
-        append.next(3).expect("not stored").expect("to be sent");
-        append.lose_connection();
-        mark(&mut append, &stream, is_sure);
-        assert_eq!(append.counts.maybe_twice, 3, "trimmed {is_trimmed}, sure {is_sure}");
+fn what_a_failover_took_back_of_a_batch_that_is_not_settled_is_sent_again() {
+    let (mut append, mut server) = sent(9);
+    for _ in 0..5 {
+        server.answer(&mut append);
     }
+    assert!(server.listen(&mut append).is_none(), "the first transaction was confirmed");
+    server.stream.0.truncate(1);
+    server.cut(&mut append, true);
+    assert!(matches!(server.settle(&mut append), Settled::Stored(_)));
+    assert_eq!(server.stream.ours(), (1..10).collect::<Vec<_>>());
+    assert_eq!(append.counts, Counts::default());
+}
+
+#[test]
+fn where_the_mark_is_gone_or_not_final_what_is_sent_again_is_counted() {
+    for (is_trimmed, is_sure, maybe_twice) in [(true, true, 3), (false, false, 0)] {
+        let (mut append, mut server) = sent(6);
+        for _ in 0..5 {
+            server.answer(&mut append);
+        }
+        server.listen(&mut append);
+        if is_trimmed {
+            server.stream.0.clear();
+        }
+        server.cut(&mut append, is_sure);
+        assert_eq!(append.counts.maybe_twice, maybe_twice, "trimmed {is_trimmed}, sure {is_sure}");
+    }
+    let (mut append, mut server) = sent(6);
+    server.stream.0.truncate(0);
+    server.cut(&mut append, false);
+    assert_eq!(append.counts.maybe_twice, 6, "it may be executed yet");
 }
 
 proptest! {
     /// Connections are cut before or after the server has executed what was sent, batches are taken back, and every event is in
     /// the stream once and in order.
     #[test]
-    fn whatever_is_cut_every_event_is_there_once(sizes in prop::collection::vec(1_u64..10, 1..20), cuts in prop::collection::vec(0_u8..5, 200)) {
-        let (mut append, mut stream) = (Append::new(NONCE, 0, true), Stream::default());
-        let mut cuts = cuts.into_iter().chain(std::iter::repeat(0));
+    fn whatever_is_cut_every_event_is_there_once(sizes in prop::collection::vec(1_u64..10, 1..20), cuts in prop::collection::vec(0_u8..10, 300), replicas in 0..2_i64) {
+        let (mut append, mut server) = (Append::new(NONCE, 0, true, replicas.unsigned_abs()), Server { replicas, ..Server::default() });
+        let mut cuts = cuts.into_iter();
         let mut next = 1;
         for size in sizes {
             let mut waiting = Some(batch(next, size));
@@ -178,52 +382,40 @@ proptest! {
                 if let Some(batch) = waiting.take() {
                     append.submit(batch);
                 }
-                match cuts.next() {
-                    // Lost on the way there.
-                    Some(1) => {
-                        if append.next(3).is_err() {
-                            break;
-                        }
-                        append.lose_connection();
-                        mark(&mut append, &stream, true);
-                    }
-                    // Lost on the way back.
-                    Some(2) => {
-                        let Ok(sent) = append.next(3) else { break };
-                        if let Some(transaction) = sent {
-                            stream.execute(&transaction);
-                        }
-                        append.lose_connection();
-                        mark(&mut append, &stream, true);
-                    }
-                    // No answer in time.
-                    Some(3) => {
-                        let Ok(sent) = append.next(3) else { break };
-                        if let Some(transaction) = sent {
-                            stream.execute(&transaction);
-                        }
-                        append.lose_connection();
-                        waiting = append.cancel();
-                        mark(&mut append, &stream, true);
-                    }
+                let what = cuts.next();
+                match what {
                     // Somebody else writes.
-                    Some(4) => stream.0.push(None),
-                    _ => match append.next(3) {
-                        Err(_) => break,
-                        Ok(None) => {}
-                        Ok(Some(transaction)) => {
-                            stream.execute(&transaction);
-                            let reply = Value::Array((0..transaction.count).map(|_| bulk("1-1")).collect());
-                            if let Settled::Stored(_) = append.hear_stored(&reply) {
-                                break;
-                            }
+                    Some(6) => server.stream.0.push(None),
+                    // Memory is full, or no more.
+                    Some(7) => {
+                        server.refusal = if server.refusal.is_some() { None } else { Some("OOM no") };
+                    }
+                    None => server.refusal = None,
+                    _ => {}
+                }
+                match server.listen(&mut append) {
+                    Some(Settled::Stored(_)) => break,
+                    Some(Settled::Refused(rest, _)) => waiting = Some(rest),
+                    None => match what {
+                        // Cut after so many answers.
+                        Some(cut @ 1..=4) => {
+                            (1..cut).for_each(|_| server.answer(&mut append));
+                            server.cut(&mut append, true);
                         }
+                        // No answer in time.
+                        Some(5) => {
+                            append.lose_connection();
+                            waiting = append.cancel();
+                            server.cut(&mut append, true);
+                        }
+                        _ => server.answer(&mut append),
                     },
                 }
             }
         }
-        prop_assert_eq!(stream.ours(), (1..next).collect::<Vec<_>>());
-        prop_assert_eq!(append.counts, Counts::default());
+        prop_assert_eq!(server.stream.ours(), (1..next).collect::<Vec<_>>());
+        let counts = Counts { refused_for_memory: 0, ..append.counts };
+        prop_assert_eq!(counts, Counts::default());
     }
 }
 
@@ -236,81 +428,63 @@ fn why_a_transaction_was_discarded_is_read_from_its_end_too() {
         ),
         ("EXECABORT Transaction discarded because of: NOPERM no permissions", false),
     ] {
-        let mut append = Append::new(NONCE, 0, true);
-        append.submit(batch(1, 2));
-        append.next(3).expect("not stored").expect("to be sent");
-        let Settled::Refused(_, error) = append.hear_stored(&error(reply)) else { panic!("{reply}") };
+        let (mut append, mut server) = sent(2);
+        hear(&mut append, Asked::Stored, &error(reply)).expect("it makes sense");
+        let Some(Settled::Refused(_, error)) = server.listen(&mut append) else { panic!("{reply}") };
         assert_eq!(matches!(error, AdapterError::Transient(_)), is_transient, "{reply}: {error}");
     }
 }
 
 #[test]
 fn commands_that_were_executed_and_not_gathered_leave_the_outcome_unknown() {
-    let (mut append, mut stream) = (Append::new(NONCE, 0, true), Stream::default());
-    append.submit(batch(1, 3));
-    execute(&mut append, &mut stream).expect("to be sent");
-    append.hear_queued(&error("NOPERM no permissions to run the 'multi' command"));
-    append.hear_queued(&bulk("1-1"));
-    assert!(matches!(append.hear_stored(&error("ERR EXEC without MULTI")), Settled::Broken));
+    let (mut append, mut server) = sent(3);
+    let refused = error("NOPERM no permissions to run the 'multi' command");
+    hear(&mut append, Asked::Gathered, &refused).expect("it makes sense");
+    hear(&mut append, Asked::Gathered, &bulk("1-1")).expect("it makes sense");
+    assert_eq!(hear(&mut append, Asked::Stored, &error("ERR EXEC without MULTI")), Err(Broken));
     assert!(append.lose_connection(), "something was sent");
-    mark(&mut append, &stream, true);
-    assert!(append.next(3).is_err(), "the stream has all of it");
+    mark(&mut append, &server.stream, true);
+    assert!(matches!(server.listen(&mut append), Some(Settled::Stored(_))), "the stream has all of it");
 }
 
 #[test]
 fn what_a_transaction_has_stored_before_it_was_refused_does_not_come_back() {
-    let mut append = Append::new(NONCE, 0, true);
-    append.submit(batch(1, 5));
-    append.next(3).expect("not stored").expect("to be sent");
-    let first = Value::Array((0..3).map(|_| bulk("1-1")).collect());
-    assert!(matches!(append.hear_stored(&first), Settled::GoesOn));
-    append.next(3).expect("not stored").expect("to be sent");
+    let (mut append, mut server) = sent(5);
+    hear(&mut append, Asked::Stored, &ids(3)).expect("it makes sense");
+    assert!(server.listen(&mut append).is_none());
     let second = Value::Array(vec![bulk("1-1"), error("ERR no")]);
-    let Settled::Refused(rest, _) = append.hear_stored(&second) else { panic!("taken for success") };
+    hear(&mut append, Asked::Stored, &second).expect("it makes sense");
+    let Some(Settled::Refused(rest, _)) = server.listen(&mut append) else { panic!("taken for success") };
     assert_eq!((rest.len(), rest.first(), rest.end()), (1, Sequence(5), Sequence(6)));
     append.submit(batch(5, 1));
-    append.next(3).expect("not stored").expect("to be sent");
+    assert!(server.listen(&mut append).is_none());
     append.lose_connection();
     assert_eq!(append.cancel().map(|batch| batch.len()), Some(1));
 }
 
 #[test]
-fn what_the_server_lost_is_counted_once() {
-    let (mut append, mut stream) = (Append::new(NONCE, 0, true), Stream::default());
-    append.submit(batch(1, 3));
-    let reply = execute(&mut append, &mut stream).expect("to be sent");
-    assert!(matches!(append.hear_stored(&reply), Settled::Stored(_)));
-    stream.0.truncate(1);
-    for _ in 0..3 {
-        append.lose_connection();
-        mark(&mut append, &stream, true);
-    }
-    assert_eq!(append.counts.lost_by_server, 2);
-}
-
-#[test]
 fn a_server_that_cannot_tell_the_mark_now_is_asked_again() {
-    let mut append = Append::new(NONCE, 0, false);
+    let mut append = Append::new(NONCE, 0, false, 0);
     for reply in
         [error("BUSY Redis is busy running a script"), error("LOADING it is"), Value::Okay, Value::Nil]
     {
         assert!(append.seeks());
-        assert_eq!(append.hear_end(&reply, true), None);
+        assert_eq!(append.hear_end(&Reply::of(&reply), true), None);
         assert!(!append.is_marked(), "{reply:?}");
         append.lose_connection();
     }
     assert!(append.seeks());
-    append.hear_end(&error("WRONGTYPE Operation against"), true);
+    append.hear_end(&Reply::of(&error("WRONGTYPE Operation against")), true);
     assert!(append.is_marked(), "whoever appends is told");
 }
 
 #[test]
 fn an_end_that_is_older_at_no_question_is_asked_for_no_more() {
-    let mut append = Append::new(NONCE, 0, false);
+    let mut append = Append::new(NONCE, 0, false, 0);
     assert!(append.seeks());
     let entry = Value::Array(vec![bulk("18446744073709551615-3"), Value::Array(Vec::new())]);
     let reply = Value::Array(vec![entry]);
-    assert!(append.hear_end(&reply, true).is_some());
-    assert_eq!(append.hear_end(&reply, true), None);
+    assert!(append.hear_end(&Reply::of(&reply), true).is_some());
+    assert_eq!(append.hear_end(&Reply::of(&reply), true), None);
     assert!(append.is_marked());
 }

@@ -84,7 +84,7 @@ proptest! {
         if greets {
             script.say(b"+OK\r\n:7\r\n:0\r\n$1\r\n1\r\n");
         }
-        (0..8).for_each(|question| session.expect(question, 1));
+        (0..8).for_each(|question| session.expect(question));
         let said = pieces.concat();
         let (before, behind) = said.split_at(cut.min(said.len()));
         let mut heard = 0;

@@ -2,8 +2,11 @@
 
 use engine::event::EventFlags;
 use proptest::prelude::*;
+use redis::Value;
 use serde_json::json;
 
+use super::super::append::{Append, Next};
+use super::super::entry::Entry;
 use super::super::link::{Link, Script};
 use super::*;
 
@@ -72,7 +75,7 @@ fn a_connection_that_may_execute_something_is_killed_however_many_attempts_that_
     script.say(b"*0\r\n");
     store.step_main(NOW);
     assert!(told(&script).contains("MULTI"), "it is sent again");
-    assert_eq!(store.append.counts, Counts::default());
+    assert_eq!(store.writer.append.counts, Counts::default());
 }
 
 #[test]
@@ -86,7 +89,7 @@ fn a_connection_without_a_number_cannot_be_killed_and_that_is_counted() {
     let script = connect(&mut store);
     script.say(format!("{GREETING}*0\r\n").as_bytes());
     store.step_main(NOW);
-    assert_eq!((store.kills_denied, store.append.counts.maybe_twice), (1, 3));
+    assert_eq!((store.kills_denied, store.writer.append.counts.maybe_twice), (1, 3));
 }
 
 #[test]
@@ -162,40 +165,42 @@ proptest! {
         let after = after.map(|millis| Sequence((millis << 20) - 1));
         let request = ReadRequest { stream: ShardId(0), after, events_max: 3, bytes_max: 1 << 20 };
         let query = RangeQuery::new(&request, 100);
-        if let Some(block) = block::block(&value, &request, &query) {
+        if let Some(block) = block::block(&Reply::of(&value), &request, &query) {
             prop_assert!(!block.more || block.through > after, "there is more, and it goes on");
             let positions: Vec<_> = block.batch.events().map(|event| event.sequence).collect();
             prop_assert!(positions.is_sorted_by(|one, next| one < next));
         }
         let mut tail = block::Tail::new(ShardId(0));
-        if tail.begin(&value).is_some() && tail.take(&value).is_some() {
-            let end = tail.end().expect("it has begun");
-            let again = tail.take(&value);
-            prop_assert_eq!(again, Some(end.advanced_by(1)));
+        let reply = Reply::of(&value);
+        if tail.begin(&reply).is_some() && let Some(entries) = Entry::all(&reply) {
+            let end = tail.take(entries);
+            let again = tail.take(Entry::all(&reply).expect("the same entries"));
+            prop_assert_eq!(again, end);
         }
     }
 
     #[test]
     fn no_answer_makes_an_appender_panic_or_ask_for_ever(values in prop::collection::vec(value(), 1..5), is_new in any::<bool>()) {
-        let mut append = Append::new(0xabc, 0, is_new);
+        let mut append = Append::new(0xabc, 0, is_new, 1);
         append.submit(batch(1, 5));
         for value in &values {
+            let reply = Reply::of(value);
             append.seeks();
             let mut asked = 0;
-            while append.hear_end(value, true).is_some() {
+            while append.hear_end(&reply, true).is_some() {
                 asked += 1;
                 prop_assert!(asked < 10);
             }
-            if append.next(3).is_err() {
-                break;
-            }
-            append.hear_queued(value);
-            match append.hear_stored(value) {
-                Settled::GoesOn => {}
-                Settled::Stored(_) | Settled::Refused(..) => break,
-                Settled::Broken => {
-                    append.lose_connection();
+            for _ in 0..3 {
+                match append.next(3) {
+                    Next::Stored(_) | Next::Refused(..) => return Ok(()),
+                    _ => {}
                 }
+            }
+            append.hear_gathered(&reply);
+            append.hear_replicas(&reply);
+            if append.hear_stored(&reply).is_err() || append.hear_discarded().is_err() {
+                append.lose_connection();
             }
         }
     }

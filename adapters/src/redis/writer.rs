@@ -1,0 +1,161 @@
+//! One shard's way into its stream, in commands: says to the server what [`Append`] decides, and takes its answers.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU64;
+
+use engine::adapter::{AdapterError, Outcome};
+use engine::event::Sequence;
+
+use super::append::{Append, Broken, Next, Transaction};
+use super::command;
+use super::config::RedisConfig;
+use super::entry;
+use super::reply::{Reply, Token};
+use super::session::Session;
+
+/// Appends to one stream.
+pub(super) struct Writer {
+    /// Key of the stream, and the command that appends to it.
+    key: String,
+    command: command::Append,
+    pipeline_size: usize,
+    replicas: u64,
+    pub(super) append: Append,
+}
+
+/// What a reply answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// `MULTI`, or an event that is to be in the transaction.
+    Gathered,
+    /// The transaction, or the one event that it is.
+    Stored,
+    /// `DISCARD`.
+    Discarded,
+    /// `WAIT`.
+    Replicas,
+    /// The stream's end, for the mark.
+    Mark,
+}
+
+impl Writer {
+    /// For the shard `shard` of the producer `nonce`, whose identity may be new.
+    pub(super) fn new(config: &RedisConfig, key: String, shard: u16, nonce: u64, is_new: bool) -> Writer {
+        let max_len = config.max_stream_len.map(NonZeroU64::get);
+        Writer {
+            command: command::Append::new(&key, max_len, nonce, shard),
+            key,
+            pipeline_size: config.pipeline_size,
+            replicas: config.wait_replicas,
+            append: Append::new(nonce, shard, is_new, config.wait_replicas),
+        }
+    }
+
+    /// Says what is to be said, as far as it should go out before anything else is made. Whether there may be more to say.
+    pub(super) fn say<Q: Clone + From<Asked>>(
+        &mut self,
+        session: &mut Session<Q>,
+        news: &mut VecDeque<Outcome>,
+    ) -> bool {
+        loop {
+            match self.append.next(self.pipeline_size) {
+                Next::Nothing => return false,
+                Next::Gather(transaction) => {
+                    session.say_word("MULTI");
+                    let count = write(&mut self.command, session.outgoing(), &transaction);
+                    session.expect_gathered(Asked::Gathered.into(), count + 1);
+                }
+                Next::Execute => {
+                    session.say_word("EXEC");
+                    session.expect(Asked::Stored.into());
+                    // The server executes while the next transaction is packed.
+                    return true;
+                }
+                Next::Alone(transaction) => {
+                    write(&mut self.command, session.outgoing(), &transaction);
+                    session.expect(Asked::Stored.into());
+                }
+                Next::Discard => {
+                    session.say_word("DISCARD");
+                    session.expect(Asked::Discarded.into());
+                }
+                Next::AskReplicas => session.ask(Asked::Replicas.into(), |command| {
+                    command.arg("WAIT").arg(self.replicas).arg(REPLICAS_WAIT_MS);
+                }),
+                Next::Stored(batch) => {
+                    news.push_back(Outcome::Stored { first: batch.first(), spent: Some(batch) });
+                    return false;
+                }
+                Next::Refused(batch, error) => {
+                    news.push_back(Outcome::Refused { batch, error });
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Asks how far the stream has got, if that is not known.
+    pub(super) fn seek<Q: Clone + From<Asked>>(&mut self, session: &mut Session<Q>) {
+        if self.append.seeks() {
+            self.ask_mark(session, None);
+        }
+    }
+
+    /// Takes an answer. Whether something was stored; `Err` says why the session is of no use any more. `is_sure`: nothing
+    /// that was sent over another session can still be executed.
+    pub(super) fn hear<Q: Clone + From<Asked>>(
+        &mut self,
+        asked: Asked,
+        reply: &Reply,
+        session: &mut Session<Q>,
+        is_sure: bool,
+    ) -> Result<bool, String> {
+        let broken = |Broken| "the server's answer to a transaction makes no sense".to_owned();
+        match asked {
+            Asked::Gathered => self.append.hear_gathered(reply),
+            Asked::Stored => return self.append.hear_stored(reply).map_err(broken),
+            Asked::Discarded => self.append.hear_discarded().map_err(broken)?,
+            Asked::Replicas => self.append.hear_replicas(reply),
+            Asked::Mark => match self.append.hear_end(reply, is_sure) {
+                Some(before) => self.ask_mark(session, Some(before)),
+                None if self.append.is_marked() => {}
+                None => return Err(refusal(reply).to_string()),
+            },
+        }
+        Ok(false)
+    }
+
+    fn ask_mark<Q: Clone + From<Asked>>(&self, session: &mut Session<Q>, before: Option<Sequence>) {
+        // The newest is this shard's, unless somebody else writes too.
+        let (end, count) = match before {
+            None => ("+".to_owned(), 1),
+            Some(before) => (format!("({}", entry::id(before)), MARK_ENTRIES),
+        };
+        session.ask(Asked::Mark.into(), |command| {
+            command.arg("XREVRANGE").arg(&self.key).arg(end).arg("-").arg("COUNT").arg(count);
+        });
+    }
+}
+
+/// Writes the commands of a transaction behind `out`. How many.
+fn write(command: &mut command::Append, out: &mut Vec<u8>, transaction: &Transaction<'_>) -> usize {
+    let Transaction { batch, index, count } = *transaction;
+    command.begin(batch.sequence(index).0);
+    for place in 0..count {
+        command.write(out, &batch.event(index + place), place);
+    }
+    count
+}
+
+/// What a server says instead of an answer.
+pub(super) fn refusal(reply: &Reply) -> AdapterError {
+    AdapterError::Transient(match reply.first() {
+        Token::Error(line) => String::from_utf8_lossy(line).into_owned(),
+        _ => "the server's answer makes no sense".to_owned(),
+    })
+}
+
+/// Entries read at once in search of the newest of this shard.
+const MARK_ENTRIES: usize = 100;
+/// How long the server waits for replicas before it says how many they are; the connection's reads wait as long.
+const REPLICAS_WAIT_MS: u64 = 100;
