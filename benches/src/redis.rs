@@ -28,13 +28,14 @@ impl Redised {
         Redised { server, bus }
     }
 
-    /// Publishes so many events; those that find no room come again.
+    /// Publishes so many events. One that finds no room comes again after a while, in which the server has the CPU.
     fn publish(&self, events: usize) {
         on_first_core(|| {
             let payload = event(EVENT_BYTES);
-            let mut published = 0;
-            while published < events {
-                published += usize::from(self.bus.ingest(&payload));
+            for _ in 0..events {
+                while !self.bus.ingest(&payload) {
+                    thread::sleep(REFUSED_PAUSE);
+                }
             }
         });
     }
@@ -213,5 +214,7 @@ impl Client {
     }
 }
 
+/// A thousandth of what the shard's buffer holds is stored in that time.
+const REFUSED_PAUSE: Duration = Duration::from_millis(1);
 const EVENT_BYTES: usize = 100;
 const POLL_LIMIT: usize = 1_000;

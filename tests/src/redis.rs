@@ -34,6 +34,12 @@ impl Redis {
         Redis::with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"])
     }
 
+    /// A server that has what `primary` has, as soon as it can.
+    pub fn replica_of(primary: &Redis) -> Redis {
+        let port = primary.port.to_string();
+        Redis::with(&["--save", "", "--appendonly", "no", "--replicaof", "127.0.0.1", &port])
+    }
+
     /// A server with these options.
     pub fn with(options: &[&str]) -> Redis {
         let options = options.iter().map(|option| (*option).to_owned()).collect();
@@ -67,6 +73,8 @@ impl Redis {
             .arg(self.socket())
             .arg("--dir")
             .arg(self.folder.path())
+            // A replica that comes is served at once.
+            .args(["--repl-diskless-sync-delay", "0"])
             .args(&self.options)
             .stdout(Stdio::from(log))
             .spawn()

@@ -12,7 +12,7 @@ use engine::batch::Batch;
 use engine::event::Sequence;
 
 use self::flight::{Flight, Replication, Step};
-use super::entry::Entry;
+use super::entry::{Entry, decimal};
 use super::refusal::Refusal;
 use super::reply::{Reply, Token};
 
@@ -294,10 +294,6 @@ impl Append {
         }
         flight.batch
     }
-}
-
-fn decimal(digits: &[u8]) -> Option<u64> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 #[cfg(test)]

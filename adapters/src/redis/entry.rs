@@ -126,9 +126,7 @@ impl<'a> Entry<'a> {
             let (name, value) = (tokens.bulk()?, tokens.bulk()?);
             match name {
                 b"d" => self.payload = Some(value),
-                b"t" => {
-                    self.timestamp_ns = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok())
-                }
+                b"t" => self.timestamp_ns = decimal(value),
                 b"dedup_id" => self.dedup_id = self.dedup_id.or(Some(value)),
                 _ => {}
             }
@@ -149,6 +147,11 @@ impl<'a> Entry<'a> {
     pub(super) fn dedup_id(&self) -> Option<DedupId> {
         self.dedup_id.and_then(DedupId::parse)
     }
+}
+
+/// A number in decimal digits.
+pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 const NUMBER_BITS: u32 = 20;

@@ -12,11 +12,21 @@ pub(crate) fn bus(shell: &Shell, minutes: u64) -> Result<(), Failure> {
     shell::stage("soak of the bus", &mut command)
 }
 
-/// Runs each fault of a Redis server for its part of `minutes`, and 50 crashes at least.
+/// Runs each fault of a Redis server for its part of `minutes`, 50 crashes at least, and then one that stands still for a minute of
+/// full load.
 pub(crate) fn redis(shell: &Shell, minutes: u64) -> Result<(), Failure> {
     deps::ensure(shell)?;
     let mut command = shell.cargo();
-    command.args(["test", "--release", "--package", "libnet-tests", "--test", "redis_soak"]);
+    command.args([
+        "test",
+        "--release",
+        "--package",
+        "libnet-tests",
+        "--test",
+        "redis_soak",
+        "--test",
+        "redis_hung",
+    ]);
     command.args(["--", "--test-threads", "1", "--nocapture"]);
     command.env("LIBNET_SOAK_SECONDS", (minutes * 60).to_string());
     shell::stage("soak of the Redis store", &mut command)

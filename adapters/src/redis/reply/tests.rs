@@ -28,7 +28,9 @@ fn write(bytes: &mut Vec<u8>, value: &Value) {
         }
         Value::Array(values) => {
             bytes.extend_from_slice(format!("*{}\r\n", values.len()).as_bytes());
-            values.iter().for_each(|value| write(bytes, value));
+            for value in values {
+                write(bytes, value);
+            }
         }
         Value::ServerError(error) => {
             let text = format!("-{} {}\r\n", error.code(), error.details().unwrap_or_default());
@@ -97,7 +99,9 @@ proptest! {
     #[test]
     fn replies_end_where_the_library_says_and_hold_what_was_said(values in prop::collection::vec(value(), 1..5), cuts in prop::collection::vec(0_usize..400, 0..6)) {
         let mut said = Vec::new();
-        values.iter().for_each(|value| write(&mut said, value));
+        for value in &values {
+            write(&mut said, value);
+        }
         let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(said.len())).chain([said.len()]).collect();
         cuts.sort_unstable();
         let (mut framer, mut begin, mut heard) = (Framer::new(), 0, Vec::new());
