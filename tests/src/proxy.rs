@@ -23,6 +23,9 @@ struct Shared {
     /// Bytes after which a connection is cut, about; 0 is never.
     cut_after: AtomicU64,
     cuts: AtomicU64,
+    /// How long every answer that is stalled is; 0 is none.
+    stall_ms: AtomicU64,
+    stalls: AtomicU64,
     ended: AtomicBool,
 }
 
@@ -36,6 +39,8 @@ impl Proxy {
             seed,
             cut_after: AtomicU64::new(0),
             cuts: AtomicU64::new(0),
+            stall_ms: AtomicU64::new(0),
+            stalls: AtomicU64::new(0),
             ended: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
@@ -51,6 +56,16 @@ impl Proxy {
     /// From now on new connections are cut after about so many bytes in one direction; 0 is never.
     pub fn cut_after(&self, bytes: u64) {
         self.shared.cut_after.store(bytes, Ordering::Relaxed);
+    }
+
+    /// From now on one in fifty pieces of what the server says is held back for so long; 0 is never.
+    pub fn stall_answers(&self, time: Duration) {
+        self.shared.stall_ms.store(time.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// How many pieces it has held back.
+    pub fn stalls(&self) -> u64 {
+        self.shared.stalls.load(Ordering::Relaxed)
     }
 
     /// How many connections it has cut.
@@ -83,13 +98,14 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         for (direction, (from, to)) in (0..).zip([(&client, &server), (&server, &client)]) {
             let (from, to) = (from.try_clone().expect("open"), to.try_clone().expect("open"));
             let (shared, random) = (Arc::clone(shared), Random::new(shared.seed ^ (number * 2 + direction)));
-            thread::spawn(move || carry(from, to, &shared, random));
+            let is_answer = direction == 1;
+            thread::spawn(move || carry(from, to, is_answer, &shared, random));
         }
     }
 }
 
 /// Carries one direction until its end, or until it is cut.
-fn carry(mut from: TcpStream, mut to: TcpStream, shared: &Shared, mut random: Random) {
+fn carry(mut from: TcpStream, mut to: TcpStream, is_answer: bool, shared: &Shared, mut random: Random) {
     let cut_after = shared.cut_after.load(Ordering::Relaxed);
     let mut left = if cut_after == 0 { u64::MAX } else { random.below(2 * cut_after) };
     let mut buffer = [0; 4096];
@@ -98,6 +114,11 @@ fn carry(mut from: TcpStream, mut to: TcpStream, shared: &Shared, mut random: Ra
         if random.below(200) == 0 {
             // As a network that is busy elsewhere.
             thread::sleep(Duration::from_millis(random.below(20)));
+        }
+        let stall_ms = shared.stall_ms.load(Ordering::Relaxed);
+        if is_answer && stall_ms > 0 && random.below(50) == 0 {
+            shared.stalls.fetch_add(1, Ordering::Relaxed);
+            thread::sleep(Duration::from_millis(stall_ms));
         }
         if to.write_all(&buffer[..passes]).is_err() {
             break;

@@ -135,6 +135,24 @@ fn a_way_that_cuts_at_random_bytes_loses_and_doubles_nothing() {
 }
 
 #[test]
+fn answers_that_come_later_than_they_are_waited_for_lose_and_double_nothing() {
+    let server = Redis::start();
+    let mut random = Random::new(7);
+    let proxy = Proxy::start(server.port(), random.word());
+    let section = format!(r#""redis":{{"url":"redis://127.0.0.1:{}","pipeline_size":50}}"#, proxy.port());
+    let bus = bus(&format!(r#"{{{FAIL_PRODUCER},"adapter_timeout_ms":50,{section}}}"#));
+    let mut load = Load::new(&bus);
+    proxy.stall_answers(Duration::from_millis(120));
+    until("many answers were late", || {
+        load.publish(random.below(400) as usize);
+        proxy.stalls() >= 15
+    });
+    proxy.stall_answers(Duration::ZERO);
+    load.check_through(&harness::redis::bus(&format!(r#"{{"num_shards":1,{}}}"#, server.section())));
+    assert!(count(&bus.stats(), "reconnects") > 0);
+}
+
+#[test]
 fn connections_that_the_server_kills_lose_and_double_nothing() {
     let server = Redis::start();
     let bus = bus(&format!("{{{FAIL_PRODUCER},{}}}", server.section()));
