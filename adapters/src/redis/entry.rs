@@ -12,8 +12,8 @@ use super::reply::{Reply, Token, Tokens};
 
 /// The position of an id; `None` when it is none.
 pub(super) fn position(id: &[u8]) -> Option<Sequence> {
-    let (millis, number) = std::str::from_utf8(id).ok()?.split_once('-')?;
-    let (millis, number): (u64, u64) = (millis.parse().ok()?, number.parse().ok()?);
+    let dash = id.iter().position(|&byte| byte == b'-')?;
+    let (millis, number) = (decimal(&id[..dash])?, decimal(&id[dash + 1..])?);
     let number = if millis > MILLIS_LAST { NUMBER_LAST } else { number.min(NUMBER_LAST) };
     Some(Sequence(millis.min(MILLIS_LAST) << NUMBER_BITS | number))
 }
@@ -51,16 +51,15 @@ pub(super) struct DedupId {
 impl DedupId {
     /// Of the text that [`Display`](fmt::Display) wrote.
     pub(super) fn parse(text: &[u8]) -> Option<DedupId> {
-        let mut parts = std::str::from_utf8(text).ok()?.split(':');
-        let mut next = || parts.next();
-        let nonce = next().filter(|nonce| nonce.len() == 16)?;
+        let mut parts = text.split(|&byte| byte == b':');
+        let nonce = parts.next().filter(|nonce| nonce.len() == NONCE_DIGITS)?;
         let id = DedupId {
-            nonce: u64::from_str_radix(nonce, 16).ok()?,
-            shard: next()?.parse().ok()?,
-            start: next()?.parse().ok()?,
-            index: next()?.parse().ok()?,
+            nonce: hexadecimal(nonce)?,
+            shard: decimal(parts.next()?)?.try_into().ok()?,
+            start: decimal(parts.next()?)?,
+            index: decimal(parts.next()?)?,
         };
-        let is_whole = next().is_none() && id.sequence() < Sequence(u64::MAX);
+        let is_whole = parts.next().is_none() && id.sequence() < Sequence(u64::MAX);
         is_whole.then_some(id)
     }
 
@@ -149,11 +148,25 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// A number in decimal digits.
+/// A number in decimal digits, and nothing else.
 pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
+    if digits.is_empty() || digits.len() > DECIMAL_DIGITS_MAX {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, &digit| {
+        let value = digit.wrapping_sub(b'0');
+        if value > 9 { None } else { number.checked_mul(10)?.checked_add(value.into()) }
+    })
 }
 
+/// A number in [`NONCE_DIGITS`] hexadecimal digits.
+fn hexadecimal(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0, |number, &digit| Some(number << 4 | u64::from(char::from(digit).to_digit(16)?)))
+}
+
+/// Digits of a producer's name.
+const NONCE_DIGITS: usize = 16;
+const DECIMAL_DIGITS_MAX: usize = 20;
 const NUMBER_BITS: u32 = 20;
 const NUMBER_LAST: u64 = (1 << NUMBER_BITS) - 1;
 /// One less than fits, so that a position has one behind it.
