@@ -275,15 +275,18 @@ mod tests {
 
     #[test]
     fn producers_that_panic_end_the_run_as_a_failure() {
-        let mut plan =
-            plan(&["--mode", "ingest", "--producers", "2", "--shards", "1"]).expect("valid options");
-        let Work::Synthetic { sizes, .. } = &mut plan.work else { unreachable!("the events are made up") };
-        // The command line takes none so small: there is no such event to make.
-        *sizes = Sizes::new(SizeRange { min: 5, max: 5 }, 1);
-        let outcome = run(&plan, &Interrupt::default()).expect("the bus starts");
-        let failures = ["producer 0: it panicked: 5 bytes", "producer 1: it panicked: 5 bytes"];
-        assert!(outcome.failures.iter().zip(failures).all(|(is, says)| is.starts_with(says)));
-        assert_eq!((outcome.failures.len(), outcome.is_clean()), (2, false), "{:?}", outcome.failures);
+        for mode in ["ingest", "poll", "subscribe"] {
+            let mut plan =
+                plan(&["--mode", mode, "--producers", "2", "--shards", "1"]).expect("valid options");
+            let Work::Synthetic { sizes, .. } = &mut plan.work else {
+                unreachable!("the events are made up")
+            };
+            // The command line takes none so small: there is no such event to make.
+            *sizes = Sizes::new(SizeRange { min: 5, max: 5 }, 1);
+            let outcome = run(&plan, &Interrupt::default()).expect("the bus starts");
+            let failures = [0, 1].map(|index| format!("producer {index}: it panicked: 5 bytes are too few"));
+            assert_eq!((outcome.failures.as_slice(), outcome.is_clean()), (&failures[..], false), "{mode}");
+        }
     }
 
     #[test]
