@@ -97,6 +97,7 @@ Examples:
   netload run --rate 200k --html run.html               with plots to look at
   netload run --target redis://localhost --rate 10k     the same through a Redis server
   netload run --config @bus.json --mode ingest --size 512 --keys 10000 --skew zipf:0.99
+  netload run --size 64..1024 --seed 7                  events of every size in between, the same again with the seed
   netload run --input orders.ndjson --key-field customer.id --loop --rate 50k --duration 1m
   journalctl -o json | netload run --input -
 
@@ -117,6 +118,7 @@ Examples:
   netload verify                                        both ways out, each on a bus of its own
   netload verify --events 50000000 --producers 4 --mode poll
   netload verify --config @bus.json --keys 10000 --skew zipf:0.99
+  netload verify --size 64..65536 --batch 50            events of every size in between
   netload verify --target redis://localhost
 
 Exit status 1 when an event was lost, duplicated, out of order or changed.";
@@ -287,7 +289,8 @@ mod tests {
     #[test]
     fn every_option_may_be_left_out() {
         let RunArguments { load, rate, .. } = parse("").expect("nothing is required");
-        assert_eq!((load.producers, load.made.size, load.made.batch, rate), (1, 100, 1, Rate::Max));
+        assert_eq!((load.producers, load.made.batch, rate), (1, 1, Rate::Max));
+        assert_eq!(load.made.size.to_string(), "100");
     }
 
     #[test]
@@ -307,15 +310,20 @@ mod tests {
             "--rate -5k",
             "--rate 2000M",
             "--size 63",
+            "--size 1024..64",
+            "--size 64..",
+            "--size ..",
             "--batch 0",
             "--keys 0",
             "--skew pareto",
             "--mode push",
             "--events 1 --duration 1s",
             "--duration ten",
+            "--duration 0s",
             "--input - --events 5",
             "--input - --batch 2",
             "--input - --keys 9",
+            "--input - --size 64..1024",
             "--input - --warmup 1s",
             "--input - --mode subscribe",
             "--loop",

@@ -206,6 +206,11 @@ impl<'events> Batch<'events> {
     pub(crate) fn len(&self) -> usize {
         self.lengths.len()
     }
+
+    /// Bytes of each event.
+    pub(crate) fn lengths(&self) -> &[usize] {
+        &self.lengths
+    }
 }
 
 /// What one poll returned. Freed when it goes out of scope.

@@ -21,6 +21,7 @@ use crate::input::Input;
 use crate::keys::Keys;
 use crate::pace::OpenLoop;
 use crate::scratch::Scratch;
+use crate::sizes::Sizes;
 use crate::subscription::Wait;
 use crate::values::{Mode, Target};
 
@@ -48,7 +49,7 @@ pub(crate) struct Plan {
 /// What is published.
 pub(crate) enum Work {
     /// Made-up events.
-    Synthetic { size: usize, batch: usize, limit: Limit },
+    Synthetic { sizes: Sizes, batch: usize, limit: Limit },
     /// The lines of a file: once, or again and again up to a limit.
     Lines { input: Input, repeat: Option<Limit> },
 }
@@ -102,7 +103,11 @@ impl Plan {
         let limit = limit(load, rate);
         let work = match &input.input {
             Some(path) => lines(path, input, limit)?,
-            None => Work::Synthetic { size: load.made.size as usize, batch: load.made.batch as usize, limit },
+            None => Work::Synthetic {
+                sizes: Sizes::new(load.made.size, load.made.seed),
+                batch: load.made.batch as usize,
+                limit,
+            },
         };
         let scratch = match &load.bus.target {
             Target::Inproc => None,
@@ -162,17 +167,20 @@ impl Plan {
     }
 
     /// What each producer may publish before the reader has caught up, so that even with every producer on one shard
-    /// three quarters of what the store retains is never exceeded.
+    /// what the store retains is never exceeded: by three quarters of it at most, and less where calls are large.
     pub(crate) fn allowance(&self, shards: u16) -> Allowance {
         let producers = u64::from(self.producers);
-        let share = |retained: u64| (retained / 4 * 3 / producers).max(1);
+        let share = |retained: u64| retained / 4 * 3 / producers;
+        let shard_bytes = self.store.retention_bytes / u64::from(shards);
+        // What was left before a call is exceeded by that call.
+        let before_a_call = (shard_bytes / producers).saturating_sub(self.work.call_bytes_max());
         let events_max = match self.work {
             Work::Lines { repeat: Some(_), .. } => RECEIPTS_MAX / producers,
             _ => u64::MAX,
         };
         Allowance {
-            events: share(self.store.retention_events).min(events_max),
-            bytes: share(self.store.retention_bytes / u64::from(shards)),
+            events: share(self.store.retention_events).max(1).min(events_max),
+            bytes: share(shard_bytes).min(before_a_call).max(1),
         }
     }
 }
@@ -184,6 +192,20 @@ impl Work {
             Work::Synthetic { .. } => None,
             Work::Lines { input, .. } => Some(u16::try_from(input.lines().len()).unwrap_or(u16::MAX)),
         }
+    }
+
+    /// Bytes of the largest event there may be.
+    fn largest(&self) -> usize {
+        match self {
+            Work::Synthetic { sizes, .. } => sizes.max(),
+            Work::Lines { input, .. } => input.longest(),
+        }
+    }
+
+    /// What the events of one call may take in the store.
+    fn call_bytes_max(&self) -> u64 {
+        let batch = if let Work::Synthetic { batch, .. } = self { *batch } else { 1 };
+        (self.largest() as u64 + EVENT_OVERHEAD_BYTES).saturating_mul(batch as u64)
     }
 
     /// When it ends, where it does not end by itself.
@@ -235,6 +257,7 @@ pub(crate) mod tests {
     use super::bus::DEFAULT_RETENTION_BYTES;
     use super::*;
     use crate::args::{Arguments, Command};
+    use crate::sizes::SizeRange;
     use clap::Parser;
     use serde_json::Value;
 
@@ -248,25 +271,26 @@ pub(crate) mod tests {
     #[test]
     fn the_default_run_fits_into_what_the_store_retains() {
         let plan = plan(&[]).expect("the defaults");
-        let Work::Synthetic { limit: Limit::Events(events), size, .. } = plan.work else {
+        let Work::Synthetic { limit: Limit::Events(events), sizes, .. } = plan.work else {
             panic!("synthetic")
         };
         let shards: Value = serde_json::from_str(&plan.config).expect("valid JSON");
         let shards = shards["num_shards"].as_u64().expect("always said") as u16;
         let allowance = plan.allowance(shards);
         assert!(allowance.events >= events);
-        assert!(allowance.bytes >= events * (size as u64 + EVENT_OVERHEAD_BYTES));
+        assert!(allowance.bytes >= events * (sizes.max() as u64 + EVENT_OVERHEAD_BYTES));
     }
 
     #[test]
     fn the_bus_takes_the_largest_event_of_the_run_up_to_the_librarys_bound() {
-        let taken = |size: usize| {
+        let taken = |size: u32| {
             let words = ["netload", "run", "--shards", "1"];
             let arguments = Arguments::try_parse_from(words).expect("valid options");
             let Command::Run(run) = arguments.command else { unreachable!("the verb is run") };
-            let input = Input::new("test".to_owned(), vec![b' '; size]);
+            let input = Input::new("test".to_owned(), vec![b' '; size as usize]);
             let lines = Work::Lines { input, repeat: None };
-            let synthetic = Work::Synthetic { size, batch: 1, limit: Limit::Events(1) };
+            let sizes = Sizes::new(SizeRange { min: 64, max: size }, 1);
+            let synthetic = Work::Synthetic { sizes, batch: 1, limit: Limit::Events(1) };
             [lines, synthetic].map(|work| {
                 let (config, _) = fitting(&work, &run.load, 1, None);
                 let config: Value = serde_json::from_str(&config).expect("valid JSON");
@@ -284,6 +308,22 @@ pub(crate) mod tests {
         let allowance = plan.expect("valid").allowance(4);
         assert!(allowance.events * 3 <= 1_000);
         assert!(allowance.bytes * 3 <= DEFAULT_RETENTION_BYTES / 4);
+    }
+
+    #[test]
+    fn producers_of_a_range_never_exceed_what_one_shard_retains_whatever_is_drawn() {
+        for options in [
+            &["--size", "64..1024"][..],
+            &["--size", "64..1024", "--batch", "10000", "--producers", "4"],
+            &["--size", "64..67108864", "--producers", "16"],
+            &["--size", "64..67108864", "--producers", "16", "--batch", "10"],
+            &["--size", "64..1048576", "--events", "100"],
+        ] {
+            let plan = plan(&[&["--shards", "3"], options].concat()).expect("valid");
+            let per_producer = plan.store.retention_bytes / 3 / u64::from(plan.producers);
+            // The call that exceeds the allowance is made, and its events may be the largest.
+            assert!(plan.allowance(3).bytes - 1 + plan.work.call_bytes_max() <= per_producer, "{options:?}");
+        }
     }
 
     #[test]

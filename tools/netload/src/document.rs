@@ -14,6 +14,7 @@ use crate::machine::Machine;
 use crate::outcome::Outcome;
 use crate::pace::Arrival;
 use crate::scratch::discreet;
+use crate::sizes::{SizeRange, Sizes};
 use crate::subscription::Wait;
 use crate::values::Mode;
 
@@ -104,8 +105,8 @@ fn append(document: &mut Value, more: Value) {
 }
 
 fn settings(plan: &Plan, outcome: &Outcome) -> Value {
-    let (size, batch, input) = match &plan.work {
-        Work::Synthetic { size, batch, .. } => (Some(*size), *batch, None),
+    let (sizes, batch, input) = match &plan.work {
+        Work::Synthetic { sizes, batch, .. } => (Some(*sizes), *batch, None),
         Work::Lines { input, .. } => (None, 1, Some(input)),
     };
     let (events, duration_s) = match plan.work.limit() {
@@ -125,20 +126,25 @@ fn settings(plan: &Plan, outcome: &Outcome) -> Value {
             Arrival::Const => "const",
             Arrival::Poisson => "poisson",
         }),
-        "seed": plan.pace.map(|pace| pace.seed),
+        "seed": sizes.map(Sizes::seed).or(plan.pace.map(|pace| pace.seed)),
         "max_backlog_s": plan.pace.map(|pace| pace.backlog_max.as_secs_f64()),
         "warmup_s": plan.warmup.as_secs_f64(),
         "events": events,
         "duration_s": duration_s,
         "producers": plan.producers,
         "shards": outcome.shards,
-        "size": size,
+        "size": sizes.map(|sizes| size(sizes.range())),
         "batch": batch,
         "keys": plan.keys.count(),
         "input": input.map(Input::name),
         "key_field": input.and_then(Input::key_field),
         "config": serde_json::from_str::<Value>(&discreet(&plan.config)).unwrap_or_default(),
     })
+}
+
+/// A number, or a range as the option is written.
+fn size(range: SizeRange) -> Value {
+    if range.is_one() { json!(range.min) } else { json!(range.to_string()) }
 }
 
 fn latency(histogram: &Histogram<u64>) -> Value {

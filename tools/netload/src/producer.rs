@@ -1,7 +1,8 @@
 //! A producer: one thread that publishes, times its calls and counts what became of them.
 //!
 //! An event that the bus refuses for now is published again until it is accepted, so that what a producer published is
-//! without gaps. Its latency counts from the first attempt. A bus that refuses for ten seconds is given up.
+//! without gaps. Its latency counts from the first attempt. A bus that refuses for ten seconds is given up. A producer that
+//! panics ends as one that failed: nobody waits for it.
 
 use std::time::Duration;
 
@@ -11,20 +12,22 @@ use crate::gate::Allowance;
 use crate::input::{Input, LineKey};
 use crate::left::Left;
 use crate::pace::Pacer;
+use crate::panics::caught;
 use crate::patience::until_accepted;
 use crate::payload::{Payloads, stamp};
 use crate::processor;
 use crate::record::{Recorder, histogram};
+use crate::sizes::Sizes;
 use crate::stage::{Published, Stage};
 
 /// Runs producer number `producer` to its end. A `recorder` is given where a latency ends with the call.
 pub(crate) fn run(stage: &Stage<'_>, producer: u16, recorder: Option<Recorder>) -> Published {
     let mut publisher = Publisher::new(stage, producer, recorder);
-    let result = match &stage.plan.work {
-        Work::Synthetic { size, batch: 1, limit } => publisher.singles(*size, *limit),
-        Work::Synthetic { size, batch, limit } => publisher.batches(*size, *batch, *limit),
+    let result = caught(|| match &stage.plan.work {
+        Work::Synthetic { sizes, batch: 1, limit } => publisher.singles(*sizes, *limit),
+        Work::Synthetic { sizes, batch, limit } => publisher.batches(*sizes, *batch, *limit),
         Work::Lines { input, repeat } => publisher.lines(input, *repeat),
-    };
+    });
     publisher.end(result.err())
 }
 
@@ -86,7 +89,7 @@ impl<'run> Publisher<'run> {
         }
     }
 
-    fn end(mut self, failure: Option<BusError>) -> Published {
+    fn end(mut self, failure: Option<String>) -> Published {
         let warmup = self.stage.plan.warmup;
         self.published.active = self.elapsed().saturating_sub(self.published.held).saturating_sub(warmup);
         self.published.failure = failure;
@@ -102,8 +105,8 @@ impl<'run> Publisher<'run> {
     }
 
     /// Made-up events, one a call.
-    fn singles(&mut self, size: usize, limit: Limit) -> Result<(), BusError> {
-        let mut row = Payloads::new(self.producer, size, row_len(size));
+    fn singles(&mut self, sizes: Sizes, limit: Limit) -> Result<(), BusError> {
+        let mut row = Payloads::new(self.producer, sizes, row_len(sizes.max()));
         let mut left = Left::new(limit, self.stage.plan.producers, self.producer);
         let is_stamped = self.stage.plan.measures_delivery();
         let mut number = 0;
@@ -124,8 +127,8 @@ impl<'run> Publisher<'run> {
     }
 
     /// Made-up events, many a call.
-    fn batches(&mut self, size: usize, batch: usize, limit: Limit) -> Result<(), BusError> {
-        let mut row = Payloads::new(self.producer, size, batch);
+    fn batches(&mut self, sizes: Sizes, batch: usize, limit: Limit) -> Result<(), BusError> {
+        let mut row = Payloads::new(self.producer, sizes, batch);
         let mut left = Left::new(limit, self.stage.plan.producers, self.producer);
         let is_stamped = self.stage.plan.measures_delivery();
         loop {
@@ -139,7 +142,7 @@ impl<'run> Publisher<'run> {
                 (0..count).for_each(|index| stamp(row.event_mut(index), moment.due_ns, called_ns));
             }
             let events = Batch::of((0..count).map(|index| row.event(index)));
-            self.publish_batch(&events, size, moment)?;
+            self.publish_batch(&events, moment)?;
             row.advance();
         }
     }
@@ -209,17 +212,17 @@ impl<'run> Publisher<'run> {
     ) -> Result<Receipt, BusError> {
         let bus = self.stage.bus;
         let receipt = until_accepted(&mut self.published.refused, || bus.ingest_keyed(key, event))?;
-        self.record(moment, 1, event.len());
+        self.record(moment, &[event.len()]);
         Ok(receipt)
     }
 
     /// Publishes a batch to its last event, and records how long it took each time to have something accepted.
-    fn publish_batch(&mut self, batch: &Batch<'_>, size: usize, mut moment: Moment) -> Result<(), BusError> {
+    fn publish_batch(&mut self, batch: &Batch<'_>, mut moment: Moment) -> Result<(), BusError> {
         let Stage { bus, clock, plan, .. } = self.stage;
         let mut done = 0;
         while done < batch.len() {
             let accepted = until_accepted(&mut self.published.refused, || bus.ingest_batch(batch, done))?;
-            self.record(moment, accepted as u64, accepted * size);
+            self.record(moment, &batch.lengths()[done..done + accepted]);
             done += accepted;
             if plan.pace.is_none() && done < batch.len() {
                 let called = clock.raw();
@@ -247,9 +250,10 @@ impl<'run> Publisher<'run> {
         Moment { due_ns, called }
     }
 
-    /// Records an accepted call.
+    /// Records an accepted call of events of these lengths.
     #[inline]
-    fn record(&mut self, moment: Moment, events: u64, bytes: usize) {
+    fn record(&mut self, moment: Moment, lengths: &[usize]) {
+        let events = lengths.len() as u64;
         self.last_ns = moment.due_ns;
         let is_measured = moment.due_ns >= self.warmup_ns;
         if let Some(recorder) = &mut self.recorder {
@@ -264,14 +268,16 @@ impl<'run> Publisher<'run> {
                 self.published.in_calls_ns += end_ns - called_ns;
             }
         }
+        // Summed up after the clock was read.
+        let bytes = lengths.iter().sum::<usize>() as u64;
         self.published.accepted += events;
-        self.published.bytes += bytes as u64;
+        self.published.bytes += bytes;
         if is_measured {
             self.published.measured += events;
-            self.published.measured_bytes += bytes as u64;
+            self.published.measured_bytes += bytes;
         }
         self.since_catch_up.events += events;
-        self.since_catch_up.bytes += bytes as u64 + events * EVENT_OVERHEAD_BYTES;
+        self.since_catch_up.bytes += bytes + events * EVENT_OVERHEAD_BYTES;
         if self.pacer.is_some() || self.published.accepted - self.tallied >= TALLY_EVENTS {
             self.tally();
         }
@@ -337,8 +343,8 @@ impl<'run> Publisher<'run> {
 }
 
 /// How many events are kept ready: they stay in the first-level cache.
-fn row_len(size: usize) -> usize {
-    (ROW_BYTES / size).clamp(1, 64)
+fn row_len(size_max: usize) -> usize {
+    (ROW_BYTES / size_max).clamp(1, 64)
 }
 
 const ROW_BYTES: usize = 16 << 10;

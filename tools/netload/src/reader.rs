@@ -21,7 +21,7 @@ pub(crate) struct Read {
     /// Events that the bus says retention removed before a subscription gave them.
     pub(crate) skipped: u64,
     /// Why it ended early.
-    pub(crate) failure: Option<BusError>,
+    pub(crate) failure: Option<String>,
 }
 
 /// Polls until the producers are finished and nothing is left. With `takes_turns` it polls only while no producer
@@ -37,7 +37,11 @@ pub(crate) fn run(
     let mut reader = Reader { bus, verifier, progress, cursor: None, gaps, read: Read::default() };
     let result = reader.follow(gate, takes_turns);
     gate.open();
-    Read { id_gaps: reader.gaps.missing(), failure: result.err(), ..reader.read }
+    Read {
+        id_gaps: reader.gaps.missing(),
+        failure: result.err().map(|error| error.to_string()),
+        ..reader.read
+    }
 }
 
 struct Reader<'run> {

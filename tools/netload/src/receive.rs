@@ -40,7 +40,7 @@ pub(crate) fn run(
     let start = Instant::now();
     let result = receive(&mut source, stage, verifier, &mut recorder, &mut read, &mut gaps);
     read.polling = start.elapsed();
-    read.failure = result.err();
+    read.failure = result.err().map(|error| error.to_string());
     stage.gate.open();
     read.id_gaps = gaps.missing();
     if let Source::Subscription(subscription) = &mut source {

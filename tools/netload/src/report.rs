@@ -12,6 +12,7 @@ use crate::latency;
 use crate::outcome::Outcome;
 use crate::pace::Arrival;
 use crate::reader::POLL_LIMIT;
+use crate::sizes::{SizeRange, Sizes};
 use crate::stats::{ShardAccount, Statistics};
 use crate::subscription::Wait;
 use crate::values::Mode;
@@ -76,10 +77,19 @@ fn load(work: &Work) -> String {
                 None => lines,
             }
         }
-        Work::Synthetic { size, batch, limit } => {
+        Work::Synthetic { sizes, batch, limit } => {
             let calls =
                 if *batch > 1 { format!(" in batches of {}", grouped(*batch as u64)) } else { String::new() };
-            format!("{} of {} bytes{calls}", amount(*limit), grouped(*size as u64))
+            format!("{} of {}{calls}", amount(*limit), bytes(*sizes))
+        }
+    }
+}
+
+fn bytes(sizes: Sizes) -> String {
+    match sizes.range() {
+        range if range.is_one() => format!("{} bytes", grouped(range.max)),
+        SizeRange { min, max } => {
+            format!("{} to {} bytes (seed {})", grouped(min), grouped(max), sizes.seed())
         }
     }
 }

@@ -9,13 +9,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use hdrhistogram::Histogram;
 use quanta::Clock;
 
-use crate::bus::Bus;
+use crate::bus::{Bus, BusError};
 use crate::config::{Plan, Refusal, Work};
 use crate::gate::{Allowance, Gate};
 use crate::interrupt::Interrupt;
 use crate::lines::{Lines, Receipts};
 use crate::live;
 use crate::outcome::Outcome;
+use crate::panics::caught;
 use crate::processor;
 use crate::producer;
 use crate::reader::{self, Read};
@@ -93,9 +94,9 @@ fn verifier<'run>(
 ) -> Option<Box<dyn Verify + 'run>> {
     plan.reads_back().then(|| -> Box<dyn Verify + 'run> {
         match &plan.work {
-            Work::Synthetic { size, batch, .. } => {
+            Work::Synthetic { sizes, batch, .. } => {
                 let order = if *batch > 1 { Order::PerShard } else { Order::PerKey };
-                Box::new(Sequences::new(plan.producers, shards, *size, order, plan.keys.clone()))
+                Box::new(Sequences::new(plan.producers, shards, *sizes, order, plan.keys.clone()))
             }
             Work::Lines { input, .. } => Box::new(Lines::new(input, receipts)),
         }
@@ -172,20 +173,26 @@ fn publish_and_read(
     })
 }
 
-/// Reads while the producers publish and measures it, or in turns with them.
+/// Reads while the producers publish and measures it, or in turns with them. After a panic no producer waits for it.
 fn read(
     stage: &Stage<'_>,
     source: Source<'_>,
     verifier: &mut dyn Verify,
     seconds: Sender<Second>,
 ) -> Received {
-    if stage.plan.measures_delivery() {
-        return receive::run(source, stage, verifier, recorder(stage.plan, seconds));
-    }
     let takes_turns = stage.plan.takes_turns(stage.bus.shard_count());
-    let read = reader::run(stage.bus, stage.gate, takes_turns, verifier, &stage.read_back);
-    drop(seconds);
-    Received { read, service: None }
+    let received = caught(|| -> Result<Received, BusError> {
+        if stage.plan.measures_delivery() {
+            return Ok(receive::run(source, stage, verifier, recorder(stage.plan, seconds)));
+        }
+        drop(seconds);
+        let read = reader::run(stage.bus, stage.gate, takes_turns, verifier, &stage.read_back);
+        Ok(Received { read, service: None })
+    });
+    received.unwrap_or_else(|failure| {
+        stage.gate.open();
+        Received { read: Read { failure: Some(failure), ..Read::default() }, service: None }
+    })
 }
 
 fn recorder(plan: &Plan, seconds: Sender<Second>) -> Recorder {
@@ -215,7 +222,10 @@ const CLOCK_READINGS: usize = 10_001;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bus::Event;
     use crate::config::tests::plan;
+    use crate::sizes::{SizeRange, Sizes};
+    use crate::verify::Findings;
 
     fn outcome(options: &[&str]) -> Outcome {
         run(&plan(options).expect("valid options"), &Interrupt::default()).expect("the bus starts")
@@ -231,7 +241,9 @@ mod tests {
 
     #[test]
     fn a_run_that_published_nothing_is_not_clean() {
-        let outcome = outcome(&["--duration", "0s", "--shards", "1"]);
+        // With this seed, the first event of so low a rate is due after the run's end.
+        let late = ["--rate", "1", "--arrival", "poisson", "--duration", "1ms", "--warmup", "0s"];
+        let outcome = outcome(&[&late[..], &["--shards", "1"]].concat());
         assert_eq!((outcome.accepted, outcome.failures.len()), (0, 0));
         assert!(!outcome.is_clean());
     }
@@ -241,5 +253,64 @@ mod tests {
         let outcome = outcome(&["--events", "3", "--size", "3000000", "--shards", "1"]);
         assert!(outcome.is_clean(), "{:?} {:?}", outcome.findings, outcome.failures);
         assert_eq!(outcome.accepted, 3);
+    }
+
+    #[test]
+    fn the_bytes_of_a_range_are_those_of_its_events_one_by_one_and_in_batches() {
+        for options in [
+            &["--mode", "ingest"][..],
+            &["--mode", "poll", "--batch", "7"],
+            &["--mode", "subscribe"],
+            &["--mode", "subscribe", "--batch", "60"],
+        ] {
+            let range = ["--events", "1000", "--producers", "2", "--size", "64..900", "--seed", "5"];
+            let plan = plan(&[&range[..], &["--shards", "1"], options].concat()).expect("valid options");
+            let Work::Synthetic { sizes, .. } = plan.work else { unreachable!("the events are made up") };
+            let outcome = run(&plan, &Interrupt::default()).expect("the bus starts");
+            assert!(outcome.is_clean(), "{options:?}: {:?} {:?}", outcome.findings, outcome.failures);
+            let of = |producer| (0..500).map(move |number| sizes.of(producer, number) as u64).sum::<u64>();
+            assert_eq!((outcome.accepted, outcome.measured_bytes), (1_000, of(0) + of(1)), "{options:?}");
+        }
+    }
+
+    #[test]
+    fn producers_that_panic_end_the_run_as_a_failure() {
+        for mode in ["ingest", "poll", "subscribe"] {
+            let mut plan =
+                plan(&["--mode", mode, "--producers", "2", "--shards", "1"]).expect("valid options");
+            let Work::Synthetic { sizes, .. } = &mut plan.work else {
+                unreachable!("the events are made up")
+            };
+            // The command line takes none so small: there is no such event to make.
+            *sizes = Sizes::new(SizeRange { min: 5, max: 5 }, 1);
+            let outcome = run(&plan, &Interrupt::default()).expect("the bus starts");
+            let failures = [0, 1].map(|index| format!("producer {index}: it panicked: 5 bytes are too few"));
+            assert_eq!((outcome.failures.as_slice(), outcome.is_clean()), (&failures[..], false), "{mode}");
+        }
+    }
+
+    #[test]
+    fn a_reader_that_panics_leaves_no_producer_waiting() {
+        struct Panics;
+        impl Verify for Panics {
+            fn event(&mut self, _: &Event<'_>) -> bool {
+                panic!("as a test wants it");
+            }
+
+            fn findings(&self, _: &[u64]) -> Findings {
+                Findings::default()
+            }
+        }
+        for mode in ["poll", "subscribe"] {
+            let small = r#"{"num_shards":1,"memory":{"retention_events":100}}"#;
+            let plan = plan(&["--mode", mode, "--events", "1000", "--config", small]).expect("valid options");
+            let bus = Bus::start(&plan.config).expect("the bus starts");
+            let (clock, interrupt) = (Clock::new(), Interrupt::default());
+            let all = publish_and_read(&plan, &bus, &clock, &interrupt, &[], Some(&mut Panics));
+            let Ok(all) = all else { panic!("it was not refused") };
+            assert_eq!(all.read.failure.as_deref(), Some("it panicked: as a test wants it"), "{mode}");
+            assert_eq!(all.published[0].accepted, 1_000, "{mode}");
+            bus.shutdown().expect("it stops");
+        }
     }
 }

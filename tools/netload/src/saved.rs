@@ -52,7 +52,12 @@ impl Saved {
             Some("run") => vec![SavedRun::of(&document)?],
             Some("sweep" | "peak") => {
                 let runs = document["runs"].as_array().ok_or("its runs are missing")?;
-                runs.iter().map(SavedRun::of).collect::<Result<_, _>>()?
+                let runs: Vec<SavedRun> = runs.iter().map(SavedRun::of).collect::<Result<_, _>>()?;
+                match runs.iter().all(|run| run.rate().is_some()) {
+                    _ if runs.is_empty() => return Err("it has no runs"),
+                    false => return Err("one of its runs has no rate"),
+                    true => runs,
+                }
             }
             _ => return Err("it is neither a run nor a sweep nor a peak"),
         };

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use crate::bus::Event;
 use crate::keys::Keys;
 use crate::payload::Templates;
+use crate::sizes::Sizes;
 use crate::verify::{Findings, Verify};
 
 /// The verifier.
@@ -32,9 +33,9 @@ pub(crate) enum Order {
 }
 
 impl Sequences {
-    /// For events of `size` bytes from `producers` producers, over `shards` shards.
-    pub(crate) fn new(producers: u16, shards: u16, size: usize, order: Order, keys: Keys) -> Sequences {
-        let (templates, shards) = (Templates::new(producers, size), usize::from(shards));
+    /// For events of these sizes from `producers` producers, over `shards` shards.
+    pub(crate) fn new(producers: u16, shards: u16, sizes: Sizes, order: Order, keys: Keys) -> Sequences {
+        let (templates, shards) = (Templates::new(producers, sizes), usize::from(shards));
         let seen = (0..producers).map(|_| Seen::default()).collect();
         let next = vec![0; usize::from(producers) * order.streams(&keys, shards)];
         Sequences { templates, seen, next, order, keys, shards, findings: Findings::default() }
@@ -141,6 +142,7 @@ mod tests {
     use super::*;
     use crate::keys::KEYS;
     use crate::payload::Payloads;
+    use crate::sizes::SizeRange;
     use crate::verify::tests::event;
 
     /// Feeds events of producer 1, by number and shard, and returns the verdict on `accepted` of them.
@@ -149,12 +151,16 @@ mod tests {
     }
 
     fn verdict_with(order: Order, numbers: &[(u64, u16)], accepted: u64) -> Findings {
-        let payloads = Payloads::new(1, 64, 200);
-        let mut sequences = Sequences::new(2, 2, 64, order, Keys::default());
+        let payloads = Payloads::new(1, sizes(64, 64), 200);
+        let mut sequences = Sequences::new(2, 2, sizes(64, 64), order, Keys::default());
         for &(number, shard) in numbers {
             sequences.event(&event(payloads.event(number as usize), shard, 0));
         }
         sequences.findings(&[0, accepted])
+    }
+
+    fn sizes(min: u32, max: u32) -> Sizes {
+        Sizes::new(SizeRange { min, max }, 3)
     }
 
     fn in_order(range: std::ops::Range<u64>) -> Vec<(u64, u16)> {
@@ -220,10 +226,31 @@ mod tests {
     }
 
     #[test]
+    fn of_a_range_every_event_is_known_and_one_that_was_changed_is_foreign_and_lost() {
+        for (changed, expected) in [
+            (None, Findings { returned: 200, ..Findings::default() }),
+            (Some(77), Findings { returned: 199, lost: 1, foreign: 1, ..Findings::default() }),
+        ] {
+            let range = sizes(100, 2_000);
+            let payloads = Payloads::new(1, range, 200);
+            let mut sequences = Sequences::new(2, 1, range, Order::PerKey, Keys::default());
+            for index in 0..200 {
+                let mut bytes = payloads.event(index).to_vec();
+                if changed == Some(index) {
+                    // A letter of the filler is left out: JSON still, and of a size in the range.
+                    bytes.remove(80);
+                }
+                sequences.event(&event(&bytes, 0, 0));
+            }
+            assert_eq!(sequences.findings(&[0, 200]), expected);
+        }
+    }
+
+    #[test]
     fn bytes_that_nobody_published_are_foreign() {
-        let mut sequences = Sequences::new(1, 1, 64, Order::PerKey, Keys::default());
+        let mut sequences = Sequences::new(1, 1, sizes(64, 64), Order::PerKey, Keys::default());
         sequences.event(&event(b"{}", 0, 0));
-        sequences.event(&event(Payloads::new(0, 64, 1).event(0), 7, 0));
+        sequences.event(&event(Payloads::new(0, sizes(64, 64), 1).event(0), 7, 0));
         assert_eq!(sequences.findings(&[0]), Findings { foreign: 2, ..Findings::default() });
         assert_eq!(verdict(&in_order(0..3), 2), Findings { returned: 3, foreign: 1, ..Findings::default() });
     }

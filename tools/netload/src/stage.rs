@@ -7,7 +7,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use quanta::Clock;
 
-use crate::bus::{Bus, BusError};
+use crate::bus::Bus;
 use crate::config::Plan;
 use crate::gate::{Allowance, Gate};
 use crate::interrupt::Interrupt;
@@ -104,7 +104,7 @@ pub(crate) struct Published {
     /// Lines that the bus can never accept: their numbers, and why.
     pub(crate) invalid: Vec<(u64, String)>,
     /// Why it ended early.
-    pub(crate) failure: Option<BusError>,
+    pub(crate) failure: Option<String>,
 }
 
 #[cfg(test)]

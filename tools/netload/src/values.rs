@@ -130,6 +130,12 @@ pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
     Ok(time)
 }
 
+/// How long a run measures: a time that is not 0.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let duration = parse_time(text)?;
+    if duration.is_zero() { Err("a run of no time measures nothing".to_owned()) } else { Ok(duration) }
+}
+
 /// Longer than any run, and far from what a clock of nanoseconds can hold.
 const TIME_MAX: Duration = Duration::from_hours(100 * 24);
 
@@ -145,6 +151,15 @@ mod tests {
         assert_eq!(parse_time("100d"), Ok(Duration::from_hours(2_400)));
         for too_long in ["101d", "18446744073709", "18446744073709551615"] {
             assert!(parse_time(too_long).is_err(), "{too_long}");
+        }
+    }
+
+    #[test]
+    fn a_run_lasts_longer_than_nothing() {
+        assert_eq!(parse_duration("1ns"), Ok(Duration::from_nanos(1)));
+        for nothing in ["0", "0s", "0ms", "0h 0m"] {
+            assert_eq!(parse_time(nothing), Ok(Duration::ZERO), "{nothing}");
+            assert!(parse_duration(nothing).is_err(), "{nothing}");
         }
     }
 

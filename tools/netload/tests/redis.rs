@@ -60,6 +60,32 @@ fn a_saved_result_has_no_password() {
     assert!(text(&wrong).contains("--target: ") && !text(&wrong).contains("psst"), "{}", text(&wrong));
 }
 
+#[test]
+fn of_a_range_of_sizes_a_changed_letter_and_a_changed_length_are_found() {
+    let server = Redis::start();
+    let url = format!("redis://127.0.0.1:{}", server.port());
+    let config = format!(r#"{{"num_shards":1,"redis":{{"url":"{url}","prefix":"mine"}}}}"#);
+    let range = ["--producers", "1", "--size", "200..1024", "--seed", "5", "--config", &config];
+    let output = netload(&[&["run", "--mode", "ingest", "--events", "1"], &range[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let verify = || {
+        let output = netload(&[&["verify", "--mode", "poll", "--events", "100"], &range[..]].concat());
+        let text = text(&output);
+        let row = text.lines().find_map(|line| line.strip_prefix("poll ")).expect("the way out");
+        let counts = row.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        server.ask(&["DEL", "mine:shard:0"]);
+        counts
+    };
+    // What is stored once more, with another letter and without one.
+    let again = "local entry = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1][2]; local event = entry[2]; \
+        for _, event in ipairs({event:sub(1, 99) .. '!' .. event:sub(101), event:sub(1, 99) .. event:sub(101)}) do \
+        redis.call('XADD', KEYS[1], '*', 'd', event, entry[3], entry[4], entry[5], entry[6]) end return 'done'";
+    assert_eq!(server.ask(&["EVAL", again, "1", "mine:shard:0"]), "done");
+    // Accepted, came back, lost, duplicated, out of order, foreign: what was there already is a duplicate as it is.
+    assert_eq!(verify(), ["100", "100", "0", "1", "0", "2"]);
+}
+
 fn netload(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_netload")).args(words).output().expect("netload runs")
 }

@@ -53,6 +53,60 @@ fn a_rate_that_nobody_keeps_is_skipped_counted_and_said() {
 }
 
 #[test]
+fn a_range_of_sizes_comes_back_in_every_mode_and_pace() {
+    for options in [
+        &["--mode", "ingest", "--rate", "2k"][..],
+        &["--mode", "poll", "--rate", "2k"],
+        &["--mode", "subscribe", "--rate", "2k", "--batch", "20"],
+        &["--mode", "subscribe", "--rate", "2k", "--arrival", "poisson"],
+        &["--mode", "poll"],
+    ] {
+        let range = ["--size", "64..3000", "--producers", "2", "--warmup", "100ms", "--duration", "300ms"];
+        let (output, document) = run(&[&range[..], options].concat());
+        let text = text(&output);
+        assert!(matches!(output.status.code(), Some(0 | 2)), "{text}");
+        assert!(text.contains("verified") && text.contains("of 64 to 3,000 bytes (seed 1)"), "{text}");
+        let figure = |name: &str| document["result"][name].as_u64().expect("a count");
+        let mean = figure("bytes") / figure("events");
+        assert!((1_000..2_000).contains(&mean), "{mean}: {text}");
+    }
+}
+
+#[test]
+fn what_the_generator_itself_cost_is_printed_as_it_is_saved() {
+    let open =
+        ["--rate", "2k", "--duration", "300ms", "--warmup", "0s", "--mode", "ingest", "--arrival", "poisson"];
+    for (options, is_open) in [(&open[..], true), (&["--events", "20000"], false)] {
+        let (output, document) = run(options);
+        let text = text(&output);
+        let saved = |pointer: &str| document.pointer(pointer).cloned().unwrap_or_default();
+        let seconds = |name: &str| saved(&format!("/generator/{name}")).as_f64().expect("a time");
+        let (producers_s, process_s) = (seconds("producers_cpu_s"), seconds("process_cpu_s"));
+        assert!(0.0 < producers_s && producers_s < process_s, "{producers_s} {process_s}: {text}");
+        let cores = |used_s: f64| format!("{:.2}", used_s / seconds("whole_s"));
+        let cores = format!(
+            "producers {} cores, whole process {}, of {}",
+            cores(producers_s),
+            cores(process_s),
+            saved("/machine/cpus")
+        );
+        let lag = |name: &str| {
+            let value = saved(&format!("/generator/lag/{name}")).as_u64().expect("a time");
+            assert!(value > 0 || !is_open, "no call comes at the nanosecond it is due: {text}");
+            value
+        };
+        let (p50, p99, max) = (lag("percentiles_ns/p50"), lag("percentiles_ns/p99"), lag("max_ns"));
+        let behind =
+            format!("generator   behind its schedule by p50 {p50} p99 {p99} max {max} ns\n            ");
+        let line = if is_open { behind } else { "generator   ".to_owned() } + &cores;
+        // Thousands are set apart where the report prints them.
+        assert!(text.replace(',', "").contains(&line.replace(',', "")), "{line} is not in {text}");
+        assert_eq!(text.contains("behind its schedule"), is_open, "{text}");
+        assert_eq!(saved("/generator/lag/count") != 0, is_open, "{text}");
+    }
+}
+
+#[test]
 fn a_closed_loop_says_that_it_is_one() {
     let (output, document) =
         run(&["--events", "20000", "--mode", "subscribe", "--keys", "500", "--skew", "zipf:0.99"]);

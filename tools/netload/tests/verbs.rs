@@ -73,10 +73,10 @@ fn a_regression_is_named_and_has_a_status_of_its_own() {
         assert!(text.contains(remark), "{text}");
     }
     assert!(!text.contains("before: "), "{text}");
-    netload(&["run", "--duration", "0s", "--shards", "1", "--json"])
-        .arg(&after)
-        .output()
-        .expect("netload runs");
+    // With this seed, the first event of so low a rate is due after the run's end.
+    let idle =
+        ["run", "--rate", "1", "--arrival", "poisson", "--duration", "1ms", "--warmup", "0s", "--json"];
+    netload(&idle).arg(&after).output().expect("netload runs");
     let (status, text) = compare(&before, &after, "p99>+5%");
     assert_eq!(status, Some(1), "{text}");
     assert!(text.contains("measured nothing"), "{text}");
@@ -84,6 +84,40 @@ fn a_regression_is_named_and_has_a_status_of_its_own() {
     let (status, text) = compare(&before, &after, "p99>+5%");
     assert_eq!(status, Some(1), "{text}");
     assert!(text.contains("netload/1"), "{text}");
+}
+
+#[test]
+fn a_run_of_a_range_is_shown_and_compared_and_one_of_a_single_size_as_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [range, same, single] =
+        ["range.json", "same.json", "single.json"].map(|name| folder.path().join(name));
+    for (path, size) in [(&range, "64..1024"), (&same, "64..1024"), (&single, "512")] {
+        let mut run = netload(&["run", "--events", "5000", "--shards", "1", "--seed", "3", "--size", size]);
+        let output = run.arg("--json").arg(path).output().expect("netload runs");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    }
+    let [range_saved, same_saved, single_saved] = [&range, &same, &single].map(|path| read(path));
+    assert_eq!(range_saved["settings"]["size"], json!("64..1024"));
+    assert_eq!(single_saved["settings"]["size"], json!(512));
+    assert_eq!(range_saved["settings"]["seed"], json!(3));
+    assert_eq!(range_saved["result"]["bytes"], same_saved["result"]["bytes"]);
+    let mean = range_saved["result"]["bytes"].as_f64().expect("a count") / 5_000.0;
+    // 544 on average; with so many events the deviation of the mean is 4.
+    assert!((520.0..570.0).contains(&mean), "{mean}");
+    let compare = |other: &Path| {
+        let output = netload(&["compare"]).arg(&range).arg(other).output().expect("netload runs");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        text(&output)
+    };
+    let note = r#"size differs: "64..1024" and 512"#;
+    assert!(compare(&single).contains(note), "{}", compare(&single));
+    assert!(!compare(&same).contains("size differs"), "{}", compare(&same));
+    let page = folder.path().join("page.html");
+    let mut report = netload(&["report"]);
+    let output = report.args([&range, &single]).arg("--html").arg(&page).output().expect("netload runs");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let page = fs::read_to_string(&page).expect("saved");
+    assert!(page.contains("64..1024") && page.contains("512"), "{page}");
 }
 
 #[test]
@@ -114,12 +148,16 @@ fn a_report_has_the_percentiles_of_every_result_and_refuses_what_is_none() {
         "{reported}"
     );
     assert!(fs::read_to_string(&page).expect("saved").starts_with("<!DOCTYPE html>"));
-    let no_series = json!({ "schema": "netload/1", "kind": "sweep" }).to_string();
+    let sweep_of = |runs: Value| json!({ "schema": "netload/1", "kind": "sweep", "runs": runs }).to_string();
+    let (no_series, no_runs) = (sweep_of(Value::Null), sweep_of(json!([])));
+    let no_rate = sweep_of(json!([read(&run)]));
     for (content, why) in [
         ("{", "JSON"),
         ("{\"schema\":\"netload/2\"}", "netload/1"),
         ("[]", "netload/1"),
-        (&no_series, "runs"),
+        (&no_series, "runs are missing"),
+        (&no_runs, "no runs"),
+        (&no_rate, "no rate"),
     ] {
         fs::write(&wrong, content).expect("writable");
         let (status, reported) = report(&[&run, &wrong], &page);

@@ -4,7 +4,14 @@ use std::process::{Command, Output};
 
 #[test]
 fn both_ways_out_are_verified_for_keys_batches_and_several_producers() {
-    for options in [&[][..], &["--batch", "50"], &["--producers", "4", "--keys", "500", "--skew", "zipf:1"]] {
+    for options in [
+        &[][..],
+        &["--batch", "50"],
+        &["--producers", "4", "--keys", "500", "--skew", "zipf:1"],
+        &["--size", "64..2000"],
+        // A store that keeps less than the run, so that producers wait for the reader.
+        &["--size", "64..2000", "--batch", "50", "--config", r#"{"memory":{"retention_bytes":1000000}}"#],
+    ] {
         let output = verify(&[&["--events", "30000"], options].concat());
         let text = text(&output);
         assert_eq!(output.status.code(), Some(0), "{options:?}: {text}");
@@ -52,7 +59,7 @@ fn a_store_that_gives_nothing_back_verifies_nothing() {
 
 fn verify(options: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_netload"));
-    command.args(["verify", "--shards", "1"]).args(options).output().expect("netload runs")
+    command.args(["verify", "--quiet", "--shards", "1"]).args(options).output().expect("netload runs")
 }
 
 /// The counts of a way out.

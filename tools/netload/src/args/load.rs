@@ -8,8 +8,9 @@ use clap::Args;
 
 use crate::keys::Zipf;
 use crate::pace::Arrival;
+use crate::sizes::SizeRange;
 use crate::subscription::Wait;
-use crate::values::{Mode, Target, Ways, parse_keys, parse_target, parse_time};
+use crate::values::{Mode, Target, Ways, parse_duration, parse_keys, parse_target, parse_time};
 
 /// What is published when, and how it comes back.
 #[derive(Args, Clone, Debug)]
@@ -32,7 +33,7 @@ pub(crate) struct LoadArguments {
     pub(crate) events: Option<NonZeroU64>,
 
     /// How long to measure: seconds, or a time with its unit such as 500ms.
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) duration: Option<Duration>,
 
     /// How long to publish before measuring begins. Default: none in a closed loop, 1s in an open one.
@@ -91,9 +92,10 @@ pub(crate) struct VerifyArguments {
 /// What made-up events are like.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct EventArguments {
-    /// Bytes of an event.
-    #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = clap::value_parser!(u32).range(64..=64 << 20))]
-    pub(crate) size: u32,
+    /// Bytes of an event, from 64 to 64 MiB; or a range such as 64..1024, both ends included, of which each event has a
+    /// size drawn with the seed, all equally often.
+    #[arg(long, value_name = "BYTES|MIN..MAX", default_value = "100")]
+    pub(crate) size: SizeRange,
 
     /// Routing keys of each producer.
     #[arg(long, value_name = "N", default_value = "64", value_parser = parse_keys)]

@@ -69,20 +69,18 @@ pub(super) fn fitting(
 ) -> (String, Store) {
     let spare = u64::try_from(cpus.saturating_sub(1).max(1)).unwrap_or(1);
     let shards = load.bus.shards.map_or(spare, |shards| u64::from(shards.get()));
-    let (events, bytes, largest) = match work {
-        Work::Lines { input, repeat: None } => {
-            (input.lines().len() as u64, input.byte_count(), input.longest())
+    // No more than this, whatever sizes are drawn.
+    let (events, bytes) = match work {
+        Work::Lines { input, repeat: None } => (input.lines().len() as u64, input.byte_count()),
+        Work::Synthetic { sizes, limit: Limit::Events(events), .. } => {
+            (*events, events.saturating_mul(sizes.max() as u64))
         }
-        Work::Lines { input, repeat: Some(_) } => (u64::MAX, u64::MAX, input.longest()),
-        Work::Synthetic { size, limit: Limit::Events(events), .. } => {
-            (*events, events.saturating_mul(*size as u64), *size)
-        }
-        Work::Synthetic { size, .. } => (u64::MAX, u64::MAX, *size),
+        Work::Lines { .. } | Work::Synthetic { .. } => (u64::MAX, u64::MAX),
     };
     let mut config = json!({
         "num_shards": shards,
         "backpressure_mode": "FailProducer",
-        "max_event_bytes": largest.clamp(DEFAULT_EVENT_BYTES, EVENT_BYTES_MAX),
+        "max_event_bytes": work.largest().clamp(DEFAULT_EVENT_BYTES, EVENT_BYTES_MAX),
     });
     if let (Some(scratch), Target::Redis(url)) = (scratch, &load.bus.target) {
         config["redis"] = json!({ "url": url, "prefix": scratch.prefix() });
@@ -94,7 +92,13 @@ pub(super) fn fitting(
     let run_bytes = bytes.saturating_add(events.saturating_mul(EVENT_OVERHEAD_BYTES));
     let affordable = run_bytes <= AFFORDABLE_BYTES || work.limit().is_none();
     // Retention is shared out over the shards, and one shard may get everything; a quarter more keeps the gate open.
-    let retention_bytes = if affordable { run_bytes.max(1 << 20) / 2 * 3 * shards } else { AFFORDABLE_BYTES };
+    let retention_bytes = if affordable {
+        run_bytes.max(1 << 20) / 2 * 3 * shards
+    } else {
+        // Even so a call of every producer finds room on one shard.
+        let calls = work.call_bytes_max().saturating_mul(u64::from(load.producers));
+        AFFORDABLE_BYTES.max(calls.saturating_mul(shards))
+    };
     let retention_events = if affordable { (events * 3 / 2).max(1 << 16) } else { 1 << 26 };
     config["memory"] = json!({ "retention_events": retention_events, "retention_bytes": retention_bytes });
     (config.to_string(), Store { readable: true, retention_events, retention_bytes })
