@@ -83,6 +83,7 @@ mod tests {
                     hash: 0,
                     flags: EventFlags::NONE,
                     payload,
+                    key: None,
                 };
                 let mut written = Vec::new();
                 append.write(&mut written, &event, index);
