@@ -381,8 +381,9 @@ int net_ingest_raw_ex(net_handle_t handle,
 
 /**
  * `net_ingest_raw_ex` with a routing key: events of one thread with the same key keep their order. The key is any
- * bytes and is not stored; NULL with a length of 0 means none, and the event's own bytes route it. `out` may be
- * NULL.
+ * bytes; NULL with a length of 0 means none, and the event's own bytes route it. A Redis store keeps it with the event, as
+ * the entry's field `k`, also an empty one; key and event together are then at most `max_event_bytes`. Every other store
+ * forgets it. `out` may be NULL.
  *
  * Threads: any; what a thread publishes from the destructors of its thread-local data has no order with what it
  * published before. Ownership: the bytes are copied; `out` is written on success only. Errors: as `net_ingest_raw`.
@@ -446,9 +447,9 @@ int net_ingest_raw_batch_ex(net_handle_t handle,
 
 /**
  * Claims the place of an event of `len` bytes, to be written at `out->data` and published with `net_commit`. The key
- * routes it, as in `net_ingest_keyed`, and is needed, because there are no bytes yet. What the place holds before it
- * is written is of no meaning. An open claim keeps its thread's other events to the same shard out, and nothing else:
- * a flush and a shutdown do not wait for it. Waits for room as `net_ingest_raw` does.
+ * routes it, and is kept or forgotten, as in `net_ingest_keyed`; it is needed, because there are no bytes yet. What the
+ * place holds before it is written is of no meaning. An open claim keeps its thread's other events to the same shard
+ * out, and nothing else: a flush and a shutdown do not wait for it. Waits for room as `net_ingest_raw` does.
  *
  * Threads: any; the claim belongs to the calling thread, which alone may end it. Ownership: the place is the caller's
  * until the claim is committed or aborted, also when the bus is shut down meanwhile; a thread that ends aborts its

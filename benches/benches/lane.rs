@@ -14,7 +14,7 @@ fn ring() -> (LaneProducer, LaneConsumer) {
 }
 
 fn push(producer: &mut LaneProducer, payload: &[u8]) -> bool {
-    let header = Header { payload_bytes: payload.len() as u32, flags: 0, timestamp_ns: 1, hash: 1 };
+    let header = Header { body_bytes: payload.len() as u32, flags: 0, timestamp_ns: 1, hash: 1 };
     let pushed = producer.push(header, payload).is_ok();
     producer.publish();
     pushed

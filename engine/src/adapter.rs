@@ -15,6 +15,8 @@ use crate::clock::Monotonic;
 use crate::counters::ADAPTER_COUNTS_MAX;
 use crate::counters::AdapterCounts;
 use crate::doorbell::Doorbell;
+#[cfg(doc)]
+use crate::event::Event;
 use crate::event::{Sequence, ShardId};
 
 /// Makes the adapter instance of each shard.
@@ -34,6 +36,12 @@ pub trait AdapterFactory: Send + Sync + 'static {
     /// The names of what its adapters count besides what a shard does, `[a-z_]+`, at most [`ADAPTER_COUNTS_MAX`].
     fn count_names(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// Whether events are to take their routing keys along, as [`Event::key`]. Asked once, before the first shard opens. Where it is
+    /// not so, a key is hashed and forgotten.
+    fn wants_keys(&self) -> bool {
+        false
     }
 
     /// Opens the store of one shard. Runs on the shard's thread, inside its executor.

@@ -134,15 +134,16 @@ impl Batch {
     /// When `index` is not below [`len`](Batch::len).
     #[inline]
     pub fn event(&self, index: usize) -> Event<'_> {
+        let (header, body) = self.record(index);
+        header.event(self.sequence(index), body)
+    }
+
+    /// Header and body of the event at `index`.
+    #[inline]
+    pub(crate) fn record(&self, index: usize) -> (Header, &[u8]) {
         let record = &self.0.bytes[self.0.starts[self.0.evicted + index] as usize..];
         let header = Header::of(record);
-        Event {
-            sequence: self.sequence(index),
-            timestamp_ns: header.timestamp_ns,
-            hash: header.hash,
-            flags: header.event_flags(),
-            payload: &record[HEADER_BYTES..HEADER_BYTES + header.payload_bytes as usize],
-        }
+        (header, header.body(record))
     }
 
     /// The events in order.
@@ -190,12 +191,17 @@ impl Batch {
 
     /// Appends one event.
     pub fn push(&mut self, timestamp_ns: u64, hash: u64, flags: EventFlags, payload: &[u8]) {
-        let payload_bytes = u32::try_from(payload.len()).expect("max_event_bytes is below 4 GiB");
-        let header = Header { payload_bytes, flags: flags.0, timestamp_ns, hash };
+        self.push_record(Header { body_bytes: 0, flags: flags.0, timestamp_ns, hash }, payload);
+    }
+
+    /// Appends one event that is a record's. The length is not taken from `header`.
+    pub(crate) fn push_record(&mut self, header: Header, body: &[u8]) {
+        let body_bytes = u32::try_from(body.len()).expect("max_event_bytes is below 4 GiB");
+        let header = Header { body_bytes, ..header };
         self.0.starts.push(self.next_start());
         self.0.bytes.extend_from_slice(&header.to_bytes());
-        self.0.bytes.extend_from_slice(payload);
-        let padding = record_bytes(payload.len()) - HEADER_BYTES - payload.len();
+        self.0.bytes.extend_from_slice(body);
+        let padding = record_bytes(body.len()) - HEADER_BYTES - body.len();
         self.0.bytes.extend_from_slice(&[0; 7][..padding]);
     }
 

@@ -24,7 +24,7 @@ pub struct Config {
     pub ring_buffer_capacity: usize,
     /// The same bound in bytes of records. Default 64 MiB.
     pub buffer_bytes: usize,
-    /// Largest event. 1 byte to 64 MiB; default 1 MiB.
+    /// Largest event, with its routing key where the store wants keys. 1 byte to 64 MiB; default 1 MiB.
     pub max_event_bytes: usize,
     /// Size of a lane; a power of two, 4 KiB to 1 GiB. Default 256 KiB.
     pub lane_bytes: usize,

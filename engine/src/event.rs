@@ -79,4 +79,7 @@ pub struct Event<'a> {
     pub flags: EventFlags,
     /// The bytes as they were published.
     pub payload: &'a [u8],
+    /// The routing key as it was given, which may be empty. `None` where none was given, and where the store does not
+    /// [want keys](crate::adapter::AdapterFactory::wants_keys).
+    pub key: Option<&'a [u8]>,
 }

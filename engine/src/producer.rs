@@ -15,7 +15,7 @@ use crate::clock::Stamper;
 use crate::config::Backpressure;
 use crate::doorbell::Doorbell;
 use crate::event::{EventFlags, Receipt, ShardId};
-use crate::lane::record::Header;
+use crate::lane::record::{Header, key_room};
 use crate::lane::{BOXED_FROM_LANE_SHARE, Full, LaneProducer, lane};
 use crate::route::{routing_hash, shard_of};
 use crate::shared::{Busy, Shared};
@@ -32,6 +32,8 @@ pub struct Producer {
     /// Shards with records that this batch has pushed and not published; empty between calls.
     unpublished: Vec<ShardId>,
     shards: u16,
+    /// Whether events take their routing keys along.
+    carries_keys: bool,
     event_bytes_max: usize,
     boxed_from_bytes: usize,
     /// How long the event that is being published waits for room whatever the shard says, see
@@ -69,6 +71,14 @@ pub enum PublishError {
         /// The largest accepted.
         bytes_max: usize,
     },
+    /// With its key, which the store wants, larger than `max_event_bytes`. Final for this event.
+    #[error("an event of {bytes} bytes with its key is larger than max_event_bytes, {bytes_max}")]
+    TooLargeWithKey {
+        /// The size of both together.
+        bytes: usize,
+        /// The largest accepted.
+        bytes_max: usize,
+    },
     /// No room within `push_wait_us`; counted as refused. Retry when the store has caught up.
     #[error("the shard is full and the event was refused")]
     Refused,
@@ -91,6 +101,7 @@ impl Producer {
             lanes: (0..shards).map(|_| None).collect(),
             unpublished: Vec::new(),
             shards,
+            carries_keys: shared.kind.wants_keys,
             event_bytes_max: shared.config.max_event_bytes,
             boxed_from_bytes: (shared.config.lane_bytes / BOXED_FROM_LANE_SHARE)
                 .min(shared.config.max_event_bytes + 1),
@@ -103,7 +114,7 @@ impl Producer {
     }
 
     /// Publishes one event. `key` routes it: events of one producer with the same key keep their order; without a key
-    /// the payload itself is hashed. Waits up to `push_wait_us` for room.
+    /// the payload itself is hashed. Where the store wants keys the event takes it along. Waits up to `push_wait_us` for room.
     #[expect(
         clippy::inline_always,
         reason = "an eighth of the instructions of a small event were the calls on its way"
@@ -115,15 +126,36 @@ impl Producer {
         payload: &[u8],
         flags: EventFlags,
     ) -> Result<Receipt, PublishError> {
+        if let Some(key) = key
+            && self.carries_keys
+        {
+            return self.publish_keyed(key, payload, flags);
+        }
         let hash = routing_hash(key, payload);
         let timestamp_ns = self.stamper.stamp(&self.shared.clock);
         let shard = shard_of(hash, self.shards);
-        let header = Header { payload_bytes: payload.len() as u32, flags: flags.0, timestamp_ns, hash };
+        let header = Header { body_bytes: payload.len() as u32, flags: flags.0, timestamp_ns, hash };
         if let Some(way) = self.push(shard, header, payload) {
             way.publish();
         } else {
-            self.push_slowly(shard, header, payload)?.publish();
+            self.push_slowly(shard, header, payload, None)?.publish();
         }
+        Ok(Receipt { shard, timestamp_ns })
+    }
+
+    /// [`publish`](Producer::publish) of an event that takes its key along. Apart, so that the others do not pay for it.
+    #[cold]
+    fn publish_keyed(
+        &mut self,
+        key: &[u8],
+        payload: &[u8],
+        flags: EventFlags,
+    ) -> Result<Receipt, PublishError> {
+        let hash = routing_hash(Some(key), payload);
+        let timestamp_ns = self.stamper.stamp(&self.shared.clock);
+        let shard = shard_of(hash, self.shards);
+        let header = Header { body_bytes: 0, flags: flags.0, timestamp_ns, hash };
+        self.push_slowly(shard, header, payload, Some(key))?.publish();
         Ok(Receipt { shard, timestamp_ns })
     }
 
@@ -155,10 +187,10 @@ impl Producer {
         for payload in payloads {
             let hash = routing_hash(None, payload);
             let shard = shard_of(hash, self.shards);
-            let header = Header { payload_bytes: payload.len() as u32, flags: flags.0, timestamp_ns, hash };
+            let header = Header { body_bytes: payload.len() as u32, flags: flags.0, timestamp_ns, hash };
             let is_first = match self.push(shard, header, payload) {
                 Some(way) => !mem::replace(&mut way.unpublished, true),
-                None => match self.push_slowly(shard, header, payload) {
+                None => match self.push_slowly(shard, header, payload, None) {
                     Ok(way) => !mem::replace(&mut way.unpublished, true),
                     Err(error) => {
                         refused = Some(error);
@@ -209,15 +241,16 @@ impl Producer {
         (way.lane.enter() && way.lane.push(header, payload).is_ok()).then_some(way)
     }
 
-    /// The way for a first event to a shard, a full lane, a large event, and a bus that ends.
+    /// The way for a first event to a shard, a full lane, a large event, one that takes its key along, and a bus that ends.
     #[cold]
     fn push_slowly(
         &mut self,
         shard: ShardId,
         header: Header,
         payload: &[u8],
+        key: Option<&[u8]>,
     ) -> Result<&mut Way, PublishError> {
-        let result = self.push_waiting(shard, header, payload);
+        let result = self.push_waiting(shard, header, payload, key);
         let way = self.lanes[shard.index()].as_mut();
         match (result, way) {
             (Ok(()), way) => Ok(way.expect("pushed into it")),
@@ -228,24 +261,42 @@ impl Producer {
         }
     }
 
-    fn push_waiting(&mut self, shard: ShardId, header: Header, payload: &[u8]) -> Result<(), PublishError> {
-        let boxed = payload.len() >= self.boxed_from_bytes;
-        self.when_there_is_room(shard, payload.len(), |lane| {
-            if boxed { lane.push_boxed(header, payload) } else { lane.push(header, payload) }
+    fn push_waiting(
+        &mut self,
+        shard: ShardId,
+        header: Header,
+        payload: &[u8],
+        key: Option<&[u8]>,
+    ) -> Result<(), PublishError> {
+        let boxed = self.is_boxed(payload.len(), key);
+        self.when_there_is_room(shard, payload.len(), key, |lane| match key {
+            Some(key) => lane.push_keyed(header, payload, key, boxed),
+            None if boxed => lane.push_boxed(header, payload),
+            None => lane.push(header, payload),
         })
     }
 
-    /// Tries `attempt` on the lane to `shard`, for an event of `bytes` bytes, until it finds room or it is time to give
-    /// up. After a success the lane stays entered.
+    /// Whether an event travels as a block, with the key that it takes along.
+    fn is_boxed(&self, payload_bytes: usize, key: Option<&[u8]>) -> bool {
+        payload_bytes + key_room(key) >= self.boxed_from_bytes
+    }
+
+    /// Tries `attempt` on the lane to `shard`, for an event of `payload_bytes` bytes that takes `key` along, until it finds
+    /// room or it is time to give up. After a success the lane stays entered.
     fn when_there_is_room(
         &mut self,
         shard: ShardId,
-        bytes: usize,
+        payload_bytes: usize,
+        key: Option<&[u8]>,
         mut attempt: impl FnMut(&mut LaneProducer) -> Result<(), Full>,
     ) -> Result<(), PublishError> {
         let bytes_max = self.event_bytes_max;
+        let bytes = payload_bytes + key.map_or(0, <[u8]>::len);
         if bytes > bytes_max {
-            return Err(PublishError::TooLarge { bytes, bytes_max });
+            return Err(match key {
+                None => PublishError::TooLarge { bytes, bytes_max },
+                Some(_) => PublishError::TooLargeWithKey { bytes, bytes_max },
+            });
         }
         if self.is_closed() {
             return Err(self.closed());

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::counters::{ShardStats, SubscriptionStats};
 use crate::event::ShardId;
 use crate::lane::LaneBudget;
+use crate::lane::record::KEY_LENGTH_BYTES;
 use crate::port::{Mail, Port};
 use crate::subscription::{Progress, Signal};
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, CachePadded, Ordering, fence, light_fence};
@@ -48,11 +49,17 @@ pub(crate) struct StoreKind {
     pub(crate) streams: Streams,
     /// Names of what its adapters count.
     pub(crate) count_names: &'static [&'static str],
+    /// Whether events take their routing keys along.
+    pub(crate) wants_keys: bool,
 }
 
 impl StoreKind {
     pub(crate) fn of(stores: &dyn AdapterFactory) -> StoreKind {
-        StoreKind { streams: stores.streams(), count_names: stores.count_names() }
+        StoreKind {
+            streams: stores.streams(),
+            count_names: stores.count_names(),
+            wants_keys: stores.wants_keys(),
+        }
     }
 }
 
@@ -64,8 +71,10 @@ impl Shared {
         cpu_sharing: bool,
     ) -> (Arc<Shared>, Vec<Receiver<Mail>>) {
         let (ports, inboxes): (Vec<_>, Vec<_>) = (0..config.num_shards.get()).map(|_| Port::new()).unzip();
+        // The length of a key that an event takes along is no part of the event, for which the configuration leaves room.
+        let lanes_bytes_max = config.lanes_bytes_max.saturating_add(KEY_LENGTH_BYTES as u64);
         let shared = Shared {
-            lane_budget: Arc::new(LaneBudget::new(config.lanes_bytes_max)),
+            lane_budget: Arc::new(LaneBudget::new(lanes_bytes_max)),
             config,
             clock: Clock::new(),
             ports: ports.into(),

@@ -17,9 +17,9 @@ use crate::status::Failure;
 use crate::thread::Thread;
 
 /// Claims the place of an event of `len` bytes, to be written at `out->data` and published with `net_commit`. The key
-/// routes it, as in `net_ingest_keyed`, and is needed, because there are no bytes yet. What the place holds before it
-/// is written is of no meaning. An open claim keeps its thread's other events to the same shard out, and nothing else:
-/// a flush and a shutdown do not wait for it. Waits for room as `net_ingest_raw` does.
+/// routes it, and is kept or forgotten, as in `net_ingest_keyed`; it is needed, because there are no bytes yet. What the
+/// place holds before it is written is of no meaning. An open claim keeps its thread's other events to the same shard
+/// out, and nothing else: a flush and a shutdown do not wait for it. Waits for room as `net_ingest_raw` does.
 ///
 /// Threads: any; the claim belongs to the calling thread, which alone may end it. Ownership: the place is the caller's
 /// until the claim is committed or aborted, also when the bus is shut down meanwhile; a thread that ends aborts its

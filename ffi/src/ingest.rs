@@ -78,8 +78,9 @@ pub unsafe extern "C" fn net_ingest_raw_ex(
 }
 
 /// `net_ingest_raw_ex` with a routing key: events of one thread with the same key keep their order. The key is any
-/// bytes and is not stored; NULL with a length of 0 means none, and the event's own bytes route it. `out` may be
-/// NULL.
+/// bytes; NULL with a length of 0 means none, and the event's own bytes route it. A Redis store keeps it with the event, as
+/// the entry's field `k`, also an empty one; key and event together are then at most `max_event_bytes`. Every other store
+/// forgets it. `out` may be NULL.
 ///
 /// Threads: any; what a thread publishes from the destructors of its thread-local data has no order with what it
 /// published before. Ownership: the bytes are copied; `out` is written on success only. Errors: as `net_ingest_raw`.

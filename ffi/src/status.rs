@@ -197,7 +197,7 @@ fn start_code(error: &StartError) -> Code {
 fn publish_code(error: &PublishError) -> Code {
     match error {
         PublishError::ShuttingDown => Code::NET_ERR_SHUTTING_DOWN,
-        PublishError::TooLarge { .. } => Code::NET_ERR_TOO_LARGE,
+        PublishError::TooLarge { .. } | PublishError::TooLargeWithKey { .. } => Code::NET_ERR_TOO_LARGE,
         PublishError::Failed => Code::NET_ERR_PANIC,
         PublishError::ClaimOpen => Code::NET_ERR_INVALID_ARGUMENT,
         PublishError::Refused | PublishError::Dropped | PublishError::LanesExhausted => {

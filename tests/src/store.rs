@@ -44,6 +44,8 @@ pub struct Stored {
     pub timestamp_ns: u64,
     /// Its bytes.
     pub payload: Vec<u8>,
+    /// Its routing key, where the stores want keys and one was given.
+    pub key: Option<Vec<u8>>,
 }
 
 /// What the store of one shard has seen.
@@ -67,6 +69,7 @@ pub struct Seen {
 
 #[derive(Default)]
 struct Shared {
+    wants_keys: bool,
     shards: Mutex<BTreeMap<u16, Shard>>,
     changed: Condvar,
 }
@@ -92,6 +95,11 @@ impl Stores {
     /// Stores that keep everything.
     pub fn new() -> Stores {
         Stores::default()
+    }
+
+    /// Stores that keep everything, and want routing keys.
+    pub fn keyed() -> Stores {
+        Stores(Arc::new(Shared { wants_keys: true, ..Shared::default() }))
     }
 
     /// Sets what the store of `shard` does from now on, and ends what it did so far: a hanging call returns and a batch
@@ -155,6 +163,10 @@ impl AdapterFactory for Stores {
 
     fn incarnation(&self) -> u64 {
         1
+    }
+
+    fn wants_keys(&self) -> bool {
+        self.0.wants_keys
     }
 
     fn open(&self, context: ShardContext) -> Result<Box<dyn Adapter>, AdapterError> {
@@ -263,6 +275,7 @@ impl Shard {
                 sequence: event.sequence.0,
                 timestamp_ns: event.timestamp_ns,
                 payload: event.payload.to_vec(),
+                key: event.key.map(<[u8]>::to_vec),
             });
         }
         self.marks.insert(self.nonce, batch.end().0.max(mark));

@@ -123,6 +123,15 @@ fn a_python_client_reads_the_streams_and_the_bus_passes_over_what_it_writes() {
 }
 
 #[test]
+fn an_entry_has_the_routing_key_exactly_where_one_was_given_on_every_way_in() {
+    let server = Redis::start();
+    let script = c::root().join("tests/python/redis_keys.py");
+    let mut command = python::with_package("redis");
+    let output = c::run_command(command.arg(script).arg(c::library()).arg(server.port().to_string()));
+    assert_eq!(output.stdout, "19 events\n", "{output:?}");
+}
+
+#[test]
 fn a_server_is_reached_by_its_socket_and_asked_as_the_url_says() {
     let server = Redis::start();
     server.ask(&["CONFIG", "SET", "requirepass", "secret"]);

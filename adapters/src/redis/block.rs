@@ -66,6 +66,14 @@ pub(super) fn block(reply: &Reply, request: &ReadRequest, query: &RangeQuery) ->
     Some(block)
 }
 
+/// Bytes that an entry takes, about: its record, or half of what was sent for it where its key, which no reader gets, makes that
+/// more. `None` where there is no event.
+pub(super) fn entry_bytes(reply: &Reply, block: &ReadBlock) -> Option<usize> {
+    let record_bytes = block.batch.record_bytes().checked_div(block.batch.len())?;
+    let sent_bytes = reply.len().checked_div(reply.tokens().array()? as usize)?;
+    Some(record_bytes.max(sent_bytes / 2))
+}
+
 fn push(batch: &mut Batch, position: Sequence, content: &Content<'_>) {
     let hash = xxh3_64(content.payload);
     batch.push_at(position, content.timestamp_ns, hash, EventFlags::NONE, content.payload);
@@ -206,6 +214,24 @@ mod tests {
         assert_eq!((positions(&block.batch), block.skipped, block.passed_over), (vec![6, 10], 1, 2));
         assert_eq!(block.through, Some(Sequence(10)));
         assert_eq!(read(Some(4), 5, &[]).skipped, 0);
+    }
+
+    #[test]
+    fn a_read_asks_for_fewer_entries_where_keys_are_large() {
+        let request = ReadRequest { stream: ShardId(0), after: None, events_max: 1_000, bytes_max: 64_000 };
+        let events_asked_for = |reply: &Reply| {
+            let block = block(reply, &request, &RangeQuery::new(&request, 100)).expect("entries");
+            RangeQuery::new(&request, entry_bytes(reply, &block).expect("events")).count - 1
+        };
+        let keyed = |key: &str| {
+            let fields = ["d", "payload", "t", "7", "k", key, "dedup_id", "0000000000000abc:0:1:0"].map(bulk);
+            Reply::of(&Value::Array(vec![Value::Array(vec![bulk("5-0"), Value::Array(fields.into())])]))
+        };
+        assert_eq!(events_asked_for(&entries(&[2, 4, 6])), 1_000);
+        assert_eq!(events_asked_for(&keyed("key")), 1_000);
+        let events = events_asked_for(&keyed(&"k".repeat(16_000)));
+        assert!((4..=8).contains(&events), "{events}");
+        assert_eq!(entry_bytes(&entries(&[3]), &read(None, 5, &[3])), None, "what is no event tells nothing");
     }
 
     #[test]

@@ -5,8 +5,10 @@ use engine::event::Event;
 
 /// `XADD` to one stream under one producer's name.
 pub(super) struct Append {
-    /// Everything before the event.
+    /// Everything before an event without a key.
     head: Vec<u8>,
+    /// The same for one with a key, which is a field more.
+    keyed_head: Vec<u8>,
     /// What dedup ids begin with.
     name: String,
     /// What those of the transaction that is being written begin with.
@@ -22,12 +24,16 @@ impl Append {
             words.extend(["MAXLEN", "~", max_len]);
         }
         words.extend(["*", "d"]);
-        // The event, and the other two fields.
-        let mut head = format!("*{}\r\n", words.len() + 5).into_bytes();
-        for word in words {
-            write_bulk(&mut head, word.as_bytes());
-        }
-        Append { head, name: format!("{nonce:016x}:{shard}:"), start: Vec::new() }
+        let head = |words_behind: usize| {
+            let mut head = format!("*{}\r\n", words.len() + words_behind).into_bytes();
+            for word in &words {
+                write_bulk(&mut head, word.as_bytes());
+            }
+            head
+        };
+        // The event, and two or three fields of two words.
+        let (head, keyed_head) = (head(1 + 4), head(1 + 6));
+        Append { head, keyed_head, name: format!("{nonce:016x}:{shard}:"), start: Vec::new() }
     }
 
     /// A transaction begins, whose first event has this sequence.
@@ -40,10 +46,14 @@ impl Append {
 
     /// Writes the command for the event at `index` of the transaction behind `out`.
     pub(super) fn write(&self, out: &mut Vec<u8>, event: &Event<'_>, index: usize) {
-        out.extend_from_slice(&self.head);
+        out.extend_from_slice(if event.key.is_some() { &self.keyed_head } else { &self.head });
         write_bulk(out, event.payload);
         out.extend_from_slice(b"$1\r\nt\r\n");
         write_bulk(out, itoa::Buffer::new().format(event.timestamp_ns).as_bytes());
+        if let Some(key) = event.key {
+            out.extend_from_slice(b"$1\r\nk\r\n");
+            write_bulk(out, key);
+        }
         out.extend_from_slice(b"$8\r\ndedup_id\r\n");
         let mut digits = itoa::Buffer::new();
         let index = digits.format(index);
@@ -76,13 +86,19 @@ mod tests {
         for max_len in [None, Some(1_000)] {
             let mut append = Append::new("net:shard:3", max_len, 0xabc, 3);
             append.begin(1_000);
-            for (index, payload) in [(0, &b""[..]), (7, b"event"), (10_000, &[b'x'; 1_000])] {
+            for (index, payload, key) in [
+                (0, &b""[..], None),
+                (7, b"event", Some(&b""[..])),
+                (99, b"event", Some(b"a\0\r\nb\xff")),
+                (10_000, &[b'x'; 1_000], Some(&[b'k'; 300])),
+            ] {
                 let event = Event {
                     sequence: Sequence(1),
                     timestamp_ns: 1_763_660_000_000_000_007,
                     hash: 0,
                     flags: EventFlags::NONE,
                     payload,
+                    key,
                 };
                 let mut written = Vec::new();
                 append.write(&mut written, &event, index);
@@ -92,6 +108,9 @@ mod tests {
                     command.arg("MAXLEN").arg("~").arg(max_len);
                 }
                 command.arg("*").arg("d").arg(payload).arg("t").arg(1_763_660_000_000_000_007_u64);
+                if let Some(key) = key {
+                    command.arg("k").arg(key);
+                }
                 command.arg("dedup_id").arg(format!("0000000000000abc:3:1000:{index}"));
                 assert_eq!(written, command.get_packed_command());
             }

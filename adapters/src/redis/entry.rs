@@ -2,7 +2,8 @@
 //!
 //! An id `ms-seq` is a position: 44 bits of milliseconds and 20 of the number within one. Those of a transaction follow each
 //! other without a jump. A server gives ids by its clock, and they fit; those that somebody has made up and that do not share
-//! the last position of their millisecond, or the last of all, and are no events. Fields are `d` (the event's bytes), `t` (its insertion time in nanoseconds) and `dedup_id`.
+//! the last position of their millisecond, or the last of all, and are no events. Fields are `d` (the event's bytes), `t` (its insertion time in nanoseconds),
+//! `k` (its routing key, if one was given), which nothing here has a use for, and `dedup_id`.
 
 use std::fmt;
 
@@ -230,14 +231,17 @@ mod tests {
         let dedup = "0000000000000abc:3:1000:7";
         let reply = Reply::of(&Value::Array(vec![
             entry("5-0", &["d", "hello", "t", "77", "dedup_id", dedup]),
+            entry("5-1", &["d", "hello", "t", "77", "k", "key", "dedup_id", dedup]),
             entry("6-0", &["d", "hello", "t", "soon", "dedup_id", dedup]),
             entry("7-0", &["field", "value"]),
             Value::Array(vec![bulk("8-0"), Value::Nil]),
         ]));
         let entries = Entry::all(&reply).expect("entries");
-        let content = entries[0].content().expect("an event");
-        assert_eq!((content.payload, content.timestamp_ns), (&b"hello"[..], 77));
-        assert!(entries[1..].iter().all(|entry| entry.content().is_none()));
+        for event in &entries[..2] {
+            let content = event.content().expect("an event, with a key or without");
+            assert_eq!((content.payload, content.timestamp_ns), (&b"hello"[..], 77));
+        }
+        assert!(entries[2..].iter().all(|entry| entry.content().is_none()));
         assert!(Entry::all(&Reply::of(&Value::Array(vec![Value::Int(1)]))).is_none());
     }
 }

@@ -1,8 +1,8 @@
 //! Redis Streams: each shard appends its events to a stream over a connection of its own, and reads them back.
 //!
-//! An event is an entry with the fields `d` (its bytes), `t` (its insertion time in nanoseconds since the Unix epoch) and
-//! `dedup_id` (`{producer}:{shard}:{first sequence of the transaction}:{place in it}`), which names it for ever. Others may
-//! write to the same streams, buses or not; what is no event is passed over and counted.
+//! An event is an entry with the fields `d` (its bytes), `t` (its insertion time in nanoseconds since the Unix epoch), `k` (its
+//! routing key, any bytes, where one was given) and `dedup_id` (`{producer}:{shard}:{first sequence of the transaction}:{place in it}`),
+//! which names it for ever. Others may write to the same streams, buses or not; what is no event is passed over and counted.
 
 mod append;
 mod block;
@@ -61,6 +61,11 @@ impl AdapterFactory for RedisStores {
 
     fn count_names(&self) -> &'static [&'static str] {
         &["lost_by_server", "maybe_twice", "refused_for_memory", "passed_over", "kills_denied", "reconnects"]
+    }
+
+    /// They are fields of the entries.
+    fn wants_keys(&self) -> bool {
+        true
     }
 
     fn open(&self, context: ShardContext) -> Result<Box<dyn Adapter>, AdapterError> {

@@ -51,6 +51,11 @@ impl Reply {
         Tokens(&self.0)
     }
 
+    /// Its bytes.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Its first token; of a reply that is no array, all of it.
     pub(super) fn first(&self) -> Token<'_> {
         self.tokens().next().unwrap_or(Token::Nil)

@@ -139,8 +139,7 @@ impl RedisStore {
                 if let Ok(block) = &result {
                     self.main.is_of_use();
                     self.passed_over += block.passed_over;
-                    let bytes = block.batch.record_bytes().checked_div(block.batch.len());
-                    self.entry_bytes = bytes.unwrap_or(self.entry_bytes);
+                    self.entry_bytes = block::entry_bytes(reply, block).unwrap_or(self.entry_bytes);
                 }
                 self.news.push_back(Outcome::Read { ticket, result });
             }

@@ -58,7 +58,7 @@ impl LaneConsumer {
             if first_word == 0 {
                 break;
             }
-            let (payload_bytes, flags) = split_first_word(first_word);
+            let (body_bytes, flags) = split_first_word(first_word);
             if flags & (FLAG_PAD | FLAG_BOXED) != 0 {
                 if !lengths.is_empty() {
                     break;
@@ -69,7 +69,7 @@ impl LaneConsumer {
                 self.head = (self.head | (self.shared.capacity() - 1)) + 1;
                 return self.next_run(events_max, bytes_max, lengths);
             }
-            let bytes = record_bytes(payload_bytes as usize) as u64;
+            let bytes = record_bytes(body_bytes as usize) as u64;
             if !lengths.is_empty() && self.head + bytes - start > bytes_max as u64 {
                 break;
             }
@@ -215,8 +215,7 @@ impl LaneConsumer {
         self.popped += 1;
         self.boxed_bytes += block.len() as u64;
         self.shared.read.boxed_bytes.store(self.boxed_bytes, Ordering::Relaxed);
-        let header =
-            Header { payload_bytes: block.len() as u32, flags: header.flags & !FLAG_BOXED, ..header };
+        let header = Header { body_bytes: block.len() as u32, flags: header.flags & !FLAG_BOXED, ..header };
         Run::Boxed(header, block)
     }
 }

@@ -17,7 +17,7 @@ fn ring(bytes: usize) -> (LaneProducer, LaneConsumer) {
 
 /// An event that says its number in every part.
 fn push(producer: &mut LaneProducer, number: u64, boxed: bool) -> Result<(), Full> {
-    let header = Header { payload_bytes: 8, flags: 0, timestamp_ns: number, hash: !number };
+    let header = Header { body_bytes: 8, flags: 0, timestamp_ns: number, hash: !number };
     let payload = number.to_ne_bytes();
     if boxed { producer.push_boxed(header, &payload) } else { producer.push(header, &payload) }
 }
@@ -42,14 +42,14 @@ fn pop(consumer: &mut LaneConsumer, next: &mut u64) -> bool {
 
 fn check(header: Header, payload: &[u8], next: &mut u64) {
     assert_eq!((header.timestamp_ns, header.hash), (*next, !*next));
-    assert_eq!(header.payload_bytes as usize, payload.len());
+    assert_eq!(header.body_bytes as usize, payload.len());
     assert!(payload.chunks_exact(8).all(|word| word == next.to_ne_bytes()));
     *next += 1;
 }
 
 /// Claims a place and writes an event of two words there that says its number. A record of it takes 40 bytes.
 fn claim(producer: &mut LaneProducer, number: u64) -> Result<(), Full> {
-    producer.claim(1, !number, 16)?;
+    producer.claim(1, !number, 16, None)?;
     let bytes = producer.claimed_bytes().expect("a claim is open");
     bytes.chunks_exact_mut(8).for_each(|word| word.copy_from_slice(&number.to_ne_bytes()));
     Ok(())

@@ -88,7 +88,7 @@ impl LaneProducer {
     #[inline(always)]
     pub fn push(&mut self, header: Header, payload: &[u8]) -> Result<(), Full> {
         let flags = header.flags & !(FLAG_PAD | FLAG_BOXED);
-        self.write(Header { payload_bytes: payload.len() as u32, flags, ..header }, payload)
+        self.write(Header { body_bytes: payload.len() as u32, flags, ..header }, payload)
     }
 
     /// [`push`](LaneProducer::push) of a header that says what the payload is.
@@ -99,7 +99,7 @@ impl LaneProducer {
         self.reserve(bytes)?;
         let at = self.shared.at(self.tail);
         self.shared.writes(self.tail, bytes);
-        self.put_first_word(join_first_word(header.payload_bytes, header.flags));
+        self.put_first_word(join_first_word(header.body_bytes, header.flags));
         // SAFETY: `reserve` left `bytes` contiguous bytes at `tail` that the consumer has released, and only this end
         // writes there until `publish`. `payload` is a caller's slice and cannot lie in the ring's private memory.
         unsafe {
@@ -136,7 +136,7 @@ impl LaneProducer {
         let mut parts = [0; BOXED_BYTES];
         parts[..8].copy_from_slice(&address.to_ne_bytes());
         parts[8..].copy_from_slice(&length.to_ne_bytes());
-        let header = Header { payload_bytes: BOXED_BYTES as u32, flags: header.flags | FLAG_BOXED, ..header };
+        let header = Header { body_bytes: BOXED_BYTES as u32, flags: header.flags | FLAG_BOXED, ..header };
         self.boxed_bytes += length;
         self.shared.written.boxed_bytes.store(self.boxed_bytes, Ordering::Relaxed);
         self.write(header, &parts)

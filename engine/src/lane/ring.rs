@@ -155,7 +155,7 @@ impl Shared {
     pub(super) unsafe fn free_blocks(&self, mut from: u64, to: u64, mut first_word: u64) -> u64 {
         let mut bytes = 0;
         while from < to {
-            let (payload_bytes, flags) = split_first_word(first_word);
+            let (body_bytes, flags) = split_first_word(first_word);
             if flags & FLAG_PAD != 0 {
                 from = (from | (self.capacity() - 1)) + 1;
                 first_word = self.first_word(from).load(Ordering::Relaxed);
@@ -165,7 +165,7 @@ impl Shared {
                 // SAFETY: the caller's contract.
                 bytes += unsafe { self.unbox(from) }.len() as u64;
             }
-            from += record_bytes(payload_bytes as usize) as u64;
+            from += record_bytes(body_bytes as usize) as u64;
             first_word = self.first_word(from).load(Ordering::Relaxed);
         }
         bytes

@@ -63,7 +63,7 @@ impl LaneProducer {
     }
 
     /// Whether at least half of the lane is free and no block is on its way, so that an event of up to
-    /// [`payload_bytes_max`](LaneProducer::payload_bytes_max) fits, or a block.
+    /// [`body_bytes_max`](LaneProducer::body_bytes_max) fits, or a block.
     pub fn has_room(&self) -> bool {
         self.shared.is_half_free()
     }
@@ -80,7 +80,7 @@ impl LaneProducer {
 
     /// A payload of up to this many bytes, and a mark before it, fit into a lane that is half free, wherever it wraps. A larger
     /// one travels as a block, unless it fits before the wrap.
-    pub fn payload_bytes_max(&self) -> usize {
+    pub fn body_bytes_max(&self) -> usize {
         self.shared.capacity() as usize / super::BOXED_FROM_LANE_SHARE - 2 * HEADER_BYTES
     }
 }

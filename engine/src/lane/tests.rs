@@ -1,5 +1,7 @@
 //! The lane as its two ends see it, and under two threads.
 
+mod keyed;
+
 use std::sync::Arc;
 use std::thread;
 
@@ -13,7 +15,7 @@ fn ring(bytes: usize) -> (LaneProducer, LaneConsumer, Arc<LaneBudget>) {
 }
 
 fn header(payload: &[u8]) -> Header {
-    Header { payload_bytes: payload.len() as u32, flags: 0, timestamp_ns: 7, hash: 9 }
+    Header { body_bytes: payload.len() as u32, flags: 0, timestamp_ns: 7, hash: 9 }
 }
 
 fn push(producer: &mut LaneProducer, payload: &[u8]) -> Result<(), Full> {
@@ -29,8 +31,8 @@ fn pop_all(consumer: &mut LaneConsumer) -> Vec<Vec<u8>> {
             Some(Run::Boxed(_, block)) => payloads.push(block.into_vec()),
             Some(Run::Records(mut run)) => {
                 for length in lengths.drain(..) {
-                    let payload_bytes = Header::of(run).payload_bytes as usize;
-                    payloads.push(run[HEADER_BYTES..HEADER_BYTES + payload_bytes].to_vec());
+                    let body_bytes = Header::of(run).body_bytes as usize;
+                    payloads.push(run[HEADER_BYTES..HEADER_BYTES + body_bytes].to_vec());
                     run = &run[length as usize..];
                 }
             }
@@ -159,7 +161,7 @@ fn a_closed_lane_refuses_and_says_when_it_is_quiet() {
 }
 
 fn claim(producer: &mut LaneProducer, payload: &[u8]) -> Result<(), Full> {
-    producer.claim(1, 9, payload.len() as u32)?;
+    producer.claim(1, 9, payload.len() as u32, None)?;
     producer.claimed_bytes().expect("a claim is open").copy_from_slice(payload);
     Ok(())
 }
@@ -185,7 +187,7 @@ fn an_open_claim_keeps_everything_else_out_and_an_aborted_one_leaves_nothing() {
         if round % 2 == 0 {
             claim(&mut producer, &vec![1; round * 5]).expect("the ring is empty");
         } else {
-            producer.claim_boxed(1, 9, 100_000).expect("the ring is empty");
+            producer.claim_boxed(1, 9, 100_000, None).expect("the ring is empty");
         }
         assert_eq!(push(&mut producer, b""), Err(Full));
         assert_eq!(producer.push_boxed(header(b"x"), b"x"), Err(Full));
@@ -203,13 +205,13 @@ fn an_open_claim_keeps_everything_else_out_and_an_aborted_one_leaves_nothing() {
 fn a_large_claim_travels_as_a_block_and_is_freed_with_its_lane() {
     let (mut producer, mut consumer, budget) = ring(4096);
     for byte in [5, 6] {
-        producer.claim_boxed(1, 9, 100_000).expect("nothing else is on its way");
+        producer.claim_boxed(1, 9, 100_000, None).expect("nothing else is on its way");
         producer.claimed_bytes().expect("a claim is open").fill(byte);
         assert!(producer.commit(7, 0));
         producer.publish();
         assert_eq!(pop_all(&mut consumer), [vec![byte; 100_000]]);
     }
-    producer.claim_boxed(1, 9, 100_000).expect("the others were read");
+    producer.claim_boxed(1, 9, 100_000, None).expect("the others were read");
     assert_eq!(budget.bytes(), 4096 + 100_000);
     drop(consumer);
     producer.claimed_bytes().expect("still there").fill(1);

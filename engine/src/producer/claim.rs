@@ -45,30 +45,33 @@ impl Claim {
 }
 
 impl Producer {
-    /// Claims the place of an event of `payload_bytes` bytes, routed by `key`. Waits for room as
-    /// [`publish`](Producer::publish) does. Until the claim ends this producer's other events to that shard are refused
-    /// with [`PublishError::ClaimOpen`]; nothing else is. The memory stays while the producer lives, also when the bus
-    /// has ended.
+    /// Claims the place of an event of `payload_bytes` bytes, routed by `key`, which it takes along where the store wants keys.
+    /// Waits for room as [`publish`](Producer::publish) does. Until the claim ends this producer's other events to that shard
+    /// are refused with [`PublishError::ClaimOpen`]; nothing else is. The memory stays while the producer lives, also when the
+    /// bus has ended.
     #[inline]
     pub fn claim(&mut self, key: &[u8], payload_bytes: usize) -> Result<Claim, PublishError> {
         let hash = routing_hash(Some(key), &[]);
         let shard = shard_of(hash, self.shards);
         let number = self.claims + 1;
+        if self.carries_keys {
+            return self.claim_slowly(shard, number, hash, payload_bytes, Some(key));
+        }
         if payload_bytes < self.boxed_from_bytes
             && !self.shared.is_closing()
             && let Some(way) = &mut self.lanes[shard.index()]
             && way.lane.open_claim().is_none()
             && way.lane.enter()
-            && way.lane.claim(number, hash, payload_bytes as u32).is_ok()
+            && way.lane.claim(number, hash, payload_bytes as u32, None).is_ok()
         {
             way.lane.leave();
             self.claims = number;
             return Ok(Claim { producer: self.number, number, shard });
         }
-        self.claim_slowly(shard, number, hash, payload_bytes)
+        self.claim_slowly(shard, number, hash, payload_bytes, None)
     }
 
-    /// The way for a first claim on a shard, a full lane, a large event, and a bus that ends.
+    /// The way for a first claim on a shard, a full lane, a large event, one that takes its key along, and a bus that ends.
     #[cold]
     fn claim_slowly(
         &mut self,
@@ -76,11 +79,16 @@ impl Producer {
         number: u64,
         hash: u64,
         payload_bytes: usize,
+        key: Option<&[u8]>,
     ) -> Result<Claim, PublishError> {
-        let boxed = payload_bytes >= self.boxed_from_bytes;
-        let claimed = self.when_there_is_room(shard, payload_bytes, |lane| {
+        let boxed = self.is_boxed(payload_bytes, key);
+        let claimed = self.when_there_is_room(shard, payload_bytes, key, |lane| {
             let bytes = payload_bytes as u32;
-            if boxed { lane.claim_boxed(number, hash, bytes) } else { lane.claim(number, hash, bytes) }
+            if boxed {
+                lane.claim_boxed(number, hash, bytes, key)
+            } else {
+                lane.claim(number, hash, bytes, key)
+            }
         });
         if let Some(way) = &self.lanes[shard.index()] {
             // A shutdown waits for publications, and does not wait for claims.

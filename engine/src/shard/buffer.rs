@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use crate::batch::Batch;
 use crate::clock::Monotonic;
 use crate::config::{BatchLimits, Config};
-use crate::lane::record::{HEADER_BYTES, Header};
+use crate::lane::record::Header;
 
 /// A batch with its place in the shard's history.
 #[derive(Debug)]
@@ -114,10 +114,10 @@ impl Buffer {
     }
 
     /// Appends one event.
-    pub(crate) fn append(&mut self, header: Header, payload: &[u8], now: Monotonic) {
+    pub(crate) fn append(&mut self, header: Header, body: &[u8], now: Monotonic) {
         let batch = &mut self.open_chunk(now).batch;
         let before = batch.record_bytes();
-        batch.push(header.timestamp_ns, header.hash, header.event_flags(), payload);
+        batch.push_record(header, body);
         let added = Amount { events: 1, bytes: batch.record_bytes() - before };
         self.appended += 1;
         self.waiting.add(added);
@@ -217,7 +217,7 @@ impl Buffer {
     }
 }
 
-/// The events of a run of records whose lengths are `lengths`, one by one.
+/// Header and body of each record of a run, whose lengths are `lengths`.
 pub(crate) fn split_run<'a>(
     mut run: &'a [u8],
     lengths: &'a [u32],
@@ -226,7 +226,7 @@ pub(crate) fn split_run<'a>(
         let (record, rest) = run.split_at(length as usize);
         run = rest;
         let header = Header::of(record);
-        (header, &record[HEADER_BYTES..HEADER_BYTES + header.payload_bytes as usize])
+        (header, header.body(record))
     })
 }
 

@@ -342,25 +342,18 @@ impl Feed {
 
     /// Pushes one event that does not fit before the ring wraps. Returns its bytes.
     fn push_event(&mut self, batch: &Batch, index: usize) -> Result<usize, Full> {
-        let event = batch.event(index);
-        let header = Header {
-            payload_bytes: event.payload.len() as u32,
-            flags: event.flags.0,
-            timestamp_ns: event.timestamp_ns,
-            hash: event.hash,
-        };
-        if event.payload.len() > self.lane.payload_bytes_max() {
-            self.lane.push_boxed(header, event.payload)?;
+        let (header, body) = batch.record(index);
+        if body.len() > self.lane.body_bytes_max() {
+            self.lane.push_boxed(header, body)?;
         } else {
-            self.lane.push(header, event.payload)?;
+            self.lane.push(header, body)?;
         }
-        Ok(event.payload.len())
+        Ok(body.len())
     }
 
     /// Tells the subscriber that the next event is `next`, and how many are lost before it.
     fn mark(&mut self, next: Sequence) -> Result<(), Full> {
-        let header =
-            Header { payload_bytes: 0, flags: FLAG_MARK, timestamp_ns: next.0, hash: self.place.lost };
+        let header = Header { body_bytes: 0, flags: FLAG_MARK, timestamp_ns: next.0, hash: self.place.lost };
         self.lane.push(header, &[])?;
         (self.place.expected, self.place.lost) = (Some(next), 0);
         Ok(())

@@ -110,11 +110,11 @@ impl Intake {
                     phase: &mut self.sample_phase,
                     sampled: &mut self.sampled,
                 };
-                let admitted = |header, payload: &[u8]| {
+                let admitted = |header, body: &[u8]| {
                     if sampler.admits() {
-                        let bytes = record_bytes(payload.len());
+                        let bytes = record_bytes(body.len());
                         self.evicted += buffer.make_room(Amount { events: 1, bytes });
-                        buffer.append(header, payload, now);
+                        buffer.append(header, body, now);
                     }
                 };
                 each_event(run, &self.lengths, admitted);
@@ -245,7 +245,7 @@ impl Sampler<'_> {
 
 fn each_event(run: Run<'_>, lengths: &[u32], mut visit: impl FnMut(crate::lane::record::Header, &[u8])) {
     match run {
-        Run::Records(run) => split_run(run, lengths).for_each(|(header, payload)| visit(header, payload)),
+        Run::Records(run) => split_run(run, lengths).for_each(|(header, body)| visit(header, body)),
         Run::Boxed(header, block) => visit(header, &block),
     }
 }

@@ -2,6 +2,7 @@
 
 mod books;
 mod delivery;
+mod keyed;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -30,6 +31,8 @@ struct Script {
     in_flight: Option<Batch>,
     /// First sequence and payloads of every submission.
     submitted: Vec<(Sequence, Vec<Vec<u8>>)>,
+    /// The keys of all of them.
+    keys: Vec<Option<Vec<u8>>>,
     cancelled: usize,
     syncs: usize,
     news: VecDeque<Outcome>,
@@ -49,6 +52,7 @@ impl Adapter for Scripted {
         let mut script = self.0.borrow_mut();
         let payloads = batch.events().map(|event| event.payload.to_vec()).collect();
         script.submitted.push((batch.first(), payloads));
+        script.keys.extend(batch.events().map(|event| event.key.map(<[u8]>::to_vec)));
         if script.stores_at_once {
             script.news.push_back(Outcome::Stored { first: batch.first(), spent: Some(batch) });
         } else {
@@ -85,6 +89,10 @@ impl Stage {
     }
 
     fn resuming(resume: Sequence, change: impl FnOnce(&mut Config)) -> Stage {
+        Stage::of(StoreKind::default(), resume, change)
+    }
+
+    fn of(kind: StoreKind, resume: Sequence, change: impl FnOnce(&mut Config)) -> Stage {
         crate::sync::register_heavy_fence().expect("membarrier is there");
         let mut config = Config {
             num_shards: NonZeroU16::MIN,
@@ -95,7 +103,7 @@ impl Stage {
         };
         config.batch.max_size = 100;
         change(&mut config);
-        let (shared, mut inboxes) = Shared::new(config, StoreKind::default(), 2, false);
+        let (shared, mut inboxes) = Shared::new(config, kind, 2, false);
         let script = Rc::new(RefCell::new(Script { resume, ..Script::default() }));
         let adapter = Box::new(Scripted(Rc::clone(&script)));
         let shard = Shard::new(ShardId(0), Arc::clone(&shared), inboxes.remove(0), adapter);
@@ -465,7 +473,7 @@ fn a_shutdown_waits_for_a_publication_under_way() {
     assert!(lane.enter());
     stage.close(Duration::from_secs(5));
     assert_eq!(stage.finish(), None, "the publication may still become an event");
-    let header = crate::lane::record::Header { payload_bytes: 8, flags: 0, timestamp_ns: 1, hash: 1 };
+    let header = crate::lane::record::Header { body_bytes: 8, flags: 0, timestamp_ns: 1, hash: 1 };
     lane.push(header, &7u64.to_le_bytes()).expect("room");
     lane.publish();
     lane.leave();

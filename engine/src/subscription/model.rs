@@ -20,7 +20,7 @@ fn ends(bytes: usize) -> (LaneProducer, LaneConsumer) {
 }
 
 fn push(lane: &mut LaneProducer, number: u64) {
-    let header = Header { payload_bytes: 0, flags: 0, timestamp_ns: number, hash: 0 };
+    let header = Header { body_bytes: 0, flags: 0, timestamp_ns: number, hash: 0 };
     lane.push(header, &[]).expect("there is room");
 }
 

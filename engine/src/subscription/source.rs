@@ -3,7 +3,7 @@
 
 use crate::consume::filter::{Filter, FilterScratch};
 use crate::event::{Event, Sequence, ShardId};
-use crate::lane::record::{FLAG_MARK, HEADER_BYTES, Header};
+use crate::lane::record::{FLAG_MARK, Header};
 use crate::lane::{LaneConsumer, Run};
 
 /// One shard's lane.
@@ -14,7 +14,7 @@ pub(crate) struct Source {
     next: Option<Sequence>,
     lengths: Vec<u32>,
     picked: Vec<Picked>,
-    /// The event that came as a block, without its payload's place in the lane.
+    /// The event that came as a block: its body has no place in the lane.
     block: Option<(Header, Box<[u8]>)>,
 }
 
@@ -54,15 +54,15 @@ impl Source {
         if !self.lane.poll() {
             return 0;
         }
-        let mut is_wanted = |payload: &[u8]| match wanted {
-            Some((filter, scratch)) => filter.matches(payload, scratch),
+        let mut is_wanted = |header: Header, body: &[u8]| match wanted {
+            Some((filter, scratch)) => filter.matches(header.split(body).0, scratch),
             None => true,
         };
         match self.lane.next_run(records_max, usize::MAX, &mut self.lengths) {
             None => 0,
             Some(Run::Boxed(header, block)) => {
                 let sequence = advance(&mut self.next);
-                if is_wanted(&block) {
+                if is_wanted(header, &block) {
                     self.picked.push(Picked { sequence, at: 0 });
                     self.block = Some((header, block));
                 }
@@ -77,7 +77,7 @@ impl Source {
                         *skipped += header.hash;
                     } else {
                         let sequence = advance(&mut self.next);
-                        if is_wanted(payload_at(run, at, header)) {
+                        if is_wanted(header, header.body(&run[at..])) {
                             self.picked.push(Picked { sequence, at });
                         }
                     }
@@ -96,20 +96,14 @@ impl Source {
     /// An event that was picked.
     pub(crate) fn event(&self, index: usize) -> Event<'_> {
         let Picked { sequence, at } = self.picked[index];
-        let (header, payload) = if let Some((header, block)) = &self.block {
+        let (header, body) = if let Some((header, block)) = &self.block {
             (*header, &block[..])
         } else {
-            let run = self.lane.last_run();
-            let header = Header::of(&run[at..]);
-            (header, payload_at(run, at, header))
+            let record = &self.lane.last_run()[at..];
+            let header = Header::of(record);
+            (header, header.body(record))
         };
-        Event {
-            sequence,
-            timestamp_ns: header.timestamp_ns,
-            hash: header.hash,
-            flags: header.event_flags(),
-            payload,
-        }
+        header.event(sequence, body)
     }
 
     /// Gives the memory of what was read back to the shard.
@@ -131,8 +125,4 @@ fn advance(next: &mut Option<Sequence>) -> Sequence {
     let sequence = next.expect("the first record is a mark where the beginning is not known");
     *next = Some(sequence.advanced_by(1));
     sequence
-}
-
-fn payload_at(run: &[u8], at: usize, header: Header) -> &[u8] {
-    &run[at + HEADER_BYTES..at + HEADER_BYTES + header.payload_bytes as usize]
 }

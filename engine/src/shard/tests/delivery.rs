@@ -146,6 +146,12 @@ fn payload_of(number: u64) -> Vec<u8> {
     payload
 }
 
+/// Its key, where it has one; with some the event does not fit the ring any more.
+fn key_of(number: u64) -> Option<Vec<u8>> {
+    let bytes = [0, 5, 40, 900][(number / 3 % 4) as usize];
+    (!number.is_multiple_of(3)).then(|| vec![number as u8; bytes])
+}
+
 fn number_of(payload: &[u8]) -> u64 {
     let number = u64::from_le_bytes(payload[..8].try_into().expect("8 bytes"));
     assert_eq!(payload, payload_of(number), "an event arrives whole");
@@ -165,6 +171,10 @@ impl Subscriber {
         let read = self.source.read(records_max, &mut None, &mut self.skipped) > 0;
         for index in 0..self.source.picked_count() {
             let event = self.source.event(index);
+            // What was read from the store comes without.
+            if event.key.is_some() {
+                assert_eq!(event.key, key_of(number_of(event.payload)).as_deref());
+            }
             self.received.push((event.sequence.0, number_of(event.payload)));
         }
         self.source.give_back();
@@ -188,7 +198,8 @@ impl Stage {
         let mut config = Config { num_shards: NonZeroU16::MIN, lane_bytes: 4096, ..Config::default() };
         config.push_wait = Duration::ZERO;
         config.batch.max_size = 40;
-        let (shared, mut inboxes) = Shared::new(config, StoreKind::default(), 2, false);
+        let kind = StoreKind { wants_keys: true, ..StoreKind::default() };
+        let (shared, mut inboxes) = Shared::new(config, kind, 2, false);
         let store = Rc::new(RefCell::new(Store { lends, ..Store::default() }));
         let adapter = Box::new(Handle(Rc::clone(&store)));
         let shard = Shard::new(ShardId(0), Arc::clone(&shared), inboxes.remove(0), adapter);
@@ -203,8 +214,8 @@ impl Stage {
 
     fn publish(&mut self, count: u64) {
         for _ in 0..count {
-            let payload = payload_of(self.published);
-            while self.producer.publish(None, &payload, EventFlags::NONE).is_err() {
+            let (payload, key) = (payload_of(self.published), key_of(self.published));
+            while self.producer.publish(key.as_deref(), &payload, EventFlags::NONE).is_err() {
                 assert!(self.round(), "a full lane is drained");
             }
             self.published += 1;
