@@ -353,7 +353,8 @@ impl Drop for Bus {
 /// Whether the calling thread is one that a bus has made.
 pub fn owns_current_thread() -> bool {
     let current = std::thread::current();
-    current.name().is_some_and(|name| name.starts_with("net-shard-") || name == "net-bridge")
+    let is_own = |name: &str| name.starts_with("net-shard-") || ["net-bridge", "net-resolve"].contains(&name);
+    current.name().is_some_and(is_own)
 }
 
 /// How a bus came to answer nothing any more.
