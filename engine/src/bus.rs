@@ -109,7 +109,7 @@ pub struct Stats {
     pub shards: Vec<ShardStats>,
     /// Names of what adapters count besides, in the order of [`ShardStats::adapter_counts`].
     pub adapter_count_names: &'static [&'static str],
-    /// For each shard what its adapter has refused with last, cut at 240 bytes.
+    /// For each shard what its adapter has refused with last, or why it had no backend, cut at 240 bytes.
     pub last_errors: Vec<Option<String>>,
     /// The open subscriptions.
     pub subscriptions: Vec<SubscriptionStats>,
