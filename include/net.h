@@ -688,7 +688,7 @@ int net_unsubscribe(struct net_subscription_t *subscription);
  * `pending_events_max` and `pending_bytes_max` are high-water marks. `batch_events` and `submit_latency_ns` have `p50`, `p99` and
  * `max` of the `batches` acknowledged; a percentile is at most double of what it was, `max` is exact, and a store that
  * acknowledges within the shard's round takes 0 ns. `adapter` is `up`, `retrying`, `connecting` or `down`, for the bus the
- * worst of them; `adapter_counts` is what a store counts of its own. A shard's `last_error` is what its store has refused with last, `null` if it never did. `cores_shared`
+ * worst of them; `adapter_counts` is what a store counts of its own. A shard's `last_error` is what its store has refused with last, or why it lost or could not make its connection; `null` if neither ever was. `cores_shared`
  * says that there are more shards than CPUs, so that none spins; `stalls` counts shards that stood still and were woken;
  * `lanes_bytes` is the memory of the threads' ways in. `subscriptions` are numbered in the order in which they were opened; `lag_events`
  * is what a subscriber has not given back yet of what its shards have stored. `build` says what the library is. A reader

@@ -153,6 +153,11 @@ pub trait Adapter {
     fn state(&self) -> AdapterState {
         AdapterState::Up
     }
+
+    /// Why it lost its backend, or could not reach it, last, if that was not asked before; for the statistics.
+    fn take_error(&mut self) -> Option<AdapterError> {
+        None
+    }
 }
 
 /// How an adapter stands to its backend, from good to bad.

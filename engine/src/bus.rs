@@ -109,7 +109,7 @@ pub struct Stats {
     pub shards: Vec<ShardStats>,
     /// Names of what adapters count besides, in the order of [`ShardStats::adapter_counts`].
     pub adapter_count_names: &'static [&'static str],
-    /// For each shard what its adapter has refused with last, cut at 240 bytes.
+    /// For each shard what its adapter has refused with last, or why it had no backend, cut at 240 bytes.
     pub last_errors: Vec<Option<String>>,
     /// The open subscriptions.
     pub subscriptions: Vec<SubscriptionStats>,
@@ -353,7 +353,8 @@ impl Drop for Bus {
 /// Whether the calling thread is one that a bus has made.
 pub fn owns_current_thread() -> bool {
     let current = std::thread::current();
-    current.name().is_some_and(|name| name.starts_with("net-shard-") || name == "net-bridge")
+    let is_own = |name: &str| name.starts_with("net-shard-") || ["net-bridge", "net-resolve"].contains(&name);
+    current.name().is_some_and(is_own)
 }
 
 /// How a bus came to answer nothing any more.

@@ -28,6 +28,11 @@ pub enum Missing {
     Membarrier,
 }
 
+/// Starts a thread of the bus's own, named, with every signal blocked.
+pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
+    os::with_signals_blocked(|| thread::Builder::new().name(name.to_owned()).spawn(run))
+}
+
 /// Checks `io_uring`, the limit of locked memory (whose soft limit is raised to the hard one) and `membarrier`.
 pub(crate) fn check() -> Result<(), PlatformError> {
     match os::raise_memlock() {

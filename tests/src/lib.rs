@@ -4,6 +4,7 @@
 //! awaited with [`until`], whose limit exists so that a hang becomes a failure. Randomness comes from [`Random`], whose
 //! seed a failing test prints.
 
+pub mod authority;
 pub mod bus;
 pub mod c;
 pub mod echo;

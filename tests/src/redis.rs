@@ -13,11 +13,13 @@ use engine::bus::Bus;
 use engine::config::Config;
 use engine::event::EventFlags;
 
+use crate::authority::{Authority, Identity};
 use crate::until;
 
 /// A running server. Ended with `SIGKILL` when it is dropped.
 pub struct Redis {
     port: u16,
+    tls_port: u16,
     folder: tempfile::TempDir,
     options: Vec<String>,
     process: Option<Child>,
@@ -42,11 +44,44 @@ impl Redis {
 
     /// A server with these options.
     pub fn with(options: &[&str]) -> Redis {
-        let options = options.iter().map(|option| (*option).to_owned()).collect();
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut server = Redis { port: free_port(), folder, options, process: None };
+        let mut server = Redis::folder(options);
         server.launch();
         server
+    }
+
+    /// One that does not run yet.
+    fn folder(options: &[&str]) -> Redis {
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let folder = tempfile::tempdir().expect("a folder");
+        Redis { port: free_port(), tls_port: 0, folder, options, process: None }
+    }
+
+    /// A durable server that speaks TLS as `identity` on a port beside the one without. With `asks_clients` only to clients that
+    /// prove to be somebody whom `authority` knows.
+    pub fn with_tls(identity: &Identity, authority: &Authority, asks_clients: bool) -> Redis {
+        let mut server = Redis::folder(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
+        server.tls_port = free_port();
+        let port = server.tls_port.to_string();
+        let [cert, key, ca] =
+            [&identity.cert, &identity.key, &authority.cert()].map(|path| path.display().to_string());
+        let asks_clients = if asks_clients { "yes" } else { "no" };
+        for (option, value) in [
+            ("port", port.as_str()),
+            ("cert-file", &cert),
+            ("key-file", &key),
+            ("ca-cert-file", &ca),
+            ("auth-clients", asks_clients),
+        ] {
+            server.options.extend([format!("--tls-{option}"), value.to_owned()]);
+        }
+        server.launch();
+        server
+    }
+
+    /// From its next connection on it is somebody else.
+    pub fn become_known_as(&self, identity: &Identity) {
+        let [cert, key] = [&identity.cert, &identity.key].map(|path| path.display().to_string());
+        self.ask(&["CONFIG", "SET", "tls-cert-file", &cert, "tls-key-file", &key]);
     }
 
     /// Its `redis` section for a bus.
@@ -57,6 +92,11 @@ impl Redis {
     /// The port it listens on.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port it speaks TLS on.
+    pub fn tls_port(&self) -> u16 {
+        self.tls_port
     }
 
     /// The socket it listens on beside the port.

@@ -3,12 +3,20 @@
 use std::fmt;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use engine::adapter::AdapterError;
 use engine::config::{ConfigError, parse_section};
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use redis::{ConnectionAddr, IntoConnectionInfo};
+use rustls::ClientConfig;
 use serde::Deserialize;
 use serde_json::Value;
+
+use super::client::Client;
+use super::connect::Target;
+use super::tls;
+use super::trust::Files;
 
 /// How the shards of a bus use a Redis server.
 #[derive(Clone)]
@@ -25,13 +33,13 @@ pub struct RedisConfig {
     pub(super) wait_replicas: u64,
     /// How long one attempt to connect may take. 1 ms to 10 s; default 1 s.
     pub(super) connect_timeout: Duration,
+    /// Whom TLS trusts, where the URL asks for it. Default: whom the system trusts.
+    trust: Option<Arc<ClientConfig>>,
 }
 
 /// A server, and who asks.
 #[derive(Clone)]
 pub(super) struct Server {
-    /// As the URL says.
-    pub(super) connection: ConnectionInfo,
     pub(super) address: Address,
     pub(super) username: Option<String>,
     pub(super) password: Option<String>,
@@ -70,6 +78,9 @@ struct Document {
     max_stream_len: Option<NonZeroU64>,
     wait_replicas: Option<u64>,
     connect_timeout_ms: Option<u64>,
+    tls_ca_path: Option<PathBuf>,
+    tls_cert_path: Option<PathBuf>,
+    tls_key_path: Option<PathBuf>,
 }
 
 impl RedisConfig {
@@ -95,14 +106,37 @@ impl RedisConfig {
             let reason = format!("{wait_replicas} is not in 0..={REPLICAS_MAX}");
             return Err(ConfigError::new("redis.wait_replicas", reason));
         }
+        let files =
+            Files { ca: document.tls_ca_path, cert: document.tls_cert_path, key: document.tls_key_path };
+        let (server, wants_tls) = Server::parse(&document.url)?;
+        let trust = match files.first_key() {
+            Some(key) if !wants_tls => {
+                return Err(ConfigError::new(key, "only with a `rediss://` URL".to_owned()));
+            }
+            _ => wants_tls.then(|| files.read()).transpose()?,
+        };
         Ok(RedisConfig {
-            server: Server::parse(&document.url)?,
+            server,
             prefix,
             pipeline_size,
             max_stream_len: document.max_stream_len,
             wait_replicas,
             connect_timeout: Duration::from_millis(connect_timeout_ms),
+            trust,
         })
+    }
+
+    /// How to connect to the server, or to another node, at `address`.
+    pub(super) fn target(&self, address: &Address) -> Target {
+        Target { address: address.clone(), trust: self.trust.clone(), timeout: self.connect_timeout }
+    }
+
+    /// Has the server execute one command, over a connection of its own, within `connect_timeout_ms`. For tools.
+    pub fn execute(&self, words: &[&str]) -> Result<(), AdapterError> {
+        let deadline = Instant::now() + self.connect_timeout;
+        let mut client = Client::connect(self, &self.server.address, deadline)?;
+        client.ask(|command| words.iter().fold(command, |command, word| command.arg(word)))?;
+        Ok(())
     }
 
     /// Key of a stream.
@@ -117,22 +151,47 @@ impl RedisConfig {
 }
 
 impl Server {
-    fn parse(url: &str) -> Result<Server, ConfigError> {
+    /// The server that a URL names, and whether it asks for TLS.
+    fn parse(url: &str) -> Result<(Server, bool), ConfigError> {
         let refused = |reason: String| ConfigError::new("redis.url", reason);
-        let info = url.into_connection_info().map_err(|error| refused(error.to_string()))?;
+        let (plain, wants_tls) = without_tls(url);
+        if wants_tls && let Some((_, fragment)) = url.split_once('#') {
+            let reason = match fragment {
+                "insecure" => {
+                    "`#insecure`: verification cannot be turned off; name who is trusted with `tls_ca_path`"
+                }
+                _ => "nothing can follow a `#`",
+            };
+            return Err(refused(reason.to_owned()));
+        }
+        let info = plain.into_connection_info().map_err(|error| refused(error.to_string()))?;
         let address = match info.addr() {
             ConnectionAddr::Tcp(host, port) => Address::Tcp(host.clone(), *port),
             ConnectionAddr::Unix(path) => Address::Unix(path.clone()),
-            _ => return Err(refused("TLS is not there yet; expected redis:// or redis+unix://".to_owned())),
+            _ => return Err(refused("expected redis://, rediss:// or redis+unix://".to_owned())),
         };
+        if let (true, Address::Tcp(host, _)) = (wants_tls, &address)
+            && tls::server_name(host).is_none()
+        {
+            return Err(refused(format!("`{host}` is no name that a certificate could be for")));
+        }
         let settings = info.redis_settings();
-        Ok(Server {
-            connection: info.clone(),
+        let server = Server {
             address,
             username: settings.username().map(str::to_owned),
             password: settings.password().map(str::to_owned),
             database: settings.db(),
-        })
+        };
+        Ok((server, wants_tls))
+    }
+}
+
+/// The same URL for a connection without TLS, and whether it asks for TLS.
+fn without_tls(url: &str) -> (String, bool) {
+    match url.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("rediss") => (format!("redis://{rest}"), true),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("valkeys") => (format!("valkey://{rest}"), true),
+        _ => (url.to_owned(), false),
     }
 }
 
@@ -163,7 +222,12 @@ mod tests {
         for (options, path) in [
             (json!({}), "redis"),
             (json!({ "url": "http://localhost" }), "redis.url"),
-            (json!({ "url": "rediss://localhost" }), "redis.url"),
+            (json!({ "url": "rediss://localhost#insecure" }), "redis.url"),
+            (json!({ "url": "rediss://localhost/#other" }), "redis.url"),
+            (json!({ "url": "rediss://two..dots" }), "redis.url"),
+            (json!({ "url": "redis://h", "tls_ca_path": "ca.pem" }), "redis.tls_ca_path"),
+            (json!({ "url": "redis+unix:///s", "tls_key_path": "key.pem" }), "redis.tls_key_path"),
+            (json!({ "url": "rediss://h", "tls_ca_path": "missing/ca.pem" }), "redis.tls_ca_path"),
             (json!({ "url": "redis://h", "prefix": "" }), "redis.prefix"),
             (json!({ "url": "redis://h", "pipeline_size": 0 }), "redis.pipeline_size"),
             (json!({ "url": "redis://h", "max_stream_len": 0 }), "redis.max_stream_len"),
@@ -174,6 +238,23 @@ mod tests {
             let error = RedisConfig::parse(options.clone()).expect_err(&options.to_string());
             assert!(error.path.starts_with(path), "{options}: {error}");
         }
+    }
+
+    #[test]
+    fn a_url_may_ask_for_tls() {
+        let parse = |url: &str| {
+            let (server, wants_tls) = Server::parse(url).expect(url);
+            (server.address.to_string(), wants_tls)
+        };
+        assert_eq!(parse("rediss://user:secret@localhost/3"), ("localhost:6379".to_owned(), true));
+        assert_eq!(parse("REDISS://[::1]:7000"), ("::1:7000".to_owned(), true));
+        assert_eq!(parse("redis://localhost"), ("localhost:6379".to_owned(), false));
+    }
+
+    #[test]
+    fn verification_cannot_be_turned_off() {
+        let error = RedisConfig::parse(json!({ "url": "rediss://h#insecure" })).expect_err("refused");
+        assert!(error.to_string().contains("verification cannot be turned off"), "{error}");
     }
 
     #[test]

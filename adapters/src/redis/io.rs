@@ -3,35 +3,40 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::net::{Shutdown, ToSocketAddrs};
+use std::net::Shutdown;
+use std::os::fd::{FromRawFd, IntoRawFd};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use engine::adapter::Notify;
+use engine::sync::Ordering;
 use futures_lite::{AsyncRead, AsyncWrite};
 use glommio::net::{TcpStream, UnixStream};
 use glommio::task::JoinHandle;
+use socket2::{Domain, Socket};
 
-use super::config::Address;
-use super::link::{State, Wire};
+use super::connect::{Connected, Target};
+use super::link::{Ended, State, Wire};
+use super::tls::Tls;
 
 /// The task of one connection; it ends when the kernel has let go of that.
 pub(super) type Carrier = JoinHandle<()>;
 
 /// Connects, and carries bytes until the connection ends.
-pub(super) fn spawn(address: Address, timeout: Duration, wire: Rc<RefCell<Wire>>, notify: Notify) -> Carrier {
+pub(super) fn spawn(target: Target, wire: Rc<RefCell<Wire>>, notify: Notify) -> Carrier {
     glommio::spawn_local(async move {
-        let error = match connect(address, timeout).await {
-            Ok(stream) => {
+        let ended = match connect(target, &wire).await {
+            Ok((stream, tls)) => {
                 wire.borrow_mut().state = State::Open;
                 notify.ring();
-                carry(stream, &wire, &notify).await
+                carry(stream, tls, &wire, &notify).await
             }
-            Err(error) => error,
+            Err(ended) => ended,
         };
-        wire.borrow_mut().state = State::Closed(error.to_string());
+        wire.borrow_mut().state = State::Closed(ended);
         notify.ring();
     })
     .detach()
@@ -68,83 +73,54 @@ impl Stream {
     }
 }
 
-/// Connects. No timer of the runtime's is linked to the request.
-async fn connect(address: Address, timeout: Duration) -> io::Result<Stream> {
-    match address {
-        Address::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await?)),
-        Address::Tcp(host, port) => {
-            // On the executor's blocking thread: the shard waits neither for the resolver nor for the network.
-            let connects = move || connect_blocking(&host, port, timeout);
-            let socket = glommio::executor().spawn_blocking(connects).await?;
-            Ok(Stream::Tcp(TcpStream::from(socket2::Socket::from(socket))))
+impl From<Socket> for Stream {
+    fn from(socket: Socket) -> Stream {
+        if socket.domain().is_ok_and(|domain| domain != Domain::UNIX) {
+            return Stream::Tcp(TcpStream::from(socket));
         }
+        // SAFETY: the descriptor is that of a connected socket, and from here on the stream's alone.
+        Stream::Unix(unsafe { UnixStream::from_raw_fd(socket.into_raw_fd()) })
     }
 }
 
-fn connect_blocking(host: &str, port: u16, timeout: Duration) -> io::Result<std::net::TcpStream> {
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    let begun_at = Instant::now();
-    for address in (host, port).to_socket_addrs()? {
-        // All of its addresses together have that long, and each has a moment.
-        let left = timeout.saturating_sub(begun_at.elapsed()).max(CONNECT_TIMEOUT_MIN);
-        match std::net::TcpStream::connect_timeout(&address, left) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                notice_silence(&stream)?;
-                return Ok(stream);
-            }
-            Err(error) => failure = error,
+/// Connects on the executor's blocking thread: the shard waits neither for the resolver nor for the network, nor for the handshake's
+/// arithmetic, and no timer of the runtime's is linked to a request.
+async fn connect(target: Target, wire: &Rc<RefCell<Wire>>) -> Result<(Stream, Option<Tls>), Ended> {
+    let closing = Arc::clone(&wire.borrow().closing);
+    let connects = move || {
+        // It may have waited behind others that took their time.
+        if closing.load(Ordering::Relaxed) {
+            return Err(Ended::by_itself("given up"));
         }
-    }
-    Err(failure)
-}
-
-/// A peer that has gone without a word is noticed, also by who only listens: nothing of ours wakes up for it.
-fn notice_silence(stream: &std::net::TcpStream) -> io::Result<()> {
-    let socket = socket2::SockRef::from(stream);
-    let keepalive = socket2::TcpKeepalive::new().with_time(SILENCE_MAX).with_interval(SILENCE_MAX / 3);
-    socket.set_tcp_keepalive(&keepalive.with_retries(3))?;
-    socket.set_tcp_user_timeout(Some(2 * SILENCE_MAX))
+        target.connect(Instant::now() + target.timeout)
+    };
+    let Connected { socket, tls } = glommio::executor().spawn_blocking(connects).await?;
+    Ok((Stream::from(socket), tls))
 }
 
 /// Carries bytes both ways until the connection ends; why it did.
-async fn carry(mut stream: Stream, wire: &Rc<RefCell<Wire>>, notify: &Notify) -> io::Error {
+async fn carry(mut stream: Stream, mut tls: Option<Tls>, wire: &Rc<RefCell<Wire>>, notify: &Notify) -> Ended {
     let mut buffer = vec![0; READ_BYTES];
     let mut is_shut = false;
+    let mut unsendable = None;
+    let mut has_heard = tls.is_some();
     loop {
         let step = poll_fn(|context| {
             let wire = &mut *wire.borrow_mut();
-            if wire.closing && !is_shut {
+            if !is_shut && wire.closing.load(Ordering::Relaxed) {
                 return Poll::Ready(Step::Shut);
             }
-            while wire.sent < wire.outgoing.len() {
-                match stream.poll_write(context, &wire.outgoing[wire.sent..]) {
-                    Poll::Ready(Ok(count)) => wire.sent += count,
-                    Poll::Ready(Err(error)) => return Poll::Ready(Step::Ended(error)),
-                    Poll::Pending => break,
-                }
+            let before = wire.received.len();
+            if unsendable.is_none() {
+                unsendable = send(&mut stream, context, tls.as_mut(), wire).err();
             }
-            if wire.sent == wire.outgoing.len() {
-                wire.outgoing.clear();
-                wire.sent = 0;
+            if let Err(ended) = receive(&mut stream, context, tls.as_mut(), wire, &mut buffer) {
+                // What the server has said last tells more than that nothing can be sent any more.
+                let unsendable = unsendable.take().filter(|_| ended == Ended::cut());
+                return Poll::Ready(Step::Ended(unsendable.map_or(ended, Ended::from)));
             }
-            let mut has_received = false;
-            loop {
-                match stream.poll_read(context, &mut buffer) {
-                    Poll::Ready(Ok(0)) => {
-                        let ended =
-                            io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection");
-                        return Poll::Ready(Step::Ended(ended));
-                    }
-                    Poll::Ready(Ok(count)) => {
-                        wire.received.extend_from_slice(&buffer[..count]);
-                        has_received = true;
-                    }
-                    Poll::Ready(Err(error)) => return Poll::Ready(Step::Ended(error)),
-                    Poll::Pending => break,
-                }
-            }
-            if has_received {
+            if wire.received.len() > before {
+                has_heard = true;
                 notify.ring();
             }
             wire.waker = Some(context.waker().clone());
@@ -156,7 +132,65 @@ async fn carry(mut stream: Stream, wire: &Rc<RefCell<Wire>>, notify: &Notify) ->
                 stream.shutdown().await;
                 is_shut = true;
             }
-            Step::Ended(error) => return error,
+            Step::Ended(ended) if has_heard => return ended,
+            Step::Ended(ended) => return ended.without_a_word(),
+        }
+    }
+}
+
+/// Sends what the kernel takes now.
+fn send(
+    stream: &mut Stream,
+    context: &mut Context<'_>,
+    mut tls: Option<&mut Tls>,
+    wire: &mut Wire,
+) -> io::Result<()> {
+    loop {
+        let bytes = match &mut tls {
+            None => &wire.outgoing[wire.sent..],
+            Some(tls) => {
+                wire.sent += tls.seal(&wire.outgoing[wire.sent..]);
+                tls.unsent()
+            }
+        };
+        if bytes.is_empty() {
+            wire.outgoing.clear();
+            wire.sent = 0;
+            return Ok(());
+        }
+        match (stream.poll_write(context, bytes), &mut tls) {
+            (Poll::Ready(Ok(count)), None) => wire.sent += count,
+            (Poll::Ready(Ok(count)), Some(tls)) => tls.has_sent(count),
+            (Poll::Ready(Err(error)), _) => return Err(error),
+            (Poll::Pending, _) => return Ok(()),
+        }
+    }
+}
+
+/// Receives what has come, as long as the adapter takes it.
+fn receive(
+    stream: &mut Stream,
+    context: &mut Context<'_>,
+    mut tls: Option<&mut Tls>,
+    wire: &mut Wire,
+    buffer: &mut [u8],
+) -> Result<(), Ended> {
+    loop {
+        if wire.closing.load(Ordering::Relaxed) {
+            wire.received.clear();
+        }
+        if wire.received.len() >= RECEIVED_BYTES_MAX {
+            wire.is_full = true;
+            return Ok(());
+        }
+        match stream.poll_read(context, buffer) {
+            Poll::Ready(Ok(0)) => return Err(Ended::cut()),
+            Poll::Ready(Ok(count)) => match &mut tls {
+                None => wire.received.extend_from_slice(&buffer[..count]),
+                Some(tls) => tls.open(&buffer[..count], &mut wire.received)?,
+            },
+            Poll::Ready(Err(error)) => return Err(error.into()),
+            Poll::Pending => return Ok(()),
         }
     }
 }
@@ -165,11 +199,9 @@ async fn carry(mut stream: Stream, wire: &Rc<RefCell<Wire>>, notify: &Notify) ->
 enum Step {
     /// The connection is to be shut; what then comes is its end.
     Shut,
-    Ended(io::Error),
+    Ended(Ended),
 }
 
 const READ_BYTES: usize = 64 << 10;
-/// How long each address of a host is tried at least.
-const CONNECT_TIMEOUT_MIN: Duration = Duration::from_millis(10);
-/// How long a connection is quiet before the kernel asks whether the peer is still there.
-const SILENCE_MAX: Duration = Duration::from_secs(15);
+/// What may have come that the adapter has not taken.
+const RECEIVED_BYTES_MAX: usize = 1 << 20;

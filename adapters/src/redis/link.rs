@@ -4,14 +4,16 @@
 //! shard when something has come. A link that is closed or cut is never used again.
 
 use std::cell::RefCell;
+use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Waker;
-use std::time::Duration;
 
 use engine::adapter::Notify;
+use engine::sync::{AtomicBool, Ordering};
 
-use super::config::Address;
-use super::io::{self, Carrier};
+use super::connect::Target;
+use super::io::{Carrier, spawn};
 
 /// One connection.
 pub(super) struct Link {
@@ -26,8 +28,10 @@ pub(super) struct Wire {
     /// Bytes of those that have gone.
     pub(super) sent: usize,
     pub(super) received: Vec<u8>,
-    /// The adapter wants it closed.
-    pub(super) closing: bool,
+    /// The adapter wants it closed. It can be seen from the thread that connects.
+    pub(super) closing: Arc<AtomicBool>,
+    /// The task reads no more before the adapter has taken what there is.
+    pub(super) is_full: bool,
     pub(super) waker: Option<Waker>,
 }
 
@@ -36,15 +40,56 @@ pub(super) struct Wire {
 pub(super) enum State {
     Connecting,
     Open,
-    /// Why it is no more.
-    Closed(String),
+    Closed(Ended),
+}
+
+/// Why a link is no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) reason: String,
+    /// Whether only the operator can help.
+    pub(super) is_final: bool,
+}
+
+impl Ended {
+    /// Another one may fare better.
+    pub(super) fn by_itself(reason: impl Into<String>) -> Ended {
+        Ended { reason: reason.into(), is_final: false }
+    }
+
+    /// So will every other, before the operator has acted.
+    pub(super) fn by_operator(reason: impl Into<String>) -> Ended {
+        Ended { reason: reason.into(), is_final: true }
+    }
+
+    /// The server, or somebody on the way, has ended it.
+    pub(super) fn cut() -> Ended {
+        Ended::by_itself("the server closed the connection")
+    }
+
+    /// The same, where the server has said nothing at all.
+    pub(super) fn without_a_word(self) -> Ended {
+        let hint = "before the server said a word; one that wants TLS (`rediss://`) does so";
+        Ended { reason: format!("{}, {hint}", self.reason), ..self }
+    }
+
+    /// The same, with what it was that ended so.
+    pub(super) fn during(self, what: &str) -> Ended {
+        Ended { reason: format!("{what}: {}", self.reason), ..self }
+    }
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Ended {
+        Ended::by_itself(error.to_string())
+    }
 }
 
 impl Link {
     /// Begins to connect.
-    pub(super) fn open(address: &Address, timeout: Duration, notify: Notify) -> Link {
+    pub(super) fn open(target: Target, notify: Notify) -> Link {
         let wire = Wire::new();
-        let task = io::spawn(address.clone(), timeout, Rc::clone(&wire), notify);
+        let task = spawn(target, Rc::clone(&wire), notify);
         Link { wire, task: Some(task) }
     }
 
@@ -73,13 +118,16 @@ impl Link {
         } else {
             bytes.append(&mut wire.received);
         }
+        if std::mem::take(&mut wire.is_full) {
+            wire.wake();
+        }
         is_any
     }
 
     /// Closes it. Nothing that is still to be sent is sent.
     pub(super) fn close(&mut self) {
         let mut wire = self.wire.borrow_mut();
-        wire.closing = true;
+        wire.closing.store(true, Ordering::Relaxed);
         wire.outgoing.clear();
         wire.sent = 0;
         wire.wake();
@@ -120,7 +168,8 @@ impl Wire {
             outgoing: Vec::new(),
             sent: 0,
             received: Vec::new(),
-            closing: false,
+            closing: Arc::new(AtomicBool::new(false)),
+            is_full: false,
             waker: None,
         }))
     }
@@ -145,7 +194,7 @@ impl Script {
 
     /// The server closes the connection.
     pub(super) fn close(&self) {
-        self.0.borrow_mut().state = State::Closed("closed".to_owned());
+        self.0.borrow_mut().state = State::Closed(Ended::cut());
     }
 
     /// What it was told since the last call.

@@ -6,8 +6,10 @@
 
 mod append;
 mod block;
+mod client;
 mod command;
 mod config;
+mod connect;
 mod connection;
 mod contact;
 mod entry;
@@ -16,8 +18,11 @@ mod link;
 mod listener;
 mod refusal;
 mod reply;
+mod resolve;
 mod session;
 mod store;
+mod tls;
+mod trust;
 mod writer;
 
 use std::num::NonZeroU16;

@@ -11,7 +11,7 @@ use engine::adapter::Notify;
 use redis::{Cmd, Value};
 
 use super::config::RedisConfig;
-use super::link::{Link, State};
+use super::link::{Ended, Link, State};
 use super::reply::{Framer, NoReply, Reply, Token};
 
 /// One connection. `Q` tells the adapter which question a reply answers.
@@ -76,11 +76,7 @@ impl<Q: Clone> Session<Q> {
     /// Begins to connect. `kills` are connections of ours that must execute nothing any more.
     pub(super) fn open(caller: &Caller, kills: &[i64]) -> Session<Q> {
         let Caller { config, notify, .. } = caller;
-        Session::over(
-            Link::open(&config.server.address, config.connect_timeout, notify.clone()),
-            caller,
-            kills,
-        )
+        Session::over(Link::open(config.target(&config.server.address), notify.clone()), caller, kills)
     }
 
     /// Begins over a link.
@@ -205,7 +201,7 @@ impl<Q: Clone> Session<Q> {
             }
             let reply = match self.next_reply() {
                 Ok(reply) => reply?,
-                Err(reason) => return Some(Heard::Ended { reason, is_final: false }),
+                Err(Ended { reason, is_final }) => return Some(Heard::Ended { reason, is_final }),
             };
             match self.questions.pop_front() {
                 Some(Question::Asked(question)) => return Some(Heard::Reply(question, reply)),
@@ -254,14 +250,16 @@ impl<Q: Clone> Session<Q> {
         heard.map_err(|reason| Heard::Ended { reason, is_final: is_final(value) })
     }
 
-    fn next_reply(&mut self) -> Result<Option<Reply>, String> {
+    fn next_reply(&mut self) -> Result<Option<Reply>, Ended> {
         loop {
-            if let Some(reply) = self.received.next_reply().map_err(|error| error.to_string())? {
+            if let Some(reply) =
+                self.received.next_reply().map_err(|error| Ended::by_itself(error.to_string()))?
+            {
                 return Ok(Some(reply));
             }
             if !self.link.receive(self.received.rest()) {
                 return match self.link.state() {
-                    State::Closed(reason) => Err(reason),
+                    State::Closed(ended) => Err(ended),
                     State::Connecting | State::Open => Ok(None),
                 };
             }

@@ -42,6 +42,8 @@ pub(super) struct RedisStore {
     is_sure: bool,
     /// Old connections that the server did not let us kill.
     kills_denied: u64,
+    /// Why the main connection ended last.
+    error: Option<AdapterError>,
 }
 
 /// What a reply over the main connection answers.
@@ -75,6 +77,7 @@ impl RedisStore {
             nameless: 0,
             is_sure: true,
             kills_denied: 0,
+            error: None,
         }
     }
 
@@ -177,6 +180,8 @@ impl RedisStore {
                 None => self.nameless += 1,
             }
         }
+        let error = if is_final { AdapterError::Final } else { AdapterError::Transient };
+        self.error = Some(error(reason.to_owned()));
         self.main.fail(now, is_final);
     }
 
@@ -301,6 +306,10 @@ impl Adapter for RedisStore {
         } else {
             AdapterState::Connecting
         }
+    }
+
+    fn take_error(&mut self) -> Option<AdapterError> {
+        self.error.take()
     }
 
     fn close(&mut self) -> Option<Closing> {

@@ -245,9 +245,10 @@ impl Outbox {
         self.counts.dropped
     }
 
-    /// What the adapter refused with last, if that was not taken yet.
+    /// What the adapter refused with last, or else why it has no backend, if that was not taken yet.
     pub(crate) fn take_error(&mut self) -> Option<AdapterError> {
-        self.error.take()
+        let without_backend = self.adapter.take_error();
+        self.error.take().or(without_backend)
     }
 
     /// Drops what is submitted, its outcome unknown. Returns how many events.

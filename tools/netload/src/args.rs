@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_target_that_is_still_to_come_says_so() {
-        for target in ["rediss://localhost", "udp://localhost:1", "log:data"] {
+        for target in ["nats://localhost", "udp://localhost:1", "log:data"] {
             let error = parse(&format!("--target {target}")).expect_err("not there yet").to_string();
             assert!(error.contains("yet"), "{error}");
         }

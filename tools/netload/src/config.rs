@@ -75,7 +75,7 @@ pub(crate) enum Refusal {
     #[error("--target and the section `{0}` of --config both say where events are stored")]
     TwoStores(&'static str),
     #[error("--target: {0}")]
-    Server(redis::RedisError),
+    Server(adapters::FactoryError),
     #[error("{0} holds no line to publish")]
     EmptyInput(String),
     #[error("`{}` cannot be written: {source}", path.display())]
@@ -111,7 +111,7 @@ impl Plan {
         };
         let scratch = match &load.bus.target {
             Target::Inproc => None,
-            Target::Redis(url) => Some(Scratch::on(url)),
+            Target::Redis(url) => Some(Scratch::on(url).map_err(Refusal::Server)?),
         };
         let (config, store) = match &load.bus.config {
             Some(given) => configured(given, load, scratch.as_ref())?,

@@ -1,24 +1,25 @@
 //! Room of a run's own on a Redis server: keys under a fresh prefix, looked at before the run and deleted after it.
 
-use std::time::Duration;
-
-use redis::{Client, Connection, RedisError};
+use adapters::FactoryError;
+use adapters::redis::RedisConfig;
+use serde_json::json;
 
 /// The keys of one run.
 pub(crate) struct Scratch {
-    url: String,
+    server: RedisConfig,
     prefix: String,
 }
 
 impl Scratch {
     /// A prefix that no other run has.
-    pub(crate) fn on(url: &str) -> Scratch {
-        Scratch { url: url.to_owned(), prefix: format!("netload:{:016x}", fastrand::u64(..)) }
+    pub(crate) fn on(url: &str) -> Result<Scratch, FactoryError> {
+        let server = RedisConfig::parse(json!({ "url": url, "connect_timeout_ms": PATIENCE_MS }))?;
+        Ok(Scratch { server, prefix: format!("netload:{:016x}", fastrand::u64(..)) })
     }
 
     /// Whether the server can be used.
-    pub(crate) fn look(&self) -> Result<(), RedisError> {
-        redis::cmd("PING").exec(&mut self.connect()?)
+    pub(crate) fn look(&self) -> Result<(), FactoryError> {
+        Ok(self.server.execute(&["PING"])?)
     }
 
     /// What the run's keys begin with.
@@ -27,19 +28,11 @@ impl Scratch {
     }
 
     /// Deletes the keys of a bus that had `shards` shards.
-    pub(crate) fn delete(&self, shards: u16) -> Result<(), RedisError> {
-        let mut unlink = redis::cmd("UNLINK");
-        unlink.arg(format!("{}:meta", self.prefix));
-        for shard in 0..shards {
-            unlink.arg(format!("{}:shard:{shard}", self.prefix));
-        }
-        unlink.exec(&mut self.connect()?)
-    }
-
-    fn connect(&self) -> Result<Connection, RedisError> {
-        let connection = Client::open(self.url.as_str())?.get_connection_with_timeout(PATIENCE)?;
-        connection.set_read_timeout(Some(PATIENCE))?;
-        Ok(connection)
+    pub(crate) fn delete(&self, shards: u16) -> Result<(), FactoryError> {
+        let streams = (0..shards).map(|shard| format!("{}:shard:{shard}", self.prefix));
+        let keys: Vec<String> = streams.chain([format!("{}:meta", self.prefix)]).collect();
+        let words: Vec<&str> = ["UNLINK"].into_iter().chain(keys.iter().map(String::as_str)).collect();
+        Ok(self.server.execute(&words)?)
     }
 }
 
@@ -63,7 +56,7 @@ fn without_query(url: &str) -> String {
     format!("{before}pass=…{after}")
 }
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE_MS: u64 = 5_000;
 
 #[cfg(test)]
 mod tests {
@@ -73,6 +66,7 @@ mod tests {
     fn no_password_is_shown() {
         for (text, shown) in [
             ("redis://user:secret@host:1/2", "redis://host:1/2"),
+            ("rediss://user:secret@host:1/2", "rediss://host:1/2"),
             ("--target=redis://:secret@host", "--target=redis://host"),
             (r#"{"url":"redis://:secret@host","prefix":"a@b"}"#, r#"{"url":"redis://host","prefix":"a@b"}"#),
             ("redis+unix:///run/socket?pass=secret&db=3", "redis+unix:///run/socket?pass=…&db=3"),

@@ -108,13 +108,14 @@ pub(crate) fn parse_keys(text: &str) -> Result<NonZeroU32, String> {
 pub(crate) fn parse_target(text: &str) -> Result<Target, String> {
     match text {
         "inproc" => Ok(Target::Inproc),
-        _ if ["redis://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme)) => {
+        _ if ["redis://", "rediss://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme)) => {
             Ok(Target::Redis(text.to_owned()))
         }
-        _ if ["rediss://", "nats://", "udp://", "log:"].iter().any(|scheme| text.starts_with(scheme)) => {
-            Err("libnet cannot store there yet; expected inproc, redis:// or redis+unix://".to_owned())
+        _ if ["nats://", "udp://", "log:"].iter().any(|scheme| text.starts_with(scheme)) => {
+            Err("libnet cannot store there yet; expected inproc, redis://, rediss:// or redis+unix://"
+                .to_owned())
         }
-        _ => Err("expected inproc, redis:// or redis+unix://".to_owned()),
+        _ => Err("expected inproc, redis://, rediss:// or redis+unix://".to_owned()),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::{Command, Output};
 
+use harness::authority::Authority;
 use harness::redis::Redis;
 
 #[test]
@@ -41,6 +42,29 @@ fn a_store_slower_than_its_producers_makes_them_wait_and_loses_nothing() {
     let shard = text.lines().find(|line| line.starts_with("shard 0")).expect("the account");
     let refused = shard.split_whitespace().last().expect("a count");
     assert_ne!(refused, "0", "{text}");
+}
+
+#[test]
+fn a_run_over_tls_verifies_its_events_and_one_that_trusts_nobody_there_does_not_begin() {
+    let authority = Authority::default();
+    let server = Redis::with_tls(&authority.issue("127.0.0.1"), &authority, false);
+    let url = format!("rediss://127.0.0.1:{}", server.tls_port());
+    let run = |trusted: &Authority| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_netload"));
+        command.args(["run", "--events", "5000", "--target", &url]);
+        command
+            .env("SSL_CERT_FILE", trusted.cert())
+            .env_remove("SSL_CERT_DIR")
+            .output()
+            .expect("netload runs")
+    };
+    let verified = run(&authority);
+    assert_eq!(verified.status.code(), Some(0), "{}", text(&verified));
+    assert!(text(&verified).contains("verified    all 5,000"), "{}", text(&verified));
+    let refused = run(&Authority::default());
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused).contains("not trusted"), "{}", text(&refused));
+    assert_eq!(server.ask(&["KEYS", "*"]), "");
 }
 
 #[test]

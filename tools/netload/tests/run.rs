@@ -128,7 +128,8 @@ fn what_is_wrong_is_said_in_a_line_with_its_exit_status() {
         (&["--config", "@no/such/file"], 1, "no/such/file"),
         (&["--config", "{\"num_shard\":1}"], 1, "num_shard"),
         (&["--rate", "fast"], 64, "--rate"),
-        (&["--target", "rediss://localhost"], 64, "yet"),
+        (&["--target", "nats://localhost"], 64, "yet"),
+        (&["--target", "rediss://localhost#insecure"], 1, "verification cannot be turned off"),
         (&["--target", "redis://127.0.0.1:1"], 1, "--target"),
         (&["--target", "redis://localhost", "--config", "{\"noop\":{}}"], 1, "both say"),
     ] {

@@ -125,7 +125,8 @@ pub(crate) struct BusArguments {
     #[arg(long, value_name = "JSON|@FILE")]
     pub(crate) config: Option<String>,
 
-    /// Where the bus stores events: `inproc` is its own memory, or what the configuration says; `redis://HOST:PORT` and
+    /// Where the bus stores events: `inproc` is its own memory, or what the configuration says; `redis://HOST:PORT`,
+    /// `rediss://HOST:PORT` (TLS, trusting whom the system trusts, or who is in the file that `SSL_CERT_FILE` names) and
     /// `redis+unix:///PATH` are a Redis server, on which the run has keys of its own and deletes them at its end.
     #[arg(long, value_name = "inproc|redis://…", default_value = "inproc", value_parser = parse_target)]
     pub(crate) target: Target,
