@@ -7,6 +7,7 @@
 pub mod authority;
 pub mod bus;
 pub mod c;
+pub mod cluster;
 pub mod echo;
 pub mod openmetrics;
 pub mod procfs;

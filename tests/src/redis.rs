@@ -144,7 +144,14 @@ impl Redis {
         self.try_ask(words).expect("the server answers")
     }
 
-    fn try_ask(&self, words: &[&str]) -> Option<String> {
+    /// Has it do what a command says.
+    pub fn order(&self, words: &[&str]) {
+        let answer = self.ask(words);
+        assert_eq!(answer, "OK", "{words:?}");
+    }
+
+    /// The same as [`ask`](Redis::ask); `None` when nobody answers.
+    pub fn try_ask(&self, words: &[&str]) -> Option<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
         let mut command = format!("*{}\r\n", words.len());
@@ -219,7 +226,8 @@ fn answer(reader: &mut impl BufRead) -> Option<Vec<String>> {
     }
 }
 
-fn free_port() -> u16 {
+/// A port of loopback that nobody listens on.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback is there");
     listener.local_addr().expect("bound").port()
 }

@@ -150,6 +150,13 @@ impl Append {
         was_executing
     }
 
+    /// Another node has the stream, and says so in place of an answer: nothing of what was sent is executed.
+    pub(super) fn hear_elsewhere(&mut self) {
+        if let Some(flight) = &mut self.flight {
+            flight.hear_elsewhere();
+        }
+    }
+
     /// Whether the stream's end is to be read from now on, to find the mark.
     pub(super) fn seeks(&mut self) -> bool {
         let is_unknown = self.mark == Mark::Unknown;

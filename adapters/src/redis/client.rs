@@ -9,6 +9,7 @@ use redis::{Cmd, Parser, Value};
 use super::config::{Address, RedisConfig};
 use super::connect::Connected;
 use super::link::Ended;
+use super::refusal::Refusal;
 
 /// A connection that the server knows the user of.
 pub(super) struct Client {
@@ -23,7 +24,7 @@ impl Client {
         config: &RedisConfig,
         address: &Address,
         deadline: Instant,
-    ) -> Result<Client, Refusal> {
+    ) -> Result<Client, NoAnswer> {
         let connected = config.target(address).connect(deadline)?;
         let replies = Replies { connected, deadline, bytes: Vec::new(), read: 0, ended: None };
         let mut client = Client { replies, parser: Parser::new(), deadline };
@@ -38,16 +39,16 @@ impl Client {
     }
 
     /// The answer to a command.
-    pub(super) fn ask(&mut self, words: impl FnOnce(&mut Cmd) -> &mut Cmd) -> Result<Value, Refusal> {
+    pub(super) fn ask(&mut self, words: impl FnOnce(&mut Cmd) -> &mut Cmd) -> Result<Value, NoAnswer> {
         let mut command = Cmd::new();
         words(&mut command);
         // Where the server has gone, what it has said before tells why.
         let _ = self.replies.connected.send(&command.get_packed_command(), self.deadline);
         match self.parser.parse_value(&mut self.replies) {
-            Ok(Value::ServerError(error)) => Err(Refusal::Answer {
+            Ok(Value::ServerError(error)) => Err(NoAnswer::Refused(Refusal {
                 code: error.code().to_owned(),
                 detail: error.details().unwrap_or_default().to_owned(),
-            }),
+            })),
             Ok(value) => Ok(value),
             Err(error) => {
                 let ended = self.replies.ended.take();
@@ -59,25 +60,25 @@ impl Client {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum NoAnswer {
     /// There is no connection, or none any more.
     Ended(Ended),
     /// The server refuses.
-    Answer { code: String, detail: String },
+    Refused(Refusal),
 }
 
-impl From<Ended> for Refusal {
-    fn from(ended: Ended) -> Refusal {
-        Refusal::Ended(ended)
+impl From<Ended> for NoAnswer {
+    fn from(ended: Ended) -> NoAnswer {
+        NoAnswer::Ended(ended)
     }
 }
 
-impl From<Refusal> for AdapterError {
-    fn from(refusal: Refusal) -> AdapterError {
-        match refusal {
-            Refusal::Ended(Ended { reason, is_final: false }) => AdapterError::Transient(reason),
-            Refusal::Ended(Ended { reason, is_final: true }) => AdapterError::Final(reason),
-            Refusal::Answer { code, detail } => AdapterError::Final(format!("{code} {detail}")),
+impl From<NoAnswer> for AdapterError {
+    fn from(no_answer: NoAnswer) -> AdapterError {
+        match no_answer {
+            NoAnswer::Ended(Ended { reason, is_final: false }) => AdapterError::Transient(reason),
+            NoAnswer::Ended(Ended { reason, is_final: true }) => AdapterError::Final(reason),
+            NoAnswer::Refused(Refusal { code, detail }) => AdapterError::Final(format!("{code} {detail}")),
         }
     }
 }

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::Client;
+use super::cluster;
 use super::connect::Target;
 use super::tls;
 use super::trust::Files;
@@ -23,7 +24,9 @@ use super::trust::Files;
 pub struct RedisConfig {
     /// Where the server is, and who asks.
     pub(super) server: Server,
-    /// What the keys begin with: the stream of shard 3 is `{prefix}:shard:3`. 1 to 200 bytes. Default `net`.
+    /// Whether it is a node of a Redis Cluster. Default: no.
+    pub(super) is_cluster: bool,
+    /// What the keys begin with: the stream of shard 3 is `{prefix}:shard:3`, in braces in a cluster. 1 to 200 bytes. Default `net`.
     pub(super) prefix: String,
     /// Events of one transaction, 1 to 100,000. Default 1,000.
     pub(super) pipeline_size: usize,
@@ -73,6 +76,8 @@ impl fmt::Debug for RedisConfig {
 #[serde(deny_unknown_fields)]
 struct Document {
     url: String,
+    #[serde(default)]
+    cluster: bool,
     prefix: Option<String>,
     pipeline_size: Option<usize>,
     max_stream_len: Option<NonZeroU64>,
@@ -115,14 +120,22 @@ impl RedisConfig {
             }
             _ => wants_tls.then(|| files.read()).transpose()?,
         };
+        if document.cluster {
+            server.check_cluster()?;
+            if prefix.contains(['{', '}']) {
+                let reason = "a brace: with `cluster` the keys have braces of their own".to_owned();
+                return Err(ConfigError::new("redis.prefix", reason));
+            }
+        }
         Ok(RedisConfig {
             server,
+            trust,
+            is_cluster: document.cluster,
             prefix,
             pipeline_size,
             max_stream_len: document.max_stream_len,
             wait_replicas,
             connect_timeout: Duration::from_millis(connect_timeout_ms),
-            trust,
         })
     }
 
@@ -139,14 +152,20 @@ impl RedisConfig {
         Ok(())
     }
 
-    /// Key of a stream.
+    /// Key of a stream. In a cluster all of it is the hash tag, so that what others keep beside a stream can be put into its slot.
     pub(super) fn stream_key(&self, stream: u16) -> String {
-        format!("{}:shard:{stream}", self.prefix)
+        let key = format!("{}:shard:{stream}", self.prefix);
+        if self.is_cluster { format!("{{{key}}}") } else { key }
     }
 
     /// Key of the hash that says how many streams there are.
     pub(super) fn meta_key(&self) -> String {
         format!("{}:meta", self.prefix)
+    }
+
+    /// Slot of a key; `None` where there is one server.
+    pub(super) fn slot(&self, key: &str) -> Option<u16> {
+        self.is_cluster.then(|| cluster::slot(key.as_bytes()))
     }
 }
 
@@ -183,6 +202,16 @@ impl Server {
             database: settings.db(),
         };
         Ok((server, wants_tls))
+    }
+
+    /// Whether it can be a node of a cluster.
+    fn check_cluster(&self) -> Result<(), ConfigError> {
+        let reason = match (&self.address, self.database) {
+            (Address::Unix(_), _) => "a cluster's nodes are reached by host and port",
+            (_, 1..) => "a cluster has the database 0 only",
+            _ => return Ok(()),
+        };
+        Err(ConfigError::new("redis.url", reason.to_owned()))
     }
 }
 
@@ -234,6 +263,10 @@ mod tests {
             (json!({ "url": "redis://h", "wait_replicas": 101 }), "redis.wait_replicas"),
             (json!({ "url": "redis://h", "connect_timeout_ms": 0 }), "redis.connect_timeout_ms"),
             (json!({ "url": "redis://h", "streams": 4 }), "redis"),
+            (json!({ "url": "redis://h", "cluster": 1 }), "redis"),
+            (json!({ "url": "redis://h/1", "cluster": true }), "redis.url"),
+            (json!({ "url": "redis+unix:///run/redis.sock", "cluster": true }), "redis.url"),
+            (json!({ "url": "redis://h", "prefix": "a{b", "cluster": true }), "redis.prefix"),
         ] {
             let error = RedisConfig::parse(options.clone()).expect_err(&options.to_string());
             assert!(error.path.starts_with(path), "{options}: {error}");
@@ -255,6 +288,18 @@ mod tests {
     fn verification_cannot_be_turned_off() {
         let error = RedisConfig::parse(json!({ "url": "rediss://h#insecure" })).expect_err("refused");
         assert!(error.to_string().contains("verification cannot be turned off"), "{error}");
+    }
+
+    #[test]
+    fn a_streams_key_in_a_cluster_is_its_own_hash_tag() {
+        let keys = |cluster: bool| {
+            let config =
+                RedisConfig::parse(json!({ "url": "redis://h", "cluster": cluster })).expect("valid");
+            (config.stream_key(3), config.slot("net:shard:3"), config.slot("{net:shard:3}"))
+        };
+        assert_eq!(keys(false), ("net:shard:3".to_owned(), None, None));
+        let (key, bare, tagged) = keys(true);
+        assert_eq!((key.as_str(), bare), ("{net:shard:3}", tagged));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The listener: a connection of its own that waits for what others append, while somebody listens.
+//! The listener: a connection of its own that waits for what others append, while somebody listens. In a cluster a node waits for
+//! streams of one slot only, so there each has a listener.
 
 use std::collections::VecDeque;
 
@@ -7,11 +8,11 @@ use engine::clock::Monotonic;
 use engine::event::{Sequence, ShardId};
 
 use super::block::Tail;
-use super::connection::Connection;
+use super::connection::{BLOCK_MAX, Connection};
 use super::entry::{self, Entry};
 use super::link::Link;
-use super::reply::Reply;
-use super::session::{Caller, Heard, Session};
+use super::reply::{Reply, Token};
+use super::session::{Caller, Heard};
 
 /// What one shard hears of streams that grow.
 pub(super) struct Listener {
@@ -29,8 +30,19 @@ enum Question {
 }
 
 impl Listener {
-    pub(super) fn new() -> Listener {
-        Listener { connection: Connection::new(), tails: Vec::new(), passed_over: 0 }
+    /// For streams in this slot of a cluster, or at the one server.
+    pub(super) fn new(slot: Option<u16>) -> Listener {
+        Listener { connection: Connection::new(slot), tails: Vec::new(), passed_over: 0 }
+    }
+
+    /// Slot of the streams.
+    pub(super) fn slot(&self) -> Option<u16> {
+        self.connection.slot()
+    }
+
+    /// Whether it listens to a stream.
+    pub(super) fn has(&self, stream: ShardId) -> bool {
+        self.tails.iter().any(|tail| tail.stream == stream)
     }
 
     /// Begins or ends to listen to a stream.
@@ -46,18 +58,15 @@ impl Listener {
     }
 
     /// Moves on whatever can be, and tells where streams end.
-    pub(super) fn step(&mut self, caller: &Caller, news: &mut VecDeque<Outcome>, now: Monotonic) {
+    pub(super) fn step(&mut self, caller: &mut Caller, news: &mut VecDeque<Outcome>, now: Monotonic) {
         if self.tails.is_empty() {
             self.connection.reap();
             return;
         }
         self.connection.step(caller, &[], now);
-        while let Some(heard) = self.connection.session.as_mut().and_then(Session::hear) {
+        while let Some(heard) = self.connection.hear(caller, now) {
             match heard {
-                Heard::Open => {
-                    self.connection.is_let_in();
-                    self.listen(caller);
-                }
+                Heard::Open => self.listen(caller),
                 Heard::Reply(question, reply) => {
                     if self.hear(&question, &reply, caller, news) {
                         self.connection.is_of_use();
@@ -66,12 +75,11 @@ impl Listener {
                         self.connection.fail(now, false);
                     }
                 }
+                Heard::Redirected(_, redirect) => self.connection.redirect(redirect, now),
                 Heard::Ended { is_final, .. } => self.connection.fail(now, is_final),
             }
         }
-        if let Some(session) = &mut self.connection.session {
-            session.flush();
-        }
+        self.connection.flush();
     }
 
     /// What follows a position, where it was heard.
@@ -80,9 +88,9 @@ impl Listener {
         tail.map_or(Resident::Elsewhere, |tail| tail.resident(after))
     }
 
-    /// When a session is to be begun.
-    pub(super) fn due(&self) -> Option<Monotonic> {
-        self.connection.due().filter(|_| !self.tails.is_empty())
+    /// When there is something to do although nothing comes.
+    pub(super) fn due(&self, caller: &Caller) -> Option<Monotonic> {
+        self.connection.due(caller).filter(|_| !self.tails.is_empty())
     }
 
     /// Whether the kernel is asked for anything.
@@ -107,7 +115,7 @@ impl Listener {
 
     /// Asks where streams end, and then waits for what follows in any of them.
     fn listen(&mut self, caller: &Caller) {
-        let Some(session) = &mut self.connection.session else { return };
+        let Some(session) = self.connection.open_session() else { return };
         if session.is_waiting() {
             return;
         }
@@ -123,7 +131,8 @@ impl Listener {
             return;
         }
         session.ask(Question::Grown, |command| {
-            command.arg("XREAD").arg("COUNT").arg(LISTEN_ENTRIES).arg("BLOCK").arg(0).arg("STREAMS");
+            let block_ms = if caller.config.is_cluster { BLOCK_MAX.as_millis() as u64 } else { 0 };
+            command.arg("XREAD").arg("COUNT").arg(LISTEN_ENTRIES).arg("BLOCK").arg(block_ms).arg("STREAMS");
             for tail in &self.tails {
                 command.arg(caller.config.stream_key(tail.stream.0));
             }
@@ -150,10 +159,9 @@ impl Listener {
                 news.push_back(Outcome::End { ticket: None, stream: *stream, result: Ok(end) });
                 true
             }
-            Question::Grown => {
-                // It waits without an end, so that nothing is no answer.
-                self.hear_grown(reply, caller, news).is_some()
-            }
+            // Without a cluster it waits without an end, so that nothing is no answer.
+            Question::Grown if reply.first() == Token::Nil => caller.config.is_cluster,
+            Question::Grown => self.hear_grown(reply, caller, news).is_some(),
         }
     }
 

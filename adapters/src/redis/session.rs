@@ -1,8 +1,8 @@
 //! The session: one connection and what is asked over it. Commands go out in order, and each reply finds the question it
 //! answers.
 //!
-//! A session begins with who asks (`AUTH`, `SELECT`, `CLIENT SETNAME`), the connection's number at the server, and how many
-//! streams there are. It ends with the first byte that cannot be understood, and is not gone on with.
+//! A session begins with a [greeting](Greeting), and is open when that has been answered. It ends with the first byte that cannot
+//! be understood, and is not gone on with.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,8 +10,11 @@ use std::sync::Arc;
 use engine::adapter::Notify;
 use redis::{Cmd, Value};
 
-use super::config::RedisConfig;
+use super::cluster::{Cluster, Redirect};
+use super::config::{Address, RedisConfig};
+use super::greeting::{Greeting, Identity, Step, Suspect, is_final, refused};
 use super::link::{Ended, Link, State};
+use super::refusal::Refusal;
 use super::reply::{Framer, NoReply, Reply, Token};
 
 /// One connection. `Q` tells the adapter which question a reply answers.
@@ -22,6 +25,12 @@ pub(super) struct Session<Q> {
     command: Cmd,
     questions: VecDeque<Question<Q>>,
     greeting: Greeting,
+    is_open: bool,
+    address: Address,
+    /// Whether it is a node of a cluster, so that others may have what is asked for.
+    is_cluster: bool,
+    /// Whether the slot of what is asked for is not the node's yet, so that each command needs leave.
+    is_asking: bool,
 }
 
 /// What is heard from a session.
@@ -30,6 +39,9 @@ pub(super) enum Heard<Q> {
     Open,
     /// An answer.
     Reply(Q, Reply),
+    /// The answer to this is elsewhere. Nothing is executed here for it, nor for the transaction that it is in. Without a question
+    /// nothing is owed, and the rest is to be asked elsewhere.
+    Redirected(Option<Q>, Redirect),
     /// It is over: why, and whether only the operator can help.
     Ended { reason: String, is_final: bool },
 }
@@ -41,101 +53,81 @@ pub(super) struct Caller {
     pub(super) name: String,
     /// Streams that the bus reckons with.
     pub(super) streams: u16,
+    /// The nodes that may be asked.
+    pub(super) cluster: Cluster,
     /// Rings the shard.
     pub(super) notify: Notify,
 }
 
 enum Question<Q> {
     Greeting(Step),
+    /// Leave for what follows.
+    Leave,
     Asked(Q),
     /// So many more commands of a transaction: that the server gathers them is no news.
     Gathered(Q, usize),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Auth,
-    Select,
-    Name,
-    Id,
-    Kill,
-    Streams,
-    StreamsKept,
-}
-
-#[derive(Default)]
-struct Greeting {
-    streams: u16,
-    client_id: Option<i64>,
-    /// Connections that were to be killed and were not.
-    not_killed: u64,
-    is_open: bool,
-}
-
 impl<Q: Clone> Session<Q> {
-    /// Begins to connect. `kills` are connections of ours that must execute nothing any more.
-    pub(super) fn open(caller: &Caller, kills: &[i64]) -> Session<Q> {
+    /// Begins to connect to where a route leads. `suspects` are connections of ours that must execute nothing any more.
+    pub(super) fn open(caller: &Caller, to: Redirect, suspects: &[Suspect]) -> Session<Q> {
         let Caller { config, notify, .. } = caller;
-        Session::over(Link::open(config.target(&config.server.address), notify.clone()), caller, kills)
+        let link = Link::open(config.target(&to.to), notify.clone());
+        Session::over(link, caller, to, suspects)
     }
 
     /// Begins over a link.
-    pub(super) fn over(link: Link, caller: &Caller, kills: &[i64]) -> Session<Q> {
-        let Caller { config, name, streams, .. } = caller;
+    pub(super) fn over(link: Link, caller: &Caller, to: Redirect, suspects: &[Suspect]) -> Session<Q> {
         let mut session = Session {
             link,
             outgoing: Vec::new(),
             received: Received::new(),
             command: Cmd::new(),
             questions: VecDeque::new(),
-            greeting: Greeting { streams: *streams, ..Greeting::default() },
+            greeting: Greeting::default(),
+            is_open: false,
+            address: to.to,
+            is_cluster: caller.config.is_cluster,
+            is_asking: to.is_asking,
         };
-        let server = &config.server;
-        if let Some(password) = &server.password {
-            session.greet(Step::Auth, |command| {
-                command.arg("AUTH").arg(server.username.as_deref()).arg(password);
-            });
-        }
-        if server.database != 0 {
-            session.greet(Step::Select, |command| {
-                command.arg("SELECT").arg(server.database);
-            });
-        }
-        session.greet(Step::Name, |command| {
-            command.arg("CLIENT").arg("SETNAME").arg(name);
-        });
-        session.greet(Step::Id, |command| {
-            command.arg("CLIENT").arg("ID");
-        });
-        for kill in kills {
-            session.greet(Step::Kill, |command| {
-                command.arg("CLIENT").arg("KILL").arg("ID").arg(*kill);
-            });
-        }
-        let meta = config.meta_key();
-        session.greet(Step::Streams, |command| {
-            command.arg("HSETNX").arg(&meta).arg(STREAMS_FIELD).arg(*streams);
-        });
-        session.greet(Step::StreamsKept, |command| {
-            command.arg("HGET").arg(&meta).arg(STREAMS_FIELD);
-        });
+        session.greeting = Greeting::begin(caller, suspects, |step, words| session.greet(step, words));
         session.flush();
         session
     }
 
     /// Whether questions may be asked.
     pub(super) fn is_open(&self) -> bool {
-        self.greeting.is_open
+        self.is_open
     }
 
-    /// The connection's number at the server, once it has said so.
-    pub(super) fn client_id(&self) -> Option<i64> {
-        self.greeting.client_id
+    /// Which connection this is, as far as the server has said.
+    pub(super) fn identity(&self) -> &Identity {
+        self.greeting.identity()
     }
 
     /// How many connections were to be killed and may execute something yet. Known when it is open.
     pub(super) fn not_killed(&self) -> u64 {
         self.greeting.not_killed
+    }
+
+    /// Keeps of the suspects those that were not to be killed here.
+    pub(super) fn forget_suspects(&self, suspects: &mut Vec<Suspect>) {
+        suspects.retain(|suspect| self.greeting.keeps(suspect));
+    }
+
+    /// The node that is asked.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Whether it is asked for what is not its own yet.
+    pub(super) fn is_asking(&self) -> bool {
+        self.is_asking
+    }
+
+    /// Who has which slots, as the node has said in its greeting. Given once.
+    pub(super) fn take_slots(&mut self) -> Option<Value> {
+        self.greeting.slots.take()
     }
 
     /// Whether a reply is still to come.
@@ -150,8 +142,18 @@ impl<Q: Clone> Session<Q> {
 
     /// Says one command, whose reply answers `question`. Sent with the next [`flush`](Session::flush).
     pub(super) fn ask(&mut self, question: Q, words: impl FnOnce(&mut Cmd)) {
+        self.take_leave();
         self.say(words);
         self.expect(question);
+    }
+
+    /// Before a command or a transaction that others may have the key of: asks leave for it, if it needs that. The server forgets
+    /// it after the command, or after the transaction's end.
+    pub(super) fn take_leave(&mut self) {
+        if self.is_asking {
+            self.say_word("ASKING");
+            self.questions.push_back(Question::Leave);
+        }
     }
 
     /// Says a command that is one word; its reply is [`expect`](Session::expect)ed apart.
@@ -204,20 +206,25 @@ impl<Q: Clone> Session<Q> {
                 Err(Ended { reason, is_final }) => return Some(Heard::Ended { reason, is_final }),
             };
             match self.questions.pop_front() {
-                Some(Question::Asked(question)) => return Some(Heard::Reply(question, reply)),
+                Some(Question::Asked(question)) => return Some(self.heard(question, reply)),
                 Some(Question::Gathered(question, count)) => {
                     if count > 1 {
                         self.questions.push_front(Question::Gathered(question.clone(), count - 1));
                     }
                     if reply.first() != Token::Simple(b"QUEUED") {
-                        return Some(Heard::Reply(question, reply));
+                        return Some(self.heard(question, reply));
                     }
                 }
                 Some(Question::Greeting(step)) => match self.hear_greeting(step, &reply.value()) {
-                    Ok(()) if self.greeting.is_open => return Some(Heard::Open),
+                    Ok(()) if self.is_open => return Some(Heard::Open),
                     Ok(()) => {}
                     Err(ended) => return Some(ended),
                 },
+                Some(Question::Leave) => {
+                    if let Err(reason) = refused("ASKING", &reply.value()) {
+                        return Some(Heard::Ended { is_final: false, reason });
+                    }
+                }
                 None => {
                     let reason = "the server said something unasked".to_owned();
                     return Some(Heard::Ended { reason, is_final: false });
@@ -230,7 +237,7 @@ impl<Q: Clone> Session<Q> {
     pub(super) fn unanswered(&mut self) -> impl Iterator<Item = Q> + use<'_, Q> {
         self.questions.drain(..).filter_map(|question| match question {
             Question::Asked(question) | Question::Gathered(question, _) => Some(question),
-            Question::Greeting(_) => None,
+            Question::Greeting(_) | Question::Leave => None,
         })
     }
 
@@ -245,9 +252,36 @@ impl<Q: Clone> Session<Q> {
         self.questions.push_back(Question::Greeting(step));
     }
 
+    /// The server process is known, and with it which connections are to be killed.
+    fn kill(&mut self) {
+        for (client_id, is_sure) in self.greeting.kills() {
+            self.greet(Step::Kill { is_sure }, |command| {
+                command.arg("CLIENT").arg("KILL").arg("ID").arg(client_id);
+            });
+        }
+        self.flush();
+    }
+
     fn hear_greeting(&mut self, step: Step, value: &Value) -> Result<(), Heard<Q>> {
         let heard = self.greeting.hear(step, value);
-        heard.map_err(|reason| Heard::Ended { reason, is_final: is_final(value) })
+        heard.map_err(|reason| Heard::Ended { reason, is_final: is_final(value) })?;
+        if step == Step::Process {
+            self.kill();
+        }
+        self.is_open = self.questions.is_empty();
+        Ok(())
+    }
+
+    /// An answer, or where it is.
+    fn heard(&self, question: Q, reply: Reply) -> Heard<Q> {
+        let redirect = match reply.first() {
+            Token::Error(line) if self.is_cluster => Redirect::of(&Refusal::of(line), &self.address),
+            _ => None,
+        };
+        match redirect {
+            Some(redirect) => Heard::Redirected(Some(question), redirect),
+            None => Heard::Reply(question, reply),
+        }
     }
 
     fn next_reply(&mut self) -> Result<Option<Reply>, Ended> {
@@ -264,65 +298,6 @@ impl<Q: Clone> Session<Q> {
                 };
             }
         }
-    }
-}
-
-impl Greeting {
-    /// What the server says to a step; why that ends the session.
-    fn hear(&mut self, step: Step, value: &Value) -> Result<(), String> {
-        let refused = |what: &str| match value {
-            Value::ServerError(error) => {
-                Err(format!("{what}: {} {}", error.code(), error.details().unwrap_or_default()))
-            }
-            _ => Ok(()),
-        };
-        match step {
-            Step::Auth => refused("AUTH"),
-            Step::Select => refused("SELECT"),
-            // A connection without a name, or whose number is not told, is one all the same.
-            Step::Name => Ok(()),
-            // Who may only read is told the number all the same.
-            Step::Streams if is_only_here(value) => Ok(()),
-            Step::Streams => refused("HSETNX"),
-            Step::Id => {
-                self.client_id = if let Value::Int(id) = value { Some(*id) } else { None };
-                Ok(())
-            }
-            Step::Kill => {
-                self.not_killed += u64::from(!matches!(value, Value::Int(_)));
-                Ok(())
-            }
-            Step::StreamsKept => match value {
-                Value::BulkString(kept) if kept != self.streams.to_string().as_bytes() => Err(format!(
-                    "the server keeps {} streams, not {}",
-                    String::from_utf8_lossy(kept),
-                    self.streams
-                )),
-                value => {
-                    refused("HGET")?;
-                    if !matches!(value, Value::BulkString(_)) {
-                        return Err("HGET: no number".to_owned());
-                    }
-                    self.is_open = true;
-                    Ok(())
-                }
-            },
-        }
-    }
-}
-
-/// Whether the server refuses just this command, or nothing.
-fn is_only_here(value: &Value) -> bool {
-    !matches!(value, Value::ServerError(error) if !["NOPERM", "READONLY", "OOM", "MISCONF", "NOREPLICAS"].contains(&error.code()))
-}
-
-/// Whether asking again is of no use before the operator has acted.
-fn is_final(value: &Value) -> bool {
-    match value {
-        Value::ServerError(error) => {
-            ["NOAUTH", "WRONGPASS", "NOPERM", "WRONGTYPE", "ERR"].contains(&error.code())
-        }
-        _ => true,
     }
 }
 
@@ -369,8 +344,5 @@ impl Received {
 
 /// What a server says to a command that is to be in a transaction.
 const GATHERED: &[u8] = b"+QUEUED\r\n";
-/// Of the hash that says how the streams are kept.
-pub(super) const STREAMS_FIELD: &str = "num_streams";
-
 #[cfg(test)]
 mod tests;

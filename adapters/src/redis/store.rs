@@ -1,6 +1,7 @@
 //! One shard's store: its connections, and what goes over which.
 //!
-//! Over one go transactions and reads; over the [listener](Listener)'s, what others append.
+//! Over one go transactions and reads; over the [listener](Listener)'s, what others append. In a cluster that one is for the stream
+//! that the shard appends to, and every other stream has a [reader](Reader).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,29 +15,33 @@ use engine::counters::AdapterCounts;
 use engine::event::{Sequence, ShardId};
 
 use super::append::Counts;
-use super::block::{self, RangeQuery};
+use super::cluster::{Cluster, Redirect};
 use super::config::RedisConfig;
 use super::connection::Connection;
+use super::greeting::Suspect;
 use super::listener::Listener;
+use super::reader::Reader;
+use super::reads::{self, Reads, Wanted};
 use super::reply::Reply;
-use super::session::{Caller, Heard, Session};
-use super::writer::{Asked, Writer, refusal};
+use super::session::{Caller, Heard};
+use super::streams::Agreement;
+use super::writer::{Asked, Writer};
 
 /// The store of one shard.
 pub(super) struct RedisStore {
     caller: Caller,
+    /// The stream that the shard appends to.
+    stream: ShardId,
+    agreement: Agreement,
     main: Connection<Question>,
     writer: Writer,
-    /// What was asked for while there was no connection, or a transaction being gathered on it.
-    waiting: VecDeque<(u64, Wanted)>,
-    /// Bytes of an entry, about.
-    entry_bytes: usize,
-    listener: Listener,
+    reads: Reads,
+    /// Of other streams, where they may be elsewhere.
+    readers: Vec<Reader>,
+    listeners: Vec<Listener>,
     news: VecDeque<Outcome>,
-    /// Entries read that are no events.
-    passed_over: u64,
-    /// Connections before this one that may execute something yet, by their number at the server, and how many have none.
-    suspects: Vec<i64>,
+    /// Connections before this one that may execute something yet, and how many have no number.
+    suspects: Vec<Suspect>,
     nameless: u64,
     /// Whether none of them did, since the mark was known last.
     is_sure: bool,
@@ -50,29 +55,28 @@ pub(super) struct RedisStore {
 #[derive(Clone)]
 enum Question {
     Write(Asked),
-    Read(u64, Arc<(ReadRequest, RangeQuery)>),
-    End(u64, ShardId),
-}
-
-enum Wanted {
-    Read(ReadRequest),
-    End(ShardId),
+    Read(reads::Question),
 }
 
 impl RedisStore {
     pub(super) fn new(config: Arc<RedisConfig>, streams: u16, context: ShardContext) -> RedisStore {
-        let key = config.stream_key(context.shard.0 % streams);
+        let stream = ShardId(context.shard.0 % streams);
+        let key = config.stream_key(stream.0);
+        let main = Connection::new(config.slot(&key));
         let writer = Writer::new(&config, key, context.shard.0, context.nonce, context.is_new);
         let name = format!("net-{}", context.shard);
+        let cluster = Cluster::new(config.server.address.clone());
+        let caller = Caller { config, name, streams, cluster, notify: context.notify };
         RedisStore {
-            caller: Caller { config, name, streams, notify: context.notify },
-            main: Connection::new(),
+            stream,
+            agreement: Agreement::new(&caller),
+            caller,
+            main,
             writer,
-            waiting: VecDeque::new(),
-            entry_bytes: ENTRY_BYTES_FIRST,
-            listener: Listener::new(),
+            reads: Reads::new(),
+            readers: Vec::new(),
+            listeners: Vec::new(),
             news: VecDeque::new(),
-            passed_over: 0,
             suspects: Vec::new(),
             nameless: 0,
             is_sure: true,
@@ -83,43 +87,56 @@ impl RedisStore {
 
     /// Moves on whatever can be.
     fn step(&mut self, now: Monotonic) {
+        if let Err(reason) = self.agreement.step(&mut self.caller, now) {
+            self.reads.fail(&reason, &mut self.news);
+            self.readers.iter_mut().for_each(|reader| reader.fail(&reason, &mut self.news));
+        }
+        if !self.agreement.is_reached() {
+            return;
+        }
         self.step_main(now);
-        self.listener.step(&self.caller, &mut self.news, now);
+        for reader in &mut self.readers {
+            reader.step(&mut self.caller, &mut self.news, now);
+        }
+        for listener in &mut self.listeners {
+            listener.step(&mut self.caller, &mut self.news, now);
+        }
     }
 
     fn step_main(&mut self, now: Monotonic) {
         self.main.step(&self.caller, &self.suspects, now);
-        while let Some(heard) = self.main.session.as_mut().and_then(Session::hear) {
+        while let Some(heard) = self.main.hear(&mut self.caller, now) {
             match heard {
                 Heard::Open => {
-                    self.main.is_let_in();
                     self.count_suspects();
                     if let Some(session) = &mut self.main.session {
                         self.writer.seek(session);
                     }
                 }
                 Heard::Reply(question, reply) => self.hear(question, &reply, now),
+                Heard::Redirected(question, redirect) => self.redirect_main(question, redirect, now),
                 Heard::Ended { reason, is_final } => self.lose_main(&reason, is_final, now),
             }
         }
-        if self.main.is_open() && !self.writer.append.is_gathering() {
-            self.ask_what_waits();
-        }
         if let Some(session) = self.main.open_session() {
+            if !self.writer.append.is_gathering() {
+                self.reads.ask_what_waits(session, &self.caller.config, &mut self.news);
+            }
             if self.writer.say(session, &mut self.news) {
                 self.caller.notify.ring();
             }
-            session.flush();
         }
+        self.main.flush();
     }
 
     /// A session has begun, and has said which of those before it execute nothing any more.
     fn count_suspects(&mut self) {
-        let not_killed = self.main.session.as_ref().map_or(0, Session::not_killed) + self.nameless;
+        let Some(session) = &self.main.session else { return };
+        let not_killed = session.not_killed() + self.nameless;
         self.is_sure &= not_killed == 0;
         self.kills_denied += not_killed;
         self.nameless = 0;
-        self.suspects.clear();
+        session.forget_suspects(&mut self.suspects);
     }
 
     fn hear(&mut self, question: Question, reply: &Reply, now: Monotonic) {
@@ -136,20 +153,10 @@ impl RedisStore {
                     Err(reason) => self.lose_main(&reason, false, now),
                 }
             }
-            Question::Read(ticket, asked) => {
-                let (request, query) = &*asked;
-                let result = block::block(reply, request, query).ok_or_else(|| refusal(reply));
-                if let Ok(block) = &result {
+            Question::Read(question) => {
+                if self.reads.hear(question, reply, &mut self.news) {
                     self.main.is_of_use();
-                    self.passed_over += block.passed_over;
-                    self.entry_bytes = block::entry_bytes(reply, block).unwrap_or(self.entry_bytes);
                 }
-                self.news.push_back(Outcome::Read { ticket, result });
-            }
-            Question::End(ticket, stream) => {
-                let last = block::last_position(reply).ok_or_else(|| refusal(reply));
-                let result = last.map(|last| last.advanced_by(1));
-                self.news.push_back(Outcome::End { ticket: Some(ticket), stream, result });
             }
         }
     }
@@ -157,9 +164,7 @@ impl RedisStore {
     /// The main connection is over, and whoever waits for the next one is told.
     fn lose_main(&mut self, reason: &str, is_final: bool, now: Monotonic) {
         self.end_main(reason, is_final, now);
-        for (ticket, wanted) in self.waiting.drain(..) {
-            self.news.push_back(wanted.fails(ticket, reason));
-        }
+        self.reads.fail(reason, &mut self.news);
     }
 
     /// Ends the main connection, and tells readers that it answers them no more. The next one kills it at the server before it
@@ -167,68 +172,58 @@ impl RedisStore {
     fn end_main(&mut self, reason: &str, is_final: bool, now: Monotonic) {
         let Some(session) = &mut self.main.session else { return };
         for question in session.unanswered() {
-            let (ticket, wanted) = match question {
-                Question::Read(ticket, asked) => (ticket, Wanted::Read(asked.0)),
-                Question::End(ticket, stream) => (ticket, Wanted::End(stream)),
-                Question::Write(_) => continue,
-            };
-            self.news.push_back(wanted.fails(ticket, reason));
-        }
-        if self.writer.append.lose_connection() {
-            match session.client_id() {
-                Some(id) => self.suspects.push(id),
-                None => self.nameless += 1,
+            if let Question::Read(question) = question {
+                self.news.push_back(question.fails(reason));
             }
         }
         let error = if is_final { AdapterError::Final } else { AdapterError::Transient };
         self.error = Some(error(reason.to_owned()));
+        self.suspect_main();
         self.main.fail(now, is_final);
     }
 
-    fn ask_what_waits(&mut self) {
-        for (ticket, wanted) in std::mem::take(&mut self.waiting) {
-            self.ask(ticket, wanted);
+    /// The stream is at another node. Readers are answered from there.
+    fn redirect_main(&mut self, question: Option<Question>, redirect: Redirect, now: Monotonic) {
+        let Some(session) = &mut self.main.session else { return };
+        if let None | Some(Question::Write(Asked::Gathered | Asked::Stored)) = question {
+            self.writer.append.hear_elsewhere();
+        }
+        for question in question.into_iter().chain(session.unanswered()) {
+            if let Question::Read(question) = question {
+                self.reads.ask_again(question);
+            }
+        }
+        self.suspect_main();
+        self.main.redirect(redirect, now);
+    }
+
+    /// The main connection is about to end: whether it may execute something yet.
+    fn suspect_main(&mut self) {
+        let Some(session) = &self.main.session else { return };
+        if !self.writer.append.lose_connection() {
+            return;
+        }
+        match session.identity().suspect() {
+            Some(suspect) => self.suspects.push(suspect),
+            None => self.nameless += 1,
+        }
+        if self.suspects.len() > SUSPECTS_MAX {
+            self.suspects.remove(0);
         }
     }
 
     fn ask(&mut self, ticket: u64, wanted: Wanted) {
-        // What is asked while the server gathers a transaction would become part of it.
-        let session = self.main.open_session().filter(|_| !self.writer.append.is_gathering());
-        let Some(session) = session else {
-            self.waiting.push_back((ticket, wanted));
-            if self.waiting.len() > WAITING_MAX
-                && let Some((ticket, wanted)) = self.waiting.pop_front()
-            {
-                self.news.push_back(wanted.fails(ticket, "too many wait for a connection"));
-            }
-            return;
-        };
-        if session.question_count() >= WAITING_MAX {
-            self.news.push_back(wanted.fails(ticket, "too many wait for an answer"));
-            return;
+        let stream = wanted.stream();
+        if !self.caller.config.is_cluster || stream == self.stream {
+            // What is asked while the server gathers a transaction would become part of it.
+            let session = self.main.open_session().filter(|_| !self.writer.append.is_gathering());
+            return self.reads.ask((ticket, wanted), session, &self.caller.config, &mut self.news);
         }
-        match wanted {
-            Wanted::Read(request) => {
-                let query = RangeQuery::new(&request, self.entry_bytes);
-                let asked = Arc::new((request, query));
-                let key = self.caller.config.stream_key(request.stream.0);
-                session.ask(Question::Read(ticket, Arc::clone(&asked)), |command| {
-                    command
-                        .arg("XRANGE")
-                        .arg(key)
-                        .arg(&asked.1.from)
-                        .arg("+")
-                        .arg("COUNT")
-                        .arg(asked.1.count);
-                });
-            }
-            Wanted::End(stream) => {
-                let key = self.caller.config.stream_key(stream.0);
-                session.ask(Question::End(ticket, stream), |command| {
-                    command.arg("XREVRANGE").arg(key).arg("+").arg("-").arg("COUNT").arg(1);
-                });
-            }
-        }
+        let place = self.readers.iter().position(|reader| reader.stream == stream).unwrap_or_else(|| {
+            self.readers.push(Reader::new(stream, &self.caller));
+            self.readers.len() - 1
+        });
+        self.readers[place].ask((ticket, wanted), &self.caller, &mut self.news);
     }
 }
 
@@ -267,11 +262,17 @@ impl Adapter for RedisStore {
     }
 
     fn resident(&self, stream: ShardId, after: Option<Sequence>) -> Resident<'_> {
-        self.listener.resident(stream, after)
+        let listener = self.listeners.iter().find(|listener| listener.has(stream));
+        listener.map_or(Resident::Elsewhere, |listener| listener.resident(stream, after))
     }
 
     fn follow(&mut self, stream: ShardId, wanted: bool, _: Monotonic) {
-        self.listener.follow(stream, wanted);
+        let slot = self.caller.config.slot(&self.caller.config.stream_key(stream.0));
+        let place = self.listeners.iter().position(|listener| listener.slot() == slot).unwrap_or_else(|| {
+            self.listeners.push(Listener::new(slot));
+            self.listeners.len() - 1
+        });
+        self.listeners[place].follow(stream, wanted);
     }
 
     fn find_end(&mut self, ticket: u64, stream: ShardId, _: Monotonic) {
@@ -284,22 +285,36 @@ impl Adapter for RedisStore {
     }
 
     fn due(&self) -> Option<Monotonic> {
-        self.main.due().into_iter().chain(self.listener.due()).min()
+        if !self.agreement.is_reached() {
+            return self.agreement.due(&self.caller);
+        }
+        let readers = self.readers.iter().filter_map(|reader| reader.due(&self.caller));
+        let listeners = self.listeners.iter().filter_map(|listener| listener.due(&self.caller));
+        self.main.due(&self.caller).into_iter().chain(readers).chain(listeners).min()
     }
 
     fn outstanding(&self) -> bool {
-        self.main.is_outstanding() || self.listener.is_outstanding()
+        self.main.is_outstanding()
+            || self.agreement.is_outstanding()
+            || self.readers.iter().any(Reader::is_outstanding)
+            || self.listeners.iter().any(Listener::is_outstanding)
     }
 
     fn counts(&self) -> AdapterCounts {
         let Counts { lost_by_server, maybe_twice, refused_for_memory } = self.writer.append.counts;
-        let passed_over = self.passed_over + self.listener.passed_over();
-        let reconnects = self.main.losses() + self.listener.losses();
+        let (readers, listeners) = (&self.readers, &self.listeners);
+        let passed_over = self.reads.passed_over()
+            + readers.iter().map(Reader::passed_over).sum::<u64>()
+            + listeners.iter().map(Listener::passed_over).sum::<u64>();
+        let reconnects = self.main.losses()
+            + self.agreement.losses()
+            + readers.iter().map(Reader::losses).sum::<u64>()
+            + listeners.iter().map(Listener::losses).sum::<u64>();
         [lost_by_server, maybe_twice, refused_for_memory, passed_over, self.kills_denied, reconnects]
     }
 
     fn state(&self) -> AdapterState {
-        if self.main.is_refused() {
+        if self.main.is_refused() || self.agreement.is_refused() {
             AdapterState::Down
         } else if self.main.is_open() && self.writer.append.is_marked() {
             AdapterState::Up
@@ -313,23 +328,15 @@ impl Adapter for RedisStore {
     }
 
     fn close(&mut self) -> Option<Closing> {
-        let (main, listener) = (self.main.close(), self.listener.close());
+        let mut links = self.main.close();
+        links.append(&mut self.agreement.close());
+        self.readers.iter_mut().for_each(|reader| links.append(&mut reader.close()));
+        self.listeners.iter_mut().for_each(|listener| links.append(&mut listener.close()));
         Some(Box::pin(async move {
-            for link in main.into_iter().chain(listener) {
+            for link in links {
                 link.end().await;
             }
         }))
-    }
-}
-
-impl Wanted {
-    /// The outcome of what was wanted in vain.
-    fn fails(self, ticket: u64, reason: &str) -> Outcome {
-        let error = AdapterError::Transient(reason.to_owned());
-        match self {
-            Wanted::Read(_) => Outcome::Read { ticket, result: Err(error) },
-            Wanted::End(stream) => Outcome::End { ticket: Some(ticket), stream, result: Err(error) },
-        }
     }
 }
 
@@ -339,10 +346,14 @@ impl From<Asked> for Question {
     }
 }
 
-/// What an entry is thought to have before the first was read.
-const ENTRY_BYTES_FIRST: usize = 256;
-/// Questions that wait for a connection, or for an answer, at most.
-const WAITING_MAX: usize = 1_024;
+impl From<reads::Question> for Question {
+    fn from(question: reads::Question) -> Question {
+        Question::Read(question)
+    }
+}
+
+/// Connections that may execute something yet and that are kept in mind; those in a cluster whose process was not met again.
+const SUSPECTS_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests;

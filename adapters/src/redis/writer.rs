@@ -61,6 +61,7 @@ impl Writer {
             match self.append.next(self.pipeline_size) {
                 Next::Nothing => return false,
                 Next::Gather(transaction) => {
+                    session.take_leave();
                     session.say_word("MULTI");
                     let count = write(&mut self.command, session.outgoing(), &transaction);
                     session.expect_gathered(Asked::Gathered.into(), count + 1);
@@ -72,6 +73,7 @@ impl Writer {
                     return true;
                 }
                 Next::Alone(transaction) => {
+                    session.take_leave();
                     write(&mut self.command, session.outgoing(), &transaction);
                     session.expect(Asked::Stored.into());
                 }

@@ -145,6 +145,11 @@ impl Flight {
         if self.is_torn { Err(Broken) } else { Ok(()) }
     }
 
+    /// Another node has the stream: the transaction is not executed.
+    pub(super) fn hear_elsewhere(&mut self) {
+        self.executing = 0;
+    }
+
     /// The connection has gone, and what was gathered on it. What was refused is tried again. Whether a transaction may be
     /// executed yet.
     pub(super) fn lose_connection(&mut self) -> bool {

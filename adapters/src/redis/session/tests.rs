@@ -5,14 +5,26 @@ use serde_json::json;
 
 use super::*;
 
-fn caller() -> Caller {
-    let config = RedisConfig::parse(json!({ "url": "redis://localhost" })).expect("valid");
-    Caller { config: Arc::new(config), name: "net-0".to_owned(), streams: 1, notify: Notify::default() }
+fn caller(is_cluster: bool) -> Caller {
+    let options = json!({ "url": "redis://localhost", "cluster": is_cluster });
+    let config = RedisConfig::parse(options).expect("valid");
+    let cluster = Cluster::new(config.server.address.clone());
+    let config = Arc::new(config);
+    Caller { config, name: "net-0".to_owned(), streams: 1, cluster, notify: Notify::default() }
 }
 
 fn scripted(kills: &[i64]) -> (Session<u8>, super::super::link::Script) {
+    scripted_in(false, kills)
+}
+
+fn scripted_in(is_cluster: bool, kills: &[i64]) -> (Session<u8>, super::super::link::Script) {
     let (link, script) = Link::scripted();
-    (Session::over(link, &caller(), kills), script)
+    let caller = caller(is_cluster);
+    let to = Redirect { to: caller.config.server.address.clone(), is_asking: false };
+    let run_id = Some("a".to_owned());
+    let suspect = |client_id: &i64| Suspect { client_id: *client_id, run_id: run_id.clone() };
+    let suspects: Vec<_> = kills.iter().map(suspect).collect();
+    (Session::over(link, &caller, to, &suspects), script)
 }
 
 #[test]
@@ -31,11 +43,13 @@ fn what_was_to_be_killed_and_was_not_is_known() {
         [(":1\r\n:0\r\n", 0), (":1\r\n-NOPERM no\r\n", 1), ("-ERR no\r\n-NOPERM no\r\n", 2)]
     {
         let (mut session, script) = scripted(&[5, 6]);
+        script.say(b"+OK\r\n:7\r\n$8\r\nrun_id:a\r\n");
+        assert!(session.hear().is_none());
         let told = String::from_utf8(script.told()).expect("text");
         assert!(told.contains("$4\r\nKILL\r\n$2\r\nID\r\n$1\r\n5") && told.contains("$2\r\nID\r\n$1\r\n6"));
-        script.say(format!("+OK\r\n:7\r\n{replies}:0\r\n$1\r\n1\r\n").as_bytes());
+        script.say(format!(":0\r\n$1\r\n1\r\n{replies}").as_bytes());
         assert!(matches!(session.hear(), Some(Heard::Open)));
-        assert_eq!((session.not_killed(), session.client_id()), (not_killed, Some(7)));
+        assert_eq!((session.not_killed(), session.identity().client_id), (not_killed, Some(7)));
     }
 }
 
@@ -50,6 +64,10 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         "*-1\r\n",
         "*0\r\n",
         "-ERR no\r\n",
+        "-MOVED 7 h:7\r\n",
+        "-ASK 7 :7\r\n",
+        "-MOVED\r\n",
+        "*4\r\n:0\r\n:99999\r\n*3\r\n$-1\r\n:7\r\n$1\r\nx\r\n*0\r\n",
         "*1\r\n",
         "*2\r\n",
         "*99999999\r\n",
@@ -79,10 +97,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100_000))]
 
     #[test]
-    fn whatever_a_server_says_is_an_answer_or_the_end(greets in any::<bool>(), pieces in prop::collection::vec(piece(), 0..16), cut in 0..64_usize) {
-        let (mut session, script) = scripted(&[]);
+    fn whatever_a_server_says_is_an_answer_or_the_end(is_cluster in any::<bool>(), greets in any::<bool>(), pieces in prop::collection::vec(piece(), 0..16), cut in 0..64_usize) {
+        let (mut session, script) = scripted_in(is_cluster, &[]);
         if greets {
-            script.say(b"+OK\r\n:7\r\n:0\r\n$1\r\n1\r\n");
+            script.say(b"+OK\r\n:7\r\n$8\r\nrun_id:a\r\n");
+            script.say(if is_cluster { b"*0\r\n" } else { b":0\r\n$1\r\n1\r\n" });
         }
         (0..8).for_each(|question| session.expect(question));
         let said = pieces.concat();
@@ -93,6 +112,9 @@ proptest! {
             script.say(part);
             while let Some(news) = session.hear() {
                 heard += 1;
+                if let Heard::Open = news && let Some(slots) = session.take_slots() {
+                    Cluster::new(session.address().clone()).learn(&slots, session.address());
+                }
                 if let Heard::Ended { .. } = news {
                     has_ended = true;
                     break;

@@ -2,19 +2,27 @@
 
 use engine::event::EventFlags;
 use proptest::prelude::*;
-use redis::Value;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::append::{Append, Next};
+use super::super::block::{self, RangeQuery};
 use super::super::entry::Entry;
 use super::super::link::{Link, Script};
+use super::super::reads::WAITING_MAX;
+use super::super::session::Session;
 use super::*;
 
+mod cluster;
+
 const NOW: Monotonic = Monotonic(1);
-const GREETING: &str = "+OK\r\n:7\r\n:0\r\n$1\r\n1\r\n";
+const GREETING: &str = "+OK\r\n:7\r\n$8\r\nrun_id:a\r\n:0\r\n$1\r\n1\r\n";
 
 fn store() -> RedisStore {
-    let config = RedisConfig::parse(json!({ "url": "redis://localhost" })).expect("valid");
+    store_of(json!({ "url": "redis://localhost" }))
+}
+
+fn store_of(options: Value) -> RedisStore {
+    let config = RedisConfig::parse(options).expect("valid");
     let (shard, notify) = (ShardId(0), engine::adapter::Notify::default());
     let context = ShardContext { shard, shards: 1, nonce: 0xabc, is_new: true, notify };
     RedisStore::new(Arc::new(config), 1, context)
@@ -23,7 +31,8 @@ fn store() -> RedisStore {
 /// Its next session, over a script.
 fn connect(store: &mut RedisStore) -> Script {
     let (link, script) = Link::scripted();
-    store.main.session = Some(Session::over(link, &store.caller, &store.suspects));
+    let to = store.main.goes_to(&store.caller);
+    store.main.begin(Session::over(link, &store.caller, to, &store.suspects), NOW);
     script
 }
 
@@ -63,13 +72,13 @@ fn a_connection_that_may_execute_something_is_killed_however_many_attempts_that_
     store.lose_main("cut", false, NOW);
     for _ in 0..3 {
         let script = connect(&mut store);
-        assert!(told(&script).contains("KILL $2 ID $1 7"));
-        script.say(b"+OK\r\n:8\r\n");
+        script.say(b"+OK\r\n:8\r\n$8\r\nrun_id:a\r\n");
         store.step_main(NOW);
+        assert!(told(&script).contains("KILL $2 ID $1 7"));
         store.lose_main("cut", false, NOW);
     }
     let script = connect(&mut store);
-    script.say(b"+OK\r\n:9\r\n:1\r\n:0\r\n$1\r\n1\r\n");
+    script.say(b"+OK\r\n:9\r\n$8\r\nrun_id:a\r\n:0\r\n$1\r\n1\r\n:1\r\n");
     store.step_main(NOW);
     assert!(told(&script).contains("XREVRANGE"));
     script.say(b"*0\r\n");
@@ -82,7 +91,7 @@ fn a_connection_that_may_execute_something_is_killed_however_many_attempts_that_
 fn a_connection_without_a_number_cannot_be_killed_and_that_is_counted() {
     let mut store = store();
     let script = connect(&mut store);
-    script.say(b"+OK\r\n-NOPERM no\r\n:0\r\n$1\r\n1\r\n");
+    script.say(b"+OK\r\n-NOPERM no\r\n$8\r\nrun_id:a\r\n:0\r\n$1\r\n1\r\n");
     assert!(store.outcome(NOW).is_none() && store.ready());
     store.submit(batch(1, 3), NOW);
     store.lose_main("cut", false, NOW);
@@ -98,7 +107,36 @@ fn a_connection_that_owes_no_answer_is_not_killed() {
     script.say(b"+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n$3\r\n5-0\r\n$3\r\n5-1\r\n$3\r\n5-2\r\n");
     assert!(matches!(store.outcome(NOW), Some(Outcome::Stored { .. })));
     lose(&mut store, &script);
-    assert!(!told(&connect(&mut store)).contains("KILL"));
+    let script = connect(&mut store);
+    script.say(GREETING.as_bytes());
+    store.step_main(NOW);
+    assert!(!told(&script).contains("KILL"));
+}
+
+#[test]
+fn a_number_of_a_server_process_that_is_no_more_is_not_killed() {
+    let (mut store, script) = sent();
+    script.close();
+    store.lose_main("cut", false, NOW);
+    let script = connect(&mut store);
+    script.say(b"+OK\r\n:7\r\n$8\r\nrun_id:b\r\n:0\r\n$1\r\n1\r\n*0\r\n");
+    store.step_main(NOW);
+    let told = told(&script);
+    assert!(!told.contains("KILL") && told.contains("MULTI"), "{told}");
+    assert_eq!((store.kills_denied, store.suspects.len()), (0, 0));
+    assert_eq!(store.writer.append.counts, Counts::default());
+}
+
+#[test]
+fn a_number_whose_process_is_not_told_is_killed_and_counted_as_uncertain() {
+    let (mut store, script) = sent();
+    script.close();
+    store.lose_main("cut", false, NOW);
+    let script = connect(&mut store);
+    script.say(b"+OK\r\n:8\r\n-NOPERM no\r\n:0\r\n$1\r\n1\r\n:1\r\n*0\r\n");
+    store.step_main(NOW);
+    assert!(told(&script).contains("KILL $2 ID $1 7"));
+    assert_eq!((store.kills_denied, store.writer.append.counts.maybe_twice), (1, 3));
 }
 
 #[test]
@@ -106,7 +144,10 @@ fn a_batch_that_is_taken_back_leaves_nothing_that_can_run() {
     let (mut store, _script) = sent();
     assert_eq!(store.cancel(NOW).map(|batch| batch.len()), Some(3));
     assert!(!store.ready() && store.cancel(NOW).is_none());
-    assert!(told(&connect(&mut store)).contains("KILL $2 ID $1 7"));
+    let script = connect(&mut store);
+    script.say(GREETING.as_bytes());
+    store.step_main(NOW);
+    assert!(told(&script).contains("KILL $2 ID $1 7"));
 }
 
 #[test]
@@ -120,7 +161,9 @@ fn who_waits_too_long_in_line_is_told() {
 }
 
 /// Values as a server may nest them, right or not.
-fn value() -> impl Strategy<Value = Value> {
+fn value() -> impl Strategy<Value = redis::Value> {
+    use redis::Value;
+
     let ids = vec![
         "5-0",
         "6-0",
