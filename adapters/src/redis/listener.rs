@@ -11,6 +11,7 @@ use super::block::Tail;
 use super::connection::{BLOCK_MAX, Connection};
 use super::entry::{self, Entry};
 use super::link::Link;
+use super::portion::Portion;
 use super::reply::{Reply, Token};
 use super::session::{Caller, Heard};
 
@@ -18,6 +19,7 @@ use super::session::{Caller, Heard};
 pub(super) struct Listener {
     connection: Connection<Question>,
     tails: Vec<Tail>,
+    portion: Portion,
     /// Entries of streams that nobody listens to any more that were no events.
     passed_over: u64,
 }
@@ -32,7 +34,12 @@ enum Question {
 impl Listener {
     /// For streams in this slot of a cluster, or at the one server.
     pub(super) fn new(slot: Option<u16>) -> Listener {
-        Listener { connection: Connection::new(slot), tails: Vec::new(), passed_over: 0 }
+        Listener {
+            connection: Connection::new(slot),
+            tails: Vec::new(),
+            portion: Portion::new(),
+            passed_over: 0,
+        }
     }
 
     /// Slot of the streams.
@@ -72,11 +79,15 @@ impl Listener {
                         self.connection.is_of_use();
                         self.listen(caller);
                     } else {
+                        self.portion.is_lost();
                         self.connection.fail(now, false);
                     }
                 }
                 Heard::Redirected(_, redirect) => self.connection.redirect(redirect, now),
-                Heard::Ended { is_final, .. } => self.connection.fail(now, is_final),
+                Heard::Ended { is_final, .. } => {
+                    self.portion.is_lost();
+                    self.connection.fail(now, is_final);
+                }
             }
         }
         self.connection.flush();
@@ -132,7 +143,8 @@ impl Listener {
         }
         session.ask(Question::Grown, |command| {
             let block_ms = if caller.config.is_cluster { BLOCK_MAX.as_millis() as u64 } else { 0 };
-            command.arg("XREAD").arg("COUNT").arg(LISTEN_ENTRIES).arg("BLOCK").arg(block_ms).arg("STREAMS");
+            let entries = self.portion.entries(LISTEN_BYTES / self.tails.len());
+            command.arg("XREAD").arg("COUNT").arg(entries).arg("BLOCK").arg(block_ms).arg("STREAMS");
             for tail in &self.tails {
                 command.arg(caller.config.stream_key(tail.stream.0));
             }
@@ -168,16 +180,20 @@ impl Listener {
     /// Takes what streams have grown by; `None` when it makes no sense.
     fn hear_grown(&mut self, reply: &Reply, caller: &Caller, news: &mut VecDeque<Outcome>) -> Option<()> {
         let mut tokens = reply.tokens();
+        let (mut total, mut most) = (0, 0);
         for _ in 0..tokens.array()? {
             let (2, key) = (tokens.array()?, tokens.bulk()?) else { return None };
             let is_of = |tail: &&mut Tail| caller.config.stream_key(tail.stream.0).as_bytes() == key;
             let tail = self.tails.iter_mut().find(is_of)?;
-            let end = tail.take(Entry::list(&mut tokens)?);
+            let entries = Entry::list(&mut tokens)?;
+            (total, most) = (total + entries.len(), most.max(entries.len()));
+            let end = tail.take(entries);
             news.push_back(Outcome::End { ticket: None, stream: tail.stream, result: Ok(end) });
         }
+        self.portion.has_come(most, reply.len() / total.max(1));
         Some(())
     }
 }
 
-/// Entries that the listener is given at once.
-const LISTEN_ENTRIES: usize = 1_000;
+/// Bytes that the listener is given at once, about.
+const LISTEN_BYTES: usize = 256 << 10;

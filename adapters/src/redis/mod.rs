@@ -18,6 +18,7 @@ mod greeting;
 mod io;
 mod link;
 mod listener;
+mod portion;
 mod reader;
 mod reads;
 mod refusal;

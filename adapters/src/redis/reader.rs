@@ -57,7 +57,10 @@ impl Reader {
                 }
                 Heard::Ended { reason, is_final } => {
                     let unanswered = self.connection.session.as_mut().map(Session::unanswered);
-                    news.extend(unanswered.into_iter().flatten().map(|question| question.fails(&reason)));
+                    unanswered
+                        .into_iter()
+                        .flatten()
+                        .for_each(|question| self.reads.lose(question, &reason, news));
                     self.reads.fail(&reason, news);
                     self.connection.fail(now, is_final);
                 }

@@ -8,6 +8,7 @@ use engine::event::ShardId;
 
 use super::block::{self, RangeQuery};
 use super::config::RedisConfig;
+use super::portion::Portion;
 use super::reply::Reply;
 use super::session::Session;
 use super::writer::refusal;
@@ -16,8 +17,7 @@ use super::writer::refusal;
 pub(super) struct Reads {
     /// What was asked for while there was no connection.
     waiting: VecDeque<(u64, Wanted)>,
-    /// Bytes of an entry, about.
-    entry_bytes: usize,
+    portion: Portion,
     /// Entries read that are no events.
     passed_over: u64,
 }
@@ -37,7 +37,7 @@ pub(super) enum Wanted {
 
 impl Reads {
     pub(super) fn new() -> Reads {
-        Reads { waiting: VecDeque::new(), entry_bytes: ENTRY_BYTES_FIRST, passed_over: 0 }
+        Reads { waiting: VecDeque::new(), portion: Portion::new(), passed_over: 0 }
     }
 
     /// Entries read that were no events.
@@ -73,7 +73,8 @@ impl Reads {
         }
         match wanted {
             Wanted::Read(request) => {
-                let query = RangeQuery::new(&request, self.entry_bytes);
+                let events_max = request.events_max.min(self.portion.entries(request.bytes_max));
+                let query = RangeQuery::new(&request, events_max);
                 let asked = Arc::new((request, query));
                 let key = config.stream_key(request.stream.0);
                 session.ask(Question::Read(ticket, Arc::clone(&asked)).into(), |command| {
@@ -116,7 +117,9 @@ impl Reads {
                 let is_of_use = result.is_ok();
                 if let Ok(block) = &result {
                     self.passed_over += block.passed_over;
-                    self.entry_bytes = block::entry_bytes(reply, block).unwrap_or(self.entry_bytes);
+                    if let Some((entries, entry_bytes)) = block::entry_bytes(reply, block) {
+                        self.portion.has_come(entries, entry_bytes);
+                    }
                 }
                 news.push_back(Outcome::Read { ticket, result });
                 is_of_use
@@ -131,6 +134,13 @@ impl Reads {
         }
     }
 
+    /// There will be no answer; who has asked is told why.
+    pub(super) fn lose(&mut self, question: Question, reason: &str, news: &mut VecDeque<Outcome>) {
+        self.portion.is_lost();
+        let (ticket, wanted) = question.wanted();
+        news.push_back(wanted.fails(ticket, reason));
+    }
+
     /// Wants what was asked once more, over the next session: the one that it was asked in does not have it.
     pub(super) fn ask_again(&mut self, question: Question) {
         self.waiting.push_back(question.wanted());
@@ -143,12 +153,6 @@ impl Reads {
 }
 
 impl Question {
-    /// What is told to who has asked when there will be no answer.
-    pub(super) fn fails(self, reason: &str) -> Outcome {
-        let (ticket, wanted) = self.wanted();
-        wanted.fails(ticket, reason)
-    }
-
     fn wanted(self) -> (u64, Wanted) {
         match self {
             Question::Read(ticket, asked) => (ticket, Wanted::Read(asked.0)),
@@ -176,7 +180,5 @@ impl Wanted {
     }
 }
 
-/// What an entry is thought to have before the first was read.
-const ENTRY_BYTES_FIRST: usize = 256;
 /// Questions that wait for a connection, or for an answer, at most.
 pub(super) const WAITING_MAX: usize = 1_024;

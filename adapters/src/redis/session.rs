@@ -291,6 +291,9 @@ impl<Q: Clone> Session<Q> {
             {
                 return Ok(Some(reply));
             }
+            if self.received.bytes.len() > REPLY_BYTES_MAX {
+                return Err(Ended::by_itself(format!("a reply of more than {REPLY_BYTES_MAX} bytes")));
+            }
             if !self.link.receive(self.received.rest()) {
                 return match self.link.state() {
                     State::Closed(ended) => Err(ended),
@@ -342,6 +345,8 @@ impl Received {
     }
 }
 
+/// Room for three of the largest events there may be, which a read asks for at least.
+const REPLY_BYTES_MAX: usize = 256 << 20;
 /// What a server says to a command that is to be in a transaction.
 const GATHERED: &[u8] = b"+QUEUED\r\n";
 #[cfg(test)]

@@ -173,7 +173,7 @@ impl RedisStore {
         let Some(session) = &mut self.main.session else { return };
         for question in session.unanswered() {
             if let Question::Read(question) = question {
-                self.news.push_back(question.fails(reason));
+                self.reads.lose(question, reason, &mut self.news);
             }
         }
         let error = if is_final { AdapterError::Final } else { AdapterError::Transient };

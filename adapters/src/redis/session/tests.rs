@@ -53,6 +53,19 @@ fn what_was_to_be_killed_and_was_not_is_known() {
     }
 }
 
+#[test]
+fn a_reply_that_does_not_end_is_given_up() {
+    let (mut session, script) = scripted(&[]);
+    script.say(b"$999999999999\r\n");
+    let piece = vec![b'x'; REPLY_BYTES_MAX / 8];
+    let mut heard = Vec::new();
+    for _ in 0..8 {
+        script.say(&piece);
+        heard.push(session.hear().is_some());
+    }
+    assert_eq!(heard, [false, false, false, false, false, false, false, true]);
+}
+
 /// A reply, or a piece of what looks like one.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let known = prop::sample::select(vec![

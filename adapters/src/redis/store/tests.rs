@@ -207,7 +207,7 @@ proptest! {
     fn no_answer_makes_a_reader_panic_or_stand_still(value in value(), after in prop::option::of(1..8_u64)) {
         let after = after.map(|millis| Sequence((millis << 20) - 1));
         let request = ReadRequest { stream: ShardId(0), after, events_max: 3, bytes_max: 1 << 20 };
-        let query = RangeQuery::new(&request, 100);
+        let query = RangeQuery::new(&request, request.events_max);
         if let Some(block) = block::block(&Reply::of(&value), &request, &query) {
             prop_assert!(!block.more || block.through > after, "there is more, and it goes on");
             let positions: Vec<_> = block.batch.events().map(|event| event.sequence).collect();
