@@ -12,15 +12,16 @@ use harness::authority::{Authority, Identity};
 use harness::proxy::Proxy;
 use harness::redis::{Redis, bus, numbers, publish};
 use harness::{Random, assert_sums, read_all, until};
+use serde_json::json;
 
 /// The `redis` section of a bus that trusts `authority`, for a port of loopback.
 fn section(port: u16, authority: &Authority, own: Option<&Identity>) -> String {
-    let mut section =
-        format!(r#""redis":{{"url":"rediss://127.0.0.1:{port}","tls_ca_path":{:?}"#, authority.cert());
+    let mut redis = json!({ "url": format!("rediss://127.0.0.1:{port}"), "tls_ca_path": authority.cert() });
     if let Some(own) = own {
-        section += &format!(r#","tls_cert_path":{:?},"tls_key_path":{:?}"#, own.cert, own.key);
+        redis["tls_cert_path"] = json!(own.cert);
+        redis["tls_key_path"] = json!(own.key);
     }
-    section + "}"
+    format!(r#""redis":{redis}"#)
 }
 
 /// Why a bus with this section does not start.

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::{FromRawFd, IntoRawFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,9 +13,8 @@ use std::time::Instant;
 use engine::adapter::Notify;
 use engine::sync::Ordering;
 use futures_lite::{AsyncRead, AsyncWrite};
-use glommio::net::{TcpStream, UnixStream};
+use glommio::net::TcpStream;
 use glommio::task::JoinHandle;
-use socket2::{Domain, Socket};
 
 use super::connect::{Connected, Target};
 use super::link::{Ended, State, Wire};
@@ -42,46 +40,8 @@ pub(super) fn spawn(target: Target, wire: Rc<RefCell<Wire>>, notify: Notify) -> 
     .detach()
 }
 
-/// A stream of either kind.
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-impl Stream {
-    fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
-            Stream::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
-    }
-
-    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Stream::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
-            Stream::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
-    }
-
-    /// Ends both directions, so that a read that waits comes back.
-    async fn shutdown(&self) {
-        // One that the peer has ended already cannot be ended again.
-        let _ = match self {
-            Stream::Tcp(stream) => stream.shutdown(Shutdown::Both).await,
-            Stream::Unix(stream) => stream.shutdown(Shutdown::Both).await,
-        };
-    }
-}
-
-impl From<Socket> for Stream {
-    fn from(socket: Socket) -> Stream {
-        if socket.domain().is_ok_and(|domain| domain != Domain::UNIX) {
-            return Stream::Tcp(TcpStream::from(socket));
-        }
-        // SAFETY: the descriptor is that of a connected socket, and from here on the stream's alone.
-        Stream::Unix(unsafe { UnixStream::from_raw_fd(socket.into_raw_fd()) })
-    }
-}
+/// The runtime's stream of a connected socket. It asks nothing of one that is TCP's alone, so that a Unix socket is one too.
+type Stream = TcpStream;
 
 /// Connects on the executor's blocking thread: the shard waits neither for the resolver nor for the network, nor for the handshake's
 /// arithmetic, and no timer of the runtime's is linked to a request.
@@ -129,7 +89,8 @@ async fn carry(mut stream: Stream, mut tls: Option<Tls>, wire: &Rc<RefCell<Wire>
         .await;
         match step {
             Step::Shut => {
-                stream.shutdown().await;
+                // Both directions, so that a read that waits comes back. One that the peer has ended already cannot be ended again.
+                let _ = stream.shutdown(Shutdown::Both).await;
                 is_shut = true;
             }
             Step::Ended(ended) if has_heard => return ended,
@@ -158,7 +119,7 @@ fn send(
             wire.sent = 0;
             return Ok(());
         }
-        match (stream.poll_write(context, bytes), &mut tls) {
+        match (Pin::new(&mut *stream).poll_write(context, bytes), &mut tls) {
             (Poll::Ready(Ok(count)), None) => wire.sent += count,
             (Poll::Ready(Ok(count)), Some(tls)) => tls.has_sent(count),
             (Poll::Ready(Err(error)), _) => return Err(error),
@@ -183,7 +144,7 @@ fn receive(
             wire.is_full = true;
             return Ok(());
         }
-        match stream.poll_read(context, buffer) {
+        match Pin::new(&mut *stream).poll_read(context, buffer) {
             Poll::Ready(Ok(0)) => return Err(Ended::cut()),
             Poll::Ready(Ok(count)) => match &mut tls {
                 None => wire.received.extend_from_slice(&buffer[..count]),
