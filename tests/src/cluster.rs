@@ -27,7 +27,9 @@ impl Cluster {
 
     /// A cluster in which each primary has so many replicas.
     pub fn with_replicas(primaries: usize, replicas: usize) -> Cluster {
-        let nodes: Vec<Redis> = (0..primaries * (1 + replicas)).map(|_| node()).collect();
+        // Nobody is to be taken for dead where nobody can take over, however busy the machine is.
+        let timeout_ms = if replicas == 0 { "30000" } else { "1000" };
+        let nodes: Vec<Redis> = (0..primaries * (1 + replicas)).map(|_| node(timeout_ms)).collect();
         let cluster = Cluster { nodes };
         for (index, node) in cluster.nodes.iter().enumerate() {
             node.order(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()]);
@@ -36,10 +38,12 @@ impl Cluster {
             let (first, behind) = (SLOTS * index / primaries, SLOTS * (index + 1) / primaries);
             node.order(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &(behind - 1).to_string()]);
         }
-        for node in &cluster.nodes[1..] {
+        for (index, node) in cluster.nodes.iter().enumerate() {
             let bus_port = node.ask(&["CONFIG", "GET", "cluster-port"]);
             let bus_port = bus_port.lines().last().expect("its value");
-            cluster.nodes[0].order(&["CLUSTER", "MEET", "127.0.0.1", &node.port().to_string(), bus_port]);
+            for other in &cluster.nodes[..index] {
+                other.order(&["CLUSTER", "MEET", "127.0.0.1", &node.port().to_string(), bus_port]);
+            }
         }
         let count = cluster.nodes.len();
         until("the nodes know each other", || {
@@ -85,6 +89,18 @@ impl Cluster {
             lines_of(node).iter().any(|line| line.contains("myself") && line.contains(&format!("slave {id}")))
         };
         self.nodes.iter().position(is_its).expect("it has one")
+    }
+
+    /// From now on the replica of a node hears nothing new of it, or does again.
+    pub fn set_cut_off(&self, primary: usize, replica: usize, cut_off: bool) {
+        let user = if cut_off { "nobody" } else { "" };
+        self.nodes[replica].order(&["CONFIG", "SET", "masteruser", user, "masterauth", user]);
+        if cut_off {
+            self.nodes[primary].ask(&["CLIENT", "KILL", "TYPE", "replica"]);
+            until("it has lost its primary", || {
+                self.nodes[replica].ask(&["INFO", "replication"]).contains("master_link_status:down")
+            });
+        }
     }
 
     /// Ends a node at once, as a crash does.
@@ -211,10 +227,10 @@ impl Migration<'_> {
 }
 
 /// A node that is alone yet.
-fn node() -> Redis {
+fn node(timeout_ms: &str) -> Redis {
     let bus_port = free_port().to_string();
     let options = ["--cluster-enabled", "yes", "--cluster-port", &bus_port];
-    let times = ["--cluster-node-timeout", "700", "--repl-diskless-sync-delay", "0"];
+    let times = ["--cluster-node-timeout", timeout_ms, "--repl-diskless-sync-delay", "0"];
     let keeps = ["--save", "", "--appendonly", "no"];
     Redis::with(&[&options[..], &times[..], &keeps[..]].concat())
 }

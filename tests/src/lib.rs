@@ -9,6 +9,7 @@ pub mod bus;
 pub mod c;
 pub mod cluster;
 pub mod echo;
+pub mod load;
 pub mod openmetrics;
 pub mod procfs;
 pub mod proxy;

@@ -1,19 +1,17 @@
 //! The Redis store with a cluster: streams are found wherever they are, and while slots move, primaries crash and replicas take over,
 //! every event that a flush has confirmed is there once and in order, or counted as lost by the server; the sums agree.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use engine::adapter::AdapterState;
-use engine::bus::{Bus, FlushError, Stats};
+use engine::bus::Bus;
+use engine::consume::request::PollRequest;
 use engine::consume::subscribe::SubscribeRequest;
-use engine::event::EventFlags;
-use engine::producer::{Producer, PublishError};
-use engine::subscription::Subscription;
 use harness::cluster::Cluster;
-use harness::redis::{Redis, bus, numbers};
-use harness::{Random, SetOnDrop, assert_sums, read_all, until};
+use harness::load::{Load, count};
+use harness::redis::{Redis, bus};
+use harness::{Random, until};
 
 #[test]
 fn every_event_comes_back_once_from_streams_at_three_nodes() {
@@ -50,8 +48,10 @@ fn slots_that_move_back_and_forth_under_load_lose_and_double_nothing() {
             let migration = cluster.begin_migration(stream, to);
             pause(&mut random, 20);
             migration.carry();
+            poll(&reader);
             pause(&mut random, 40);
             migration.finish();
+            poll(&reader);
         }
     });
     load.check(&reader);
@@ -115,19 +115,23 @@ fn a_primary_that_crashes_under_load_is_replaced_and_what_is_missing_then_is_cou
     let mut cluster = Cluster::with_replicas(3, 1);
     let bus = bus(&options(4, &cluster.section(0, "")));
     let mut load = Load::new(&bus);
-    load.publish(100);
-    load.check(&bus);
-    cluster.until_it_stands();
-    for _ in 0..2 {
+    for round in 1..=2 {
+        load.publish(100);
+        load.flush();
         let primary = cluster.owner(STREAMS[0]).expect("somebody has it");
+        let replica = cluster.replica_of(primary);
+        cluster.until_replicated(primary);
         load.go_on_while(|| {
-            thread::sleep(Duration::from_millis(200));
+            cluster.set_cut_off(primary, replica, true);
+            until_stored(&bus, 100);
             cluster.kill(primary);
             cluster.until_taken_over(STREAMS[0], primary);
+            cluster.set_cut_off(primary, replica, false);
+            cluster.rejoin(primary);
         });
-        cluster.rejoin(primary);
+        let lost = load.check_but_for_lost(&bus);
+        assert!(lost >= round, "nothing was lost, so nothing is shown");
     }
-    load.check_but_for_lost(&bus);
 }
 
 #[test]
@@ -140,7 +144,7 @@ fn a_primary_that_crashes_under_load_loses_nothing_that_its_replica_was_waited_f
         load.flush();
         let primary = cluster.owner(STREAMS[0]).expect("somebody has it");
         load.go_on_while(|| {
-            thread::sleep(Duration::from_millis(200));
+            until_stored(&bus, 100);
             cluster.kill(primary);
             cluster.until_taken_over(STREAMS[0], primary);
             // Until then nobody could be waited for.
@@ -223,110 +227,17 @@ fn a_bus_starts_without_its_cluster_and_stores_when_that_comes() {
     load.check(&bus);
 }
 
-/// Publishes numbered events under keys of all shards, whatever refuses them for now.
-struct Load<'a> {
-    bus: &'a Bus,
-    producer: Producer,
-    next: usize,
-    received: Vec<usize>,
+/// Waits until the first shard has stored so many more.
+fn until_stored(bus: &Bus, more: u64) {
+    let stored = || bus.stats().shards[0].stored;
+    let before = stored();
+    until("the load goes on", || stored() >= before + more);
 }
 
-impl<'a> Load<'a> {
-    fn new(bus: &'a Bus) -> Load<'a> {
-        Load { bus, producer: bus.producer(), next: 0, received: Vec::new() }
-    }
-
-    fn publish(&mut self, count: usize) {
-        for _ in 0..count {
-            let payload = format!(r#"{{"number":{}}}"#, self.next);
-            let key = self.next.to_le_bytes();
-            until("there is room", || {
-                match self.producer.publish(Some(&key), payload.as_bytes(), EventFlags::NONE) {
-                    Ok(_) => true,
-                    Err(PublishError::Refused) => false,
-                    Err(error) => panic!("{error}"),
-                }
-            });
-            self.next += 1;
-        }
-    }
-
-    /// Publishes all the time while something else goes on.
-    fn go_on_while(&mut self, faults: impl FnOnce()) {
-        // Events of two producers have no order, unless one is stored before the other is published.
-        self.flush();
-        let is_enough = AtomicBool::new(false);
-        thread::scope(|scope| {
-            let (mut load, is_enough) = (Load { next: self.next, ..Load::new(self.bus) }, &is_enough);
-            let load = scope.spawn(move || {
-                while !is_enough.load(Ordering::Acquire) {
-                    load.publish(20);
-                    thread::sleep(Duration::from_millis(1));
-                }
-                load.next
-            });
-            let ends = SetOnDrop(is_enough);
-            faults();
-            drop(ends);
-            self.next = load.join().expect("the load does not panic");
-        });
-        self.flush();
-    }
-
-    fn flush(&self) {
-        until("everything is stored", || match self.bus.flush() {
-            Ok(()) => true,
-            Err(FlushError::Timeout) => false,
-            Err(error) => panic!("{error}"),
-        });
-    }
-
-    /// Everything is stored, once, in order, and nothing else, as another bus or this one reads it.
-    fn check(&self, reader: &Bus) {
-        assert_eq!(self.check_but_for_lost(reader), 0, "lost");
-    }
-
-    /// The same, but for what the servers have lost: as many events as are counted.
-    fn check_but_for_lost(&self, reader: &Bus) -> u64 {
-        self.flush();
-        let stored = read_all(reader, 1_000);
-        let mut all = Vec::new();
-        for stream in 0..4 {
-            let of = stored.iter().filter(|(shard, _)| shard.0 == stream);
-            let of = numbers(of.map(|(_, payload)| payload.as_slice()));
-            assert!(of.is_sorted_by(|one, next| one < next), "stream {stream} is in order");
-            all.extend(of);
-        }
-        all.sort_unstable();
-        assert!(all.is_sorted_by(|one, next| one < next), "doubled");
-        let stats = self.bus.stats();
-        assert_sums(&stats);
-        assert_eq!(stats.total().dropped.total(), 0);
-        for name in ["maybe_twice", "kills_denied"] {
-            assert_eq!(count(&stats, name), 0, "{name}");
-        }
-        let lost = count(&stats, "lost_by_server");
-        assert_eq!(all.len() as u64 + lost, self.next as u64);
-        lost
-    }
-
-    /// A subscriber is given everything once.
-    fn check_received(&mut self, subscription: &mut Subscription) {
-        until("every event has come", || {
-            let events = subscription.next(1_000, Some(Duration::from_millis(10))).expect("it runs");
-            let payloads: Vec<_> = events.map(|(_, event)| event.payload.to_vec()).collect();
-            self.received.extend(numbers(payloads.iter().map(Vec::as_slice)));
-            self.received.len() >= self.next
-        });
-        self.received.sort_unstable();
-        assert!(self.received.iter().copied().eq(0..self.next));
-    }
-}
-
-/// What the store has counted under this name.
-fn count(stats: &Stats, name: &str) -> u64 {
-    let at = stats.adapter_count_names.iter().position(|known| *known == name).expect("the store counts it");
-    stats.total().adapter_counts[at]
+/// No shard fails to answer a poll.
+fn poll(bus: &Bus) {
+    let page = bus.poll(&PollRequest { limit: 10, ..PollRequest::default() }).expect("the bus runs");
+    assert!(page.failed_shards.is_empty(), "{:?}", page.failed_shards);
 }
 
 /// A bus of four shards, as many as there are streams from then on.
