@@ -6,9 +6,9 @@ use std::time::Duration;
 use engine::clock::Monotonic;
 
 use super::cluster::{Redirect, Route, is_astray};
-use super::greeting::Suspect;
 use super::link::Link;
 use super::session::{Caller, Heard, Session};
+use super::suspects::Suspect;
 
 /// One connection, from session to session.
 pub(super) struct Connection<Q> {

@@ -1,21 +1,11 @@
 //! How a session begins: who asks (`AUTH`, `SELECT`, `CLIENT SETNAME`), which connection of which server process this is, the end
 //! of those before it, and what the whole is like: how many streams there are, or who has which slots of a cluster.
-//!
-//! A connection whose last commands have no answer is killed by its number, over a new connection to the same server
-//! process. To another process the number means nothing, or a stranger. What the old connection may then execute yet is
-//! nothing, without its number being told:
-//! - The server was started anew: its old process has gone, and what lay in its buffers with it.
-//! - The slot has moved to another node, or has been moving: whoever had it before answers what still comes with `MOVED` or
-//!   `ASK`, and what it had executed before it gave the key away came along with the key.
-//! - A replica was promoted: what the old primary still executes is thrown away when it becomes a replica itself.
-//!
-//! The slot may come back to a node while bytes are still on their way there. So in a cluster such a connection is kept in mind,
-//! and killed when its process is reached again.
 
 use redis::{Cmd, Value};
 
 use super::session::Caller;
 use super::streams::Count;
+use super::suspects::{Identity, Suspect};
 
 /// What a session has said to begin with, and has heard.
 #[derive(Default)]
@@ -28,21 +18,6 @@ pub(super) struct Greeting {
     pub(super) not_killed: u64,
     /// The answer to `CLUSTER SLOTS`.
     pub(super) slots: Option<Value>,
-}
-
-/// A connection, by its number at a server process; the one is worth nothing without the other.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Identity {
-    pub(super) client_id: Option<i64>,
-    /// The process's `run_id`; `None` where the user may not see it.
-    pub(super) run_id: Option<String>,
-}
-
-/// A connection that is over and may execute something yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Suspect {
-    pub(super) client_id: i64,
-    pub(super) run_id: Option<String>,
 }
 
 /// What of the greeting a reply answers.
@@ -144,7 +119,7 @@ impl Greeting {
         for Suspect { client_id, run_id } in self.suspects.drain(..) {
             match (run_id.as_ref(), here) {
                 (Some(run_id), Some(here)) if run_id == here => kills.push((client_id, true)),
-                // Of another process, which needs none: see above.
+                // Of another process, which needs none: see `suspects`.
                 (Some(_), Some(_)) => {}
                 // In a cluster it may be anywhere, and a stranger has the number here.
                 _ if self.is_cluster => self.not_killed += 1,
@@ -158,13 +133,6 @@ impl Greeting {
     pub(super) fn keeps(&self, suspect: &Suspect) -> bool {
         let (one, here) = (&suspect.run_id, &self.identity.run_id);
         self.is_cluster && one.is_some() && here.is_some() && one != here
-    }
-}
-
-impl Identity {
-    /// The connection as one that may execute something yet; `None` when it cannot be named.
-    pub(super) fn suspect(&self) -> Option<Suspect> {
-        self.client_id.map(|client_id| Suspect { client_id, run_id: self.run_id.clone() })
     }
 }
 

@@ -12,10 +12,12 @@ use redis::{Cmd, Value};
 
 use super::cluster::{Cluster, Redirect};
 use super::config::{Address, RedisConfig};
-use super::greeting::{Greeting, Identity, Step, Suspect, is_final, refused};
+use super::greeting::{Greeting, Step, is_final, refused};
 use super::link::{Ended, Link, State};
+use super::received::Received;
 use super::refusal::Refusal;
-use super::reply::{Framer, NoReply, Reply, Token};
+use super::reply::{Reply, Token};
+use super::suspects::{Identity, Suspect};
 
 /// One connection. `Q` tells the adapter which question a reply answers.
 pub(super) struct Session<Q> {
@@ -110,9 +112,9 @@ impl<Q: Clone> Session<Q> {
         self.greeting.not_killed
     }
 
-    /// Keeps of the suspects those that were not to be killed here.
-    pub(super) fn forget_suspects(&self, suspects: &mut Vec<Suspect>) {
-        suspects.retain(|suspect| self.greeting.keeps(suspect));
+    /// Whether a suspect is to be kept in mind, as it was not to be killed here.
+    pub(super) fn keeps(&self, suspect: &Suspect) -> bool {
+        self.greeting.keeps(suspect)
     }
 
     /// The node that is asked.
@@ -291,7 +293,7 @@ impl<Q: Clone> Session<Q> {
             {
                 return Ok(Some(reply));
             }
-            if self.received.bytes.len() > REPLY_BYTES_MAX {
+            if self.received.len() > REPLY_BYTES_MAX {
                 return Err(Ended::by_itself(format!("a reply of more than {REPLY_BYTES_MAX} bytes")));
             }
             if !self.link.receive(self.received.rest()) {
@@ -304,50 +306,8 @@ impl<Q: Clone> Session<Q> {
     }
 }
 
-/// Bytes that have come and were not heard yet.
-struct Received {
-    bytes: Vec<u8>,
-    /// How many of them were heard.
-    read: usize,
-    framer: Framer,
-}
-
-impl Received {
-    fn new() -> Received {
-        Received { bytes: Vec::new(), read: 0, framer: Framer::new() }
-    }
-
-    /// The next reply, if all of it has come.
-    fn next_reply(&mut self) -> Result<Option<Reply>, NoReply> {
-        let Some(len) = self.framer.end(&self.bytes[self.read..])? else { return Ok(None) };
-        let is_all = len == self.bytes.len();
-        let bytes =
-            if is_all { std::mem::take(&mut self.bytes) } else { self.bytes[self.read..][..len].to_vec() };
-        self.read = if is_all { 0 } else { self.read + len };
-        Ok(Some(Reply::new(bytes)))
-    }
-
-    /// Passes over the replies that come next and say that a command was gathered, at most `count` of them. How many.
-    fn skip_gathered(&mut self, count: usize) -> usize {
-        if self.framer.has_begun() {
-            return 0;
-        }
-        let replies = self.bytes[self.read..].chunks_exact(GATHERED.len()).take(count);
-        let skipped = replies.take_while(|reply| *reply == GATHERED).count();
-        self.read += skipped * GATHERED.len();
-        skipped
-    }
-
-    /// The bytes of a reply of which not all has come, to put more behind them.
-    fn rest(&mut self) -> &mut Vec<u8> {
-        self.bytes.drain(..std::mem::take(&mut self.read));
-        &mut self.bytes
-    }
-}
-
 /// Room for three of the largest events there may be, which a read asks for at least.
 const REPLY_BYTES_MAX: usize = 256 << 20;
-/// What a server says to a command that is to be in a transaction.
-const GATHERED: &[u8] = b"+QUEUED\r\n";
+
 #[cfg(test)]
 mod tests;

@@ -18,13 +18,13 @@ use super::append::Counts;
 use super::cluster::{Cluster, Redirect};
 use super::config::RedisConfig;
 use super::connection::Connection;
-use super::greeting::Suspect;
 use super::listener::Listener;
 use super::reader::Reader;
 use super::reads::{self, Reads, Wanted};
 use super::reply::Reply;
 use super::session::{Caller, Heard};
 use super::streams::Agreement;
+use super::suspects::Suspects;
 use super::writer::{Asked, Writer};
 
 /// The store of one shard.
@@ -40,14 +40,9 @@ pub(super) struct RedisStore {
     readers: Vec<Reader>,
     listeners: Vec<Listener>,
     news: VecDeque<Outcome>,
-    /// Connections before this one that may execute something yet, and how many have no number.
-    suspects: Vec<Suspect>,
-    nameless: u64,
-    /// Whether none of them did, since the mark was known last.
-    is_sure: bool,
-    /// Old connections that the server did not let us kill.
-    kills_denied: u64,
-    /// Why the main connection ended last.
+    /// Connections before this one that may execute something yet.
+    suspects: Suspects,
+    /// Why the shard was last without a connection to append over.
     error: Option<AdapterError>,
 }
 
@@ -77,10 +72,7 @@ impl RedisStore {
             readers: Vec::new(),
             listeners: Vec::new(),
             news: VecDeque::new(),
-            suspects: Vec::new(),
-            nameless: 0,
-            is_sure: true,
-            kills_denied: 0,
+            suspects: Suspects::new(),
             error: None,
         }
     }
@@ -88,6 +80,7 @@ impl RedisStore {
     /// Moves on whatever can be.
     fn step(&mut self, now: Monotonic) {
         if let Err(reason) = self.agreement.step(&mut self.caller, now) {
+            self.tell(&reason, self.agreement.is_refused());
             self.reads.fail(&reason, &mut self.news);
             self.readers.iter_mut().for_each(|reader| reader.fail(&reason, &mut self.news));
         }
@@ -104,12 +97,12 @@ impl RedisStore {
     }
 
     fn step_main(&mut self, now: Monotonic) {
-        self.main.step(&self.caller, &self.suspects, now);
+        self.main.step(&self.caller, &self.suspects.all, now);
         while let Some(heard) = self.main.hear(&mut self.caller, now) {
             match heard {
                 Heard::Open => {
-                    self.count_suspects();
                     if let Some(session) = &mut self.main.session {
+                        self.suspects.settle(session);
                         self.writer.seek(session);
                     }
                 }
@@ -129,26 +122,18 @@ impl RedisStore {
         self.main.flush();
     }
 
-    /// A session has begun, and has said which of those before it execute nothing any more.
-    fn count_suspects(&mut self) {
-        let Some(session) = &self.main.session else { return };
-        let not_killed = session.not_killed() + self.nameless;
-        self.is_sure &= not_killed == 0;
-        self.kills_denied += not_killed;
-        self.nameless = 0;
-        session.forget_suspects(&mut self.suspects);
-    }
-
     fn hear(&mut self, question: Question, reply: &Reply, now: Monotonic) {
         match question {
             Question::Write(asked) => {
                 let Some(session) = &mut self.main.session else { return };
-                match self.writer.hear(asked, reply, session, self.is_sure) {
+                match self.writer.hear(asked, reply, session, self.suspects.is_sure()) {
                     Ok(is_stored) => {
                         if is_stored {
                             self.main.is_of_use();
                         }
-                        self.is_sure |= self.writer.append.is_marked();
+                        if self.writer.append.is_marked() {
+                            self.suspects.are_counted();
+                        }
                     }
                     Err(reason) => self.lose_main(&reason, false, now),
                 }
@@ -176,10 +161,15 @@ impl RedisStore {
                 self.reads.lose(question, reason, &mut self.news);
             }
         }
-        let error = if is_final { AdapterError::Final } else { AdapterError::Transient };
-        self.error = Some(error(reason.to_owned()));
+        self.tell(reason, is_final);
         self.suspect_main();
         self.main.fail(now, is_final);
+    }
+
+    /// Why the shard has no connection to append over, for the statistics.
+    fn tell(&mut self, reason: &str, is_final: bool) {
+        let error = if is_final { AdapterError::Final } else { AdapterError::Transient };
+        self.error = Some(error(reason.to_owned()));
     }
 
     /// The stream is at another node. Readers are answered from there.
@@ -199,16 +189,10 @@ impl RedisStore {
 
     /// The main connection is about to end: whether it may execute something yet.
     fn suspect_main(&mut self) {
-        let Some(session) = &self.main.session else { return };
-        if !self.writer.append.lose_connection() {
-            return;
-        }
-        match session.identity().suspect() {
-            Some(suspect) => self.suspects.push(suspect),
-            None => self.nameless += 1,
-        }
-        if self.suspects.len() > SUSPECTS_MAX {
-            self.suspects.remove(0);
+        if let Some(session) = &self.main.session
+            && self.writer.append.lose_connection()
+        {
+            self.suspects.add(session.identity());
         }
     }
 
@@ -310,7 +294,7 @@ impl Adapter for RedisStore {
             + self.agreement.losses()
             + readers.iter().map(Reader::losses).sum::<u64>()
             + listeners.iter().map(Listener::losses).sum::<u64>();
-        [lost_by_server, maybe_twice, refused_for_memory, passed_over, self.kills_denied, reconnects]
+        [lost_by_server, maybe_twice, refused_for_memory, passed_over, self.suspects.not_killed, reconnects]
     }
 
     fn state(&self) -> AdapterState {
@@ -351,9 +335,6 @@ impl From<reads::Question> for Question {
         Question::Read(question)
     }
 }
-
-/// Connections that may execute something yet and that are kept in mind; those in a cluster whose process was not met again.
-const SUSPECTS_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests;

@@ -177,7 +177,7 @@ mod tests {
         connect(&mut agreement, &mut caller).say(b"-MOVED 14524 localhost:2\r\n-MOVED 14524 localhost:2\r\n");
         let to = Redirect { to: Address::Tcp("localhost".to_owned(), 2), is_asking: false };
         // A step would connect to it.
-        let heard = std::iter::from_fn(|| agreement.connection.hear(&mut caller, NOW)).next();
+        let heard = agreement.connection.hear(&mut caller, NOW);
         assert!(matches!(heard, Some(Heard::Redirected(Some(Count::Settle), next)) if next == to));
         agreement.connection.redirect(to, NOW);
         connect(&mut agreement, &mut caller).say(b":0\r\n$1\r\n4\r\n");

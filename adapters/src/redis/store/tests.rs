@@ -32,7 +32,7 @@ fn store_of(options: Value) -> RedisStore {
 fn connect(store: &mut RedisStore) -> Script {
     let (link, script) = Link::scripted();
     let to = store.main.goes_to(&store.caller);
-    store.main.begin(Session::over(link, &store.caller, to, &store.suspects), NOW);
+    store.main.begin(Session::over(link, &store.caller, to, &store.suspects.all), NOW);
     script
 }
 
@@ -98,7 +98,7 @@ fn a_connection_without_a_number_cannot_be_killed_and_that_is_counted() {
     let script = connect(&mut store);
     script.say(format!("{GREETING}*0\r\n").as_bytes());
     store.step_main(NOW);
-    assert_eq!((store.kills_denied, store.writer.append.counts.maybe_twice), (1, 3));
+    assert_eq!((store.suspects.not_killed, store.writer.append.counts.maybe_twice), (1, 3));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_number_of_a_server_process_that_is_no_more_is_not_killed() {
     store.step_main(NOW);
     let told = told(&script);
     assert!(!told.contains("KILL") && told.contains("MULTI"), "{told}");
-    assert_eq!((store.kills_denied, store.suspects.len()), (0, 0));
+    assert_eq!((store.suspects.not_killed, store.suspects.all.len()), (0, 0));
     assert_eq!(store.writer.append.counts, Counts::default());
 }
 
@@ -136,7 +136,7 @@ fn a_number_whose_process_is_not_told_is_killed_and_counted_as_uncertain() {
     script.say(b"+OK\r\n:8\r\n-NOPERM no\r\n:0\r\n$1\r\n1\r\n:1\r\n*0\r\n");
     store.step_main(NOW);
     assert!(told(&script).contains("KILL $2 ID $1 7"));
-    assert_eq!((store.kills_denied, store.writer.append.counts.maybe_twice), (1, 3));
+    assert_eq!((store.suspects.not_killed, store.writer.append.counts.maybe_twice), (1, 3));
 }
 
 #[test]

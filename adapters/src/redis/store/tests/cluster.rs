@@ -62,7 +62,7 @@ fn what_has_moved_is_sent_again_where_it_is_and_nothing_is_killed_for_it() {
     let told = told(&script);
     assert!(told.contains("MULTI") && told.contains("XRANGE") && !told.contains("KILL"), "{told}");
     assert!(!told.contains("ASKING"));
-    assert!(store.suspects.is_empty() && store.writer.append.counts == Counts::default());
+    assert!(store.suspects.all.is_empty() && store.writer.append.counts == Counts::default());
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_connection_at_another_node_is_kept_in_mind_and_killed_when_that_is_reached_
     script.say(b"*0\r\n");
     store.step_main(NOW);
     assert!(!told(&script).contains("KILL"));
-    assert_eq!((store.suspects.len(), store.kills_denied), (1, 0));
+    assert_eq!((store.suspects.all.len(), store.suspects.not_killed), (1, 0));
     store.lose_main("cut", false, NOW);
     let script = connect(&mut store);
     script.say(greeting("a", 1).as_bytes());
@@ -145,7 +145,7 @@ fn a_connection_at_another_node_is_kept_in_mind_and_killed_when_that_is_reached_
     assert!(told(&script).contains("KILL $2 ID $1 7"));
     script.say(b":0\r\n");
     store.step_main(NOW);
-    assert!(store.suspects.iter().all(|suspect| suspect.run_id.as_deref() == Some("b")));
+    assert!(store.suspects.all.iter().all(|suspect| suspect.run_id.as_deref() == Some("b")));
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_connection_whose_node_is_not_known_is_no_strangers_end_and_is_counted() {
     script.say(format!("{SILENT}*0\r\n").as_bytes());
     store.step_main(NOW);
     assert!(!told(&script).contains("KILL"));
-    assert_eq!((store.kills_denied, store.writer.append.counts.maybe_twice), (1, 3));
+    assert_eq!((store.suspects.not_killed, store.writer.append.counts.maybe_twice), (1, 3));
 }
 
 #[test]
