@@ -278,7 +278,7 @@ impl Producer {
 
     /// Whether an event travels as a block, with the key that it takes along.
     fn is_boxed(&self, payload_bytes: usize, key: Option<&[u8]>) -> bool {
-        payload_bytes + key_room(key) >= self.boxed_from_bytes
+        payload_bytes.saturating_add(key_room(key)) >= self.boxed_from_bytes
     }
 
     /// Tries `attempt` on the lane to `shard`, for an event of `payload_bytes` bytes that takes `key` along, until it finds
@@ -291,7 +291,7 @@ impl Producer {
         mut attempt: impl FnMut(&mut LaneProducer) -> Result<(), Full>,
     ) -> Result<(), PublishError> {
         let bytes_max = self.event_bytes_max;
-        let bytes = payload_bytes + key.map_or(0, <[u8]>::len);
+        let bytes = payload_bytes.saturating_add(key.map_or(0, <[u8]>::len));
         if bytes > bytes_max {
             return Err(match key {
                 None => PublishError::TooLarge { bytes, bytes_max },

@@ -29,6 +29,10 @@ pub(super) struct Append {
     settled: Sequence,
     /// The newest that the stream was last seen to have: behind `settled` where the server has lost some.
     newest: Sequence,
+    /// Whether a batch was ever submitted: what the stream had before that was settled in an earlier life.
+    has_begun: bool,
+    /// Whether something was written over this connection: to one that has written nothing a server says of replicas what it likes.
+    has_written: bool,
     flight: Option<Flight>,
     pub(super) counts: Counts,
 }
@@ -36,7 +40,8 @@ pub(super) struct Append {
 /// What happened that should not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
-    /// Events that the server had confirmed and has no more: a failover to a replica that lacked them.
+    /// Events that the server had confirmed and has no more: a failover to a replica that lacked them. Counted by their sequences,
+    /// those that were refused in between among them.
     pub(super) lost_by_server: u64,
     /// Events that were sent again although they may be there already.
     pub(super) maybe_twice: u64,
@@ -76,8 +81,8 @@ pub(super) enum Next<'a> {
     Discard,
     /// One event, which needs no transaction.
     Alone(Transaction<'a>),
-    /// How many replicas have what is stored?
-    AskReplicas,
+    /// How many replicas have what is stored? Behind something that is written, if it `must_write`.
+    AskReplicas { must_write: bool },
     /// Nothing: all of the batch is stored.
     Stored(Batch),
     /// Nothing: what is not stored of the batch comes back.
@@ -101,6 +106,8 @@ impl Append {
             stored: Sequence(0),
             settled: Sequence(0),
             newest: Sequence(0),
+            has_begun: false,
+            has_written: false,
             flight: None,
             counts: Counts::default(),
         }
@@ -123,6 +130,7 @@ impl Append {
 
     /// Takes a batch.
     pub(super) fn submit(&mut self, batch: Batch) {
+        self.has_begun = true;
         self.flight = Some(Flight::new(batch, self.stored));
     }
 
@@ -143,6 +151,7 @@ impl Append {
 
     /// The connection has gone, and with it the answer to what was sent over it. Whether there was any: it may be executed yet.
     pub(super) fn lose_connection(&mut self) -> bool {
+        self.has_written = false;
         let was_executing = self.flight.as_mut().is_some_and(Flight::lose_connection);
         if was_executing || self.mark != Mark::Known || self.stored.0 > 0 {
             self.mark = Mark::Unknown;
@@ -171,12 +180,17 @@ impl Append {
     pub(super) fn hear_end(&mut self, reply: &Reply, is_sure: bool) -> Option<Sequence> {
         let Mark::Sought { before } = self.mark else { return None };
         let Some(entries) = Entry::all(reply) else {
-            if matches!(reply.first(), Token::Error(line) if !Refusal::of(line).is_transient()) {
+            let is_final = matches!(reply.first(), Token::Error(line) if !Refusal::of(line).is_transient());
+            if is_final && self.has_begun {
                 // A key of another type, say: whoever appends is told.
                 self.found(None, false);
             }
             return None;
         };
+        if entries.is_empty() && before.is_none() {
+            // Trimming leaves something.
+            self.lost_behind(Sequence(0));
+        }
         let mut oldest = before;
         for entry in entries {
             oldest = Some(entry.position);
@@ -198,14 +212,14 @@ impl Append {
     /// The newest of this shard's events in the stream; `None` when there is none, or none any more.
     fn found(&mut self, newest: Option<Sequence>, is_sure: bool) {
         self.mark = Mark::Known;
-        let is_uncertain = newest.is_none() && self.stored.0 > 0 || !is_sure;
+        let is_uncertain = newest.is_none() && self.newest.0 > 0 || !is_sure;
         if let Some(newest) = newest {
-            self.counts.lost_by_server += self.newest.min(self.settled).0.saturating_sub(newest.0);
+            self.lost_behind(newest);
             self.newest = newest;
-            self.stored = newest.max(self.settled);
-            if self.flight.is_none() {
-                self.settled = self.stored;
-            }
+        }
+        self.stored = self.settled.max(newest.unwrap_or_default());
+        if !self.has_begun {
+            self.settled = self.stored;
         }
         if let Some(flight) = &mut self.flight {
             flight.next = flight.batch.index_after(self.stored);
@@ -213,6 +227,12 @@ impl Append {
                 self.counts.maybe_twice += (flight.batch.len() - flight.next) as u64;
             }
         }
+    }
+
+    /// The stream has nothing of this shard's behind this any more: what the shard was told of is lost.
+    fn lost_behind(&mut self, newest: Sequence) {
+        self.counts.lost_by_server += self.newest.min(self.settled).0.saturating_sub(newest.0);
+        self.newest = self.newest.min(newest);
     }
 
     /// What is to be said next, in transactions of at most `events_max` events. Once it is given it counts as said.
@@ -241,11 +261,12 @@ impl Append {
                 let is_asked = matches!(flight.replication, Replication::Asked);
                 (flight.replication, flight.refusal) = (Replication::Asked, refusal);
                 self.flight = Some(flight);
-                return if is_asked { Next::Nothing } else { Next::AskReplicas };
+                let must_write = !self.has_written;
+                return if is_asked { Next::Nothing } else { Next::AskReplicas { must_write } };
             }
             // The events are stored, and stay the shard's until the replicas can be asked.
             (Replication::Refused(Refusal { code, detail }), _) => {
-                let error = AdapterError::Transient(format!("WAIT: {code} {detail}"));
+                let error = AdapterError::Transient(format!("asking for replicas: {code} {detail}"));
                 return Next::Refused(self.rest(flight), error);
             }
             (_, refusal) => refusal,
@@ -271,24 +292,37 @@ impl Append {
         if stored > 0 {
             self.stored = Sequence(flight.batch.sequence(flight.next).0 - 1);
             self.newest = self.stored;
+            self.has_written = true;
         }
         let is_full = flight.refusal.as_ref().is_some_and(|refusal| refusal.code == "OOM");
         self.counts.refused_for_memory += u64::from(is_full);
         Ok(stored > 0)
     }
 
-    /// The server has forgotten what was gathered.
-    pub(super) fn hear_discarded(&mut self) -> Result<(), Broken> {
-        self.flight.as_mut().map_or(Ok(()), Flight::hear_discarded)
+    /// The server's answer to that it is to forget what it gathered.
+    pub(super) fn hear_discarded(&mut self, reply: &Reply) -> Result<(), Broken> {
+        self.flight.as_mut().map_or(Ok(()), |flight| flight.hear_discarded(reply))
+    }
+
+    /// The server's answer to what was written so that replicas can be asked for.
+    pub(super) fn hear_written(&mut self, reply: &Reply) {
+        if let Token::Error(line) = reply.first() {
+            if let Some(flight) = &mut self.flight {
+                flight.not_written = Some(Refusal::of(line));
+            }
+        } else {
+            self.has_written = true;
+        }
     }
 
     /// So many replicas have what is stored of the batch. When they are too few, they are asked for again.
     pub(super) fn hear_replicas(&mut self, reply: &Reply) {
         let replicas = self.replicas;
         let Some(flight) = &mut self.flight else { return };
-        flight.replication = match reply.first() {
-            Token::Integer(digits) if decimal(digits) >= Some(replicas) => Replication::Confirmed,
-            Token::Error(line) => Replication::Refused(Refusal::of(line)),
+        flight.replication = match (flight.not_written.take(), reply.first()) {
+            (Some(refusal), _) => Replication::Refused(refusal),
+            (None, Token::Error(line)) => Replication::Refused(Refusal::of(line)),
+            (None, Token::Integer(digits)) if decimal(digits) >= Some(replicas) => Replication::Confirmed,
             _ => Replication::Unknown,
         };
     }

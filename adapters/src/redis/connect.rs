@@ -1,5 +1,6 @@
 //! Making a connection, on a thread that may block: the host's addresses, the socket, and where it is asked for the TLS handshake.
-//! All of it ends by its deadline, whatever the resolver, the network and the server do.
+//! All of it ends by its deadline, whatever the resolver, the network and the server do. The time is the system's own, since the
+//! thread waits for the system.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -92,6 +93,9 @@ impl Connected {
 
     /// The TLS handshake, if there is TLS.
     fn shake_hands(&mut self, deadline: Instant) -> Result<(), Ended> {
+        if self.tls.is_none() {
+            return Ok(());
+        }
         while self.tls.as_ref().is_some_and(Tls::is_handshaking) {
             self.send(&[], deadline)?;
             // No server says anything before it is asked.
@@ -107,10 +111,10 @@ impl Connected {
 
 fn connect_tcp(host: &str, port: u16, deadline: Instant) -> io::Result<Socket> {
     let mut failure = io::Error::new(ErrorKind::NotFound, "the host has no address");
-    for address in resolve::addresses(host, port, deadline)? {
-        // All of its addresses together have that long, and each has a moment.
-        let left = left(deadline).unwrap_or(CONNECT_TIMEOUT_MIN).max(CONNECT_TIMEOUT_MIN);
-        match connect_address(address, left) {
+    let addresses = resolve::addresses(host, port, deadline)?;
+    for (address, untried) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
+        // One that is silent leaves time for the others, and for what comes behind connecting.
+        match connect_address(address, left(deadline)? / (untried + 1)) {
             Ok(socket) => return Ok(socket),
             Err(error) => failure = error,
         }
@@ -118,8 +122,8 @@ fn connect_tcp(host: &str, port: u16, deadline: Instant) -> io::Result<Socket> {
     Err(failure)
 }
 
-fn connect_address(address: SocketAddr, timeout: Duration) -> io::Result<Socket> {
-    let socket = Socket::from(std::net::TcpStream::connect_timeout(&address, timeout)?);
+fn connect_address(address: &SocketAddr, timeout: Duration) -> io::Result<Socket> {
+    let socket = Socket::from(std::net::TcpStream::connect_timeout(address, timeout)?);
     socket.set_tcp_nodelay(true)?;
     notice_silence(&socket)?;
     Ok(socket)
@@ -167,8 +171,6 @@ fn is_late(error: &io::Error) -> bool {
 const READ_BYTES: usize = 16 << 10;
 /// The kernel takes less than a microsecond for no limit.
 const SOCKET_TIMEOUT_MIN: Duration = Duration::from_millis(1);
-/// How long each address of a host is tried at least.
-const CONNECT_TIMEOUT_MIN: Duration = Duration::from_millis(10);
 /// How long a connection is quiet before the kernel asks whether the peer is still there.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 

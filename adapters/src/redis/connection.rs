@@ -83,6 +83,9 @@ impl<Q: Clone> Connection<Q> {
     pub(super) fn hear(&mut self, caller: &mut Caller, now: Monotonic) -> Option<Heard<Q>> {
         let session = self.session.as_mut()?;
         let heard = session.hear();
+        if session.take_received() {
+            self.quiet_since = None;
+        }
         if heard.is_none() {
             return self.hear_nothing(caller, now);
         }
@@ -231,11 +234,13 @@ impl<Q: Clone> Connection<Q> {
         self.session.as_ref().is_some_and(Session::is_asking)
     }
 
-    /// When a session that is owed something has been quiet for too long. With one server there is nobody else to ask.
+    /// When a session that is owed something has been quiet for too long: before it is open, as it may be at a server that is no
+    /// more behind its name; and in a cluster, where others can be asked.
     fn silence_ends_at(&self, caller: &Caller) -> Option<Monotonic> {
         let config = &caller.config;
         let silence = config.connect_timeout.max(BLOCK_MAX) + BLOCK_MAX;
-        self.quiet_since.filter(|_| config.is_cluster).map(|since| since.after(silence))
+        let is_limited = config.is_cluster || !self.is_open();
+        self.quiet_since.filter(|_| is_limited).map(|since| since.after(silence))
     }
 }
 

@@ -150,7 +150,9 @@ pub(super) fn refused(what: &str, value: &Value) -> Result<(), String> {
 pub(super) fn is_final(value: &Value) -> bool {
     match value {
         Value::ServerError(error) => {
-            ["NOAUTH", "WRONGPASS", "NOPERM", "WRONGTYPE", "ERR"].contains(&error.code())
+            let is_crowded =
+                error.details().is_some_and(|detail| detail.starts_with("max number of clients"));
+            ["NOAUTH", "WRONGPASS", "NOPERM", "WRONGTYPE", "ERR"].contains(&error.code()) && !is_crowded
         }
         _ => true,
     }

@@ -24,6 +24,7 @@ pub(super) struct Session<Q> {
     link: Link,
     outgoing: Vec<u8>,
     received: Received,
+    has_received: bool,
     command: Cmd,
     questions: VecDeque<Question<Q>>,
     greeting: Greeting,
@@ -84,6 +85,7 @@ impl<Q: Clone> Session<Q> {
             link,
             outgoing: Vec::new(),
             received: Received::new(),
+            has_received: false,
             command: Cmd::new(),
             questions: VecDeque::new(),
             greeting: Greeting::default(),
@@ -130,6 +132,11 @@ impl<Q: Clone> Session<Q> {
     /// Who has which slots, as the node has said in its greeting. Given once.
     pub(super) fn take_slots(&mut self) -> Option<Value> {
         self.greeting.slots.take()
+    }
+
+    /// Whether something has come since this was asked last, be it a part of a reply.
+    pub(super) fn take_received(&mut self) -> bool {
+        std::mem::take(&mut self.has_received)
     }
 
     /// Whether a reply is still to come.
@@ -302,6 +309,7 @@ impl<Q: Clone> Session<Q> {
                     State::Connecting | State::Open => Ok(None),
                 };
             }
+            self.has_received = true;
         }
     }
 }

@@ -103,7 +103,7 @@ impl RedisStore {
                 Heard::Open => {
                     if let Some(session) = &mut self.main.session {
                         self.suspects.settle(session);
-                        self.writer.seek(session);
+                        self.writer.begin(session);
                     }
                 }
                 Heard::Reply(question, reply) => self.hear(question, &reply, now),

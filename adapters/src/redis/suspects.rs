@@ -31,7 +31,7 @@ pub(super) struct Suspect {
 /// Those of one shard's way into its stream.
 pub(super) struct Suspects {
     pub(super) all: Vec<Suspect>,
-    /// More of them, which have no number.
+    /// More of them, which have no number, or one that was forgotten.
     nameless: u64,
     /// Whether none executes anything any more, since the mark was known last.
     is_sure: bool,
@@ -52,6 +52,7 @@ impl Suspects {
         }
         if self.all.len() > SUSPECTS_MAX {
             self.all.remove(0);
+            self.nameless += 1;
         }
     }
 

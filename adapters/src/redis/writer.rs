@@ -10,6 +10,7 @@ use super::append::{Append, Broken, Next, Transaction};
 use super::command;
 use super::config::RedisConfig;
 use super::entry;
+use super::refusal::Refusal;
 use super::reply::{Reply, Token};
 use super::session::Session;
 
@@ -20,18 +21,31 @@ pub(super) struct Writer {
     command: command::Append,
     pipeline_size: usize,
     replicas: u64,
+    transactions: Transactions,
     pub(super) append: Append,
+}
+
+/// Whether the server does transactions for this user. One that executes what it is to gather would leave holes.
+enum Transactions {
+    /// So many of the two answers are to come.
+    Unknown(u8),
+    Done,
+    Refused(Refusal),
 }
 
 /// What a reply answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
+    /// A transaction of nothing, before any other.
+    Empty,
     /// `MULTI`, or an event that is to be in the transaction.
     Gathered,
     /// The transaction, or the one event that it is.
     Stored,
     /// `DISCARD`.
     Discarded,
+    /// What is written so that replicas can be asked for.
+    Written,
     /// `WAIT`.
     Replicas,
     /// The stream's end, for the mark.
@@ -47,6 +61,7 @@ impl Writer {
             key,
             pipeline_size: config.pipeline_size,
             replicas: config.wait_replicas,
+            transactions: Transactions::Unknown(0),
             append: Append::new(nonce, shard, is_new, config.wait_replicas),
         }
     }
@@ -57,6 +72,16 @@ impl Writer {
         session: &mut Session<Q>,
         news: &mut VecDeque<Outcome>,
     ) -> bool {
+        match &self.transactions {
+            Transactions::Unknown(_) => return false,
+            Transactions::Refused(Refusal { code, detail }) => {
+                let error = || AdapterError::Final(format!("MULTI: {code} {detail}"));
+                let batch = self.append.cancel();
+                news.extend(batch.map(|batch| Outcome::Refused { batch, error: error() }));
+                return false;
+            }
+            Transactions::Done => {}
+        }
         loop {
             match self.append.next(self.pipeline_size) {
                 Next::Nothing => return false,
@@ -81,9 +106,17 @@ impl Writer {
                     session.say_word("DISCARD");
                     session.expect(Asked::Discarded.into());
                 }
-                Next::AskReplicas => session.ask(Asked::Replicas.into(), |command| {
-                    command.arg("WAIT").arg(self.replicas).arg(REPLICAS_WAIT_MS);
-                }),
+                Next::AskReplicas { must_write } => {
+                    if must_write {
+                        session.ask(Asked::Written.into(), |command| {
+                            let key = format!("{}:wait", self.key);
+                            command.arg("SET").arg(key).arg(1).arg("PX").arg(WRITTEN_MS);
+                        });
+                    }
+                    session.ask(Asked::Replicas.into(), |command| {
+                        command.arg("WAIT").arg(self.replicas).arg(REPLICAS_WAIT_MS);
+                    });
+                }
                 Next::Stored(batch) => {
                     news.push_back(Outcome::Stored { first: batch.first(), spent: Some(batch) });
                     return false;
@@ -96,8 +129,13 @@ impl Writer {
         }
     }
 
-    /// Asks how far the stream has got, if that is not known.
-    pub(super) fn seek<Q: Clone + From<Asked>>(&mut self, session: &mut Session<Q>) {
+    /// A session has begun: asks whether it does transactions, and how far the stream has got, if that is not known.
+    pub(super) fn begin<Q: Clone + From<Asked>>(&mut self, session: &mut Session<Q>) {
+        self.transactions = Transactions::Unknown(2);
+        for word in ["MULTI", "DISCARD"] {
+            session.say_word(word);
+            session.expect(Asked::Empty.into());
+        }
         if self.append.seeks() {
             self.ask_mark(session, None);
         }
@@ -114,9 +152,11 @@ impl Writer {
     ) -> Result<bool, String> {
         let broken = |Broken| "the server's answer to a transaction makes no sense".to_owned();
         match asked {
+            Asked::Empty => self.hear_empty(reply),
             Asked::Gathered => self.append.hear_gathered(reply),
             Asked::Stored => return self.append.hear_stored(reply).map_err(broken),
-            Asked::Discarded => self.append.hear_discarded().map_err(broken)?,
+            Asked::Discarded => self.append.hear_discarded(reply).map_err(broken)?,
+            Asked::Written => self.append.hear_written(reply),
             Asked::Replicas => self.append.hear_replicas(reply),
             Asked::Mark => match self.append.hear_end(reply, is_sure) {
                 Some(before) => self.ask_mark(session, Some(before)),
@@ -125,6 +165,16 @@ impl Writer {
             },
         }
         Ok(false)
+    }
+
+    /// The server's answer to a part of the transaction of nothing. What it refused first counts.
+    fn hear_empty(&mut self, reply: &Reply) {
+        self.transactions = match (&self.transactions, reply.first()) {
+            (Transactions::Unknown(_), Token::Error(line)) => Transactions::Refused(Refusal::of(line)),
+            (Transactions::Unknown(2..), _) => Transactions::Unknown(1),
+            (Transactions::Unknown(_), _) => Transactions::Done,
+            _ => return,
+        };
     }
 
     fn ask_mark<Q: Clone + From<Asked>>(&self, session: &mut Session<Q>, before: Option<Sequence>) {
@@ -161,3 +211,5 @@ pub(super) fn refusal(reply: &Reply) -> AdapterError {
 const MARK_ENTRIES: usize = 100;
 /// How long the server waits for replicas before it says how many they are; the connection's reads wait as long.
 const REPLICAS_WAIT_MS: u64 = 100;
+/// How long what is written for that stays. It is nobody's.
+const WRITTEN_MS: u64 = 1_000;

@@ -25,6 +25,8 @@ pub(super) struct Flight {
     /// What ends it before all of it is stored.
     pub(super) refusal: Option<Refusal>,
     pub(super) replication: Replication,
+    /// Why what was to be written before replicas can be asked for was not.
+    pub(super) not_written: Option<Refusal>,
 }
 
 /// Whether as many replicas as are asked for have what is stored of a batch.
@@ -67,6 +69,7 @@ impl Flight {
             is_discarding: false,
             refusal: None,
             replication: Replication::Unknown,
+            not_written: None,
         }
     }
 
@@ -129,7 +132,10 @@ impl Flight {
         }
         let refusal = match tokens.next() {
             None if stored == self.executing => None,
-            Some(Token::Error(line)) if stored < self.executing => Some(Refusal::of(line)),
+            // Nothing is stored behind what was refused, or it would come twice.
+            Some(Token::Error(line)) if stored < self.executing && tokens.all(is_error) => {
+                Some(Refusal::of(line))
+            }
             _ => return Err(Broken),
         };
         self.executing = 0;
@@ -139,10 +145,11 @@ impl Flight {
         Ok(stored)
     }
 
-    /// The server has forgotten what it gathered.
-    pub(super) fn hear_discarded(&mut self) -> Result<(), Broken> {
+    /// The server's answer to that it is to forget what it gathered.
+    pub(super) fn hear_discarded(&mut self, reply: &Reply) -> Result<(), Broken> {
         (self.complaint, self.is_discarding) = (None, false);
-        if self.is_torn { Err(Broken) } else { Ok(()) }
+        let is_forgotten = matches!(reply.first(), Token::Simple(_)) && !self.is_torn;
+        if is_forgotten { Ok(()) } else { Err(Broken) }
     }
 
     /// Another node has the stream: the transaction is not executed.
@@ -155,7 +162,11 @@ impl Flight {
     pub(super) fn lose_connection(&mut self) -> bool {
         (self.gathered, self.complaint, self.refusal) = (0, None, None);
         (self.is_torn, self.is_discarding) = (false, false);
-        self.replication = Replication::Unknown;
+        (self.replication, self.not_written) = (Replication::Unknown, None);
         std::mem::take(&mut self.executing) > 0
     }
+}
+
+fn is_error(token: Token<'_>) -> bool {
+    matches!(token, Token::Error(_))
 }

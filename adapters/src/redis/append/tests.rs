@@ -63,6 +63,8 @@ struct Server {
     /// What it says to everything that is to be stored.
     refusal: Option<&'static str>,
     replicas: i64,
+    /// Nothing was written over the connection.
+    is_new: bool,
 }
 
 /// What became of a batch.
@@ -98,7 +100,11 @@ impl Server {
                     self.gathered.clear();
                     self.answers.push_back((Asked::Discarded, Value::Okay));
                 }
-                Next::AskReplicas => {
+                Next::AskReplicas { must_write } => {
+                    assert_eq!(must_write, self.is_new, "replicas are asked for behind something written");
+                    if std::mem::take(&mut self.is_new) {
+                        self.answers.push_back((Asked::Written, Value::Okay));
+                    }
                     assert!(self.gathered.is_empty(), "it would be gathered too");
                     self.answers.push_back((Asked::Replicas, Value::Int(self.replicas)));
                 }
@@ -112,6 +118,7 @@ impl Server {
         let answer = refusal.unwrap_or_else(|| {
             let answer = ids(sequences.len());
             self.stream.0.extend(sequences.into_iter().map(Some));
+            self.is_new = false;
             answer
         });
         self.answers.push_back((Asked::Stored, answer));
@@ -139,6 +146,7 @@ impl Server {
     fn cut(&mut self, append: &mut Append, is_sure: bool) {
         self.gathered.clear();
         self.answers.clear();
+        self.is_new = true;
         append.lose_connection();
         mark(append, &self.stream, is_sure);
     }
@@ -154,9 +162,10 @@ fn hear(append: &mut Append, asked: Asked, answer: &Value) -> Result<(), Broken>
     match asked {
         Asked::Gathered => append.hear_gathered(&reply),
         Asked::Stored => return append.hear_stored(&reply).map(|_| ()),
-        Asked::Discarded => return append.hear_discarded(),
+        Asked::Discarded => return append.hear_discarded(&reply),
+        Asked::Written => append.hear_written(&reply),
         Asked::Replicas => append.hear_replicas(&reply),
-        Asked::Mark => panic!("the mark is found apart"),
+        Asked::Mark | Asked::Empty => panic!("that is heard elsewhere"),
     }
     Ok(())
 }
@@ -274,7 +283,7 @@ fn who_may_not_ask_for_replicas_is_told_and_keeps_the_batch() {
     let Some(Settled::Refused(rest, AdapterError::Transient(text))) = server.listen(&mut append) else {
         panic!("taken for success");
     };
-    assert!(rest.len() == 2 && text.contains("WAIT: NOPERM"), "{text}");
+    assert!(rest.len() == 2 && text.contains("replicas: NOPERM"), "{text}");
 }
 
 #[test]
@@ -348,15 +357,78 @@ fn what_a_failover_took_back_of_a_batch_that_is_not_settled_is_sent_again() {
 }
 
 #[test]
+fn a_cancelled_batch_that_a_failover_took_back_is_sent_again() {
+    let (mut append, mut server) = (Append::new(NONCE, 0, true, 1), Server::default());
+    append.submit(batch(1, 5));
+    while server.stream.0.len() < 5 {
+        assert!(server.listen(&mut append).is_none(), "no replica has it");
+        server.answer(&mut append);
+    }
+    append.lose_connection();
+    let back = append.cancel().expect("it is not stored");
+    // The primary is found once more before its replica takes over.
+    server.cut(&mut append, true);
+    server.stream.0.truncate(2);
+    server.cut(&mut append, true);
+    append.submit(back);
+    server.replicas = 1;
+    assert!(matches!(server.settle(&mut append), Settled::Stored(batch) if batch.len() == 5));
+    assert_eq!(server.stream.ours(), [1, 2, 3, 4, 5]);
+    assert_eq!(append.counts, Counts::default(), "the shard was told of none of them");
+}
+
+#[test]
+fn a_stream_that_was_emptied_is_begun_anew_with_what_was_not_settled_and_the_rest_is_lost() {
+    let (mut append, mut server) = sent(3);
+    assert!(matches!(server.settle(&mut append), Settled::Stored(_)));
+    append.submit(batch(4, 6));
+    server.listen(&mut append);
+    for _ in 0..5 {
+        server.answer(&mut append);
+    }
+    server.stream.0.clear();
+    server.cut(&mut append, true);
+    assert!(matches!(server.settle(&mut append), Settled::Stored(_)));
+    assert_eq!(server.stream.ours(), [4, 5, 6, 7, 8, 9]);
+    assert_eq!(append.counts, Counts { lost_by_server: 3, ..Counts::default() });
+}
+
+#[test]
+fn what_cannot_be_written_for_replicas_is_told_and_the_batch_kept() {
+    let (mut append, mut server) = (Append::new(NONCE, 0, true, 1), Server::default());
+    append.submit(batch(1, 2));
+    while server.stream.0.len() < 2 {
+        server.listen(&mut append);
+        server.answer(&mut append);
+    }
+    server.cut(&mut append, true);
+    assert!(matches!(append.next(3), Next::AskReplicas { must_write: true }));
+    hear(&mut append, Asked::Written, &error("NOPERM no permissions")).expect("it makes sense");
+    hear(&mut append, Asked::Replicas, &Value::Int(7)).expect("it makes sense");
+    let Some(Settled::Refused(rest, AdapterError::Transient(_))) = server.listen(&mut append) else {
+        panic!("replicas that were asked for nothing are taken at their word");
+    };
+    assert_eq!(rest.len(), 2);
+}
+
+#[test]
+fn a_server_that_does_not_forget_what_it_gathered_is_left() {
+    let (mut append, _) = sent(9);
+    hear(&mut append, Asked::Stored, &error("EXECABORT Transaction discarded")).expect("it makes sense");
+    assert!(matches!(append.next(3), Next::Discard));
+    assert_eq!(hear(&mut append, Asked::Discarded, &error("NOPERM no permissions")), Err(Broken));
+}
+
+#[test]
 fn where_the_mark_is_gone_or_not_final_what_is_sent_again_is_counted() {
-    for (is_trimmed, is_sure, maybe_twice) in [(true, true, 3), (false, false, 0)] {
+    for (is_trimmed, is_sure, maybe_twice) in [(true, true, 6), (false, false, 0)] {
         let (mut append, mut server) = sent(6);
         for _ in 0..5 {
             server.answer(&mut append);
         }
         server.listen(&mut append);
         if is_trimmed {
-            server.stream.0.clear();
+            server.stream.0 = vec![None];
         }
         server.cut(&mut append, is_sure);
         assert_eq!(append.counts.maybe_twice, maybe_twice, "trimmed {is_trimmed}, sure {is_sure}");
@@ -452,6 +524,8 @@ fn what_a_transaction_has_stored_before_it_was_refused_does_not_come_back() {
     let (mut append, mut server) = sent(5);
     hear(&mut append, Asked::Stored, &ids(3)).expect("it makes sense");
     assert!(server.listen(&mut append).is_none());
+    let torn = Value::Array(vec![error("ERR no"), bulk("1-1")]);
+    assert_eq!(hear(&mut append, Asked::Stored, &torn), Err(Broken), "stored behind what was refused");
     let second = Value::Array(vec![bulk("1-1"), error("ERR no")]);
     hear(&mut append, Asked::Stored, &second).expect("it makes sense");
     let Some(Settled::Refused(rest, _)) = server.listen(&mut append) else { panic!("taken for success") };
@@ -475,7 +549,7 @@ fn a_server_that_cannot_tell_the_mark_now_is_asked_again() {
     }
     assert!(append.seeks());
     append.hear_end(&Reply::of(&error("WRONGTYPE Operation against")), true);
-    assert!(append.is_marked(), "whoever appends is told");
+    assert!(!append.is_marked(), "nobody knows what this identity has stored");
 }
 
 #[test]

@@ -15,7 +15,8 @@ use super::*;
 mod cluster;
 
 const NOW: Monotonic = Monotonic(1);
-const GREETING: &str = "+OK\r\n:7\r\n$8\r\nrun_id:a\r\n:0\r\n$1\r\n1\r\n";
+/// With the transaction of nothing that follows.
+const GREETING: &str = "+OK\r\n:7\r\n$8\r\nrun_id:a\r\n:0\r\n$1\r\n1\r\n+OK\r\n+OK\r\n";
 
 fn store() -> RedisStore {
     store_of(json!({ "url": "redis://localhost" }))
@@ -61,7 +62,7 @@ fn sent() -> (RedisStore, Script) {
     script.say(GREETING.as_bytes());
     assert!(store.outcome(NOW).is_none() && store.ready());
     store.submit(batch(1, 3), NOW);
-    assert!(told(&script).contains("MULTI"));
+    assert!(told(&script).contains("XADD"));
     (store, script)
 }
 
@@ -78,12 +79,12 @@ fn a_connection_that_may_execute_something_is_killed_however_many_attempts_that_
         store.lose_main("cut", false, NOW);
     }
     let script = connect(&mut store);
-    script.say(b"+OK\r\n:9\r\n$8\r\nrun_id:a\r\n:0\r\n$1\r\n1\r\n:1\r\n");
+    script.say(b"+OK\r\n:9\r\n$8\r\nrun_id:a\r\n:0\r\n$1\r\n1\r\n:1\r\n+OK\r\n+OK\r\n");
     store.step_main(NOW);
     assert!(told(&script).contains("XREVRANGE"));
     script.say(b"*0\r\n");
     store.step_main(NOW);
-    assert!(told(&script).contains("MULTI"), "it is sent again");
+    assert!(told(&script).contains("XADD"), "it is sent again");
     assert_eq!(store.writer.append.counts, Counts::default());
 }
 
@@ -91,7 +92,7 @@ fn a_connection_that_may_execute_something_is_killed_however_many_attempts_that_
 fn a_connection_without_a_number_cannot_be_killed_and_that_is_counted() {
     let mut store = store();
     let script = connect(&mut store);
-    script.say(b"+OK\r\n-NOPERM no\r\n$8\r\nrun_id:a\r\n:0\r\n$1\r\n1\r\n");
+    script.say(b"+OK\r\n-NOPERM no\r\n$8\r\nrun_id:a\r\n:0\r\n$1\r\n1\r\n+OK\r\n+OK\r\n");
     assert!(store.outcome(NOW).is_none() && store.ready());
     store.submit(batch(1, 3), NOW);
     store.lose_main("cut", false, NOW);
@@ -119,7 +120,7 @@ fn a_number_of_a_server_process_that_is_no_more_is_not_killed() {
     script.close();
     store.lose_main("cut", false, NOW);
     let script = connect(&mut store);
-    script.say(b"+OK\r\n:7\r\n$8\r\nrun_id:b\r\n:0\r\n$1\r\n1\r\n*0\r\n");
+    script.say(b"+OK\r\n:7\r\n$8\r\nrun_id:b\r\n:0\r\n$1\r\n1\r\n+OK\r\n+OK\r\n*0\r\n");
     store.step_main(NOW);
     let told = told(&script);
     assert!(!told.contains("KILL") && told.contains("MULTI"), "{told}");
@@ -133,10 +134,30 @@ fn a_number_whose_process_is_not_told_is_killed_and_counted_as_uncertain() {
     script.close();
     store.lose_main("cut", false, NOW);
     let script = connect(&mut store);
-    script.say(b"+OK\r\n:8\r\n-NOPERM no\r\n:0\r\n$1\r\n1\r\n:1\r\n*0\r\n");
+    script.say(b"+OK\r\n:8\r\n-NOPERM no\r\n:0\r\n$1\r\n1\r\n:1\r\n+OK\r\n+OK\r\n*0\r\n");
     store.step_main(NOW);
     assert!(told(&script).contains("KILL $2 ID $1 7"));
     assert_eq!((store.suspects.not_killed, store.writer.append.counts.maybe_twice), (1, 3));
+}
+
+#[test]
+fn a_server_that_does_no_transactions_is_given_nothing_and_read_all_the_same() {
+    let mut store = store();
+    let script = connect(&mut store);
+    let refused = "-NOPERM no permissions to run the 'multi' command\r\n-ERR DISCARD without MULTI\r\n";
+    script.say(GREETING.strip_suffix("+OK\r\n+OK\r\n").expect("it ends so").as_bytes());
+    script.say(refused.as_bytes());
+    assert!(store.outcome(NOW).is_none() && store.ready());
+    told(&script);
+    store.submit(batch(1, 3), NOW);
+    let Some(Outcome::Refused { batch, error: AdapterError::Final(reason) }) = store.outcome(NOW) else {
+        panic!("taken for success");
+    };
+    assert!(batch.len() == 3 && reason.contains("MULTI: NOPERM"), "{reason}");
+    store.read(5, ReadRequest { stream: ShardId(0), after: None, events_max: 1, bytes_max: 1 }, NOW);
+    assert!(store.outcome(NOW).is_none());
+    let told = told(&script);
+    assert!(told.contains("XRANGE") && !told.contains("XADD"), "{told}");
 }
 
 #[test]
@@ -242,7 +263,7 @@ proptest! {
             }
             append.hear_gathered(&reply);
             append.hear_replicas(&reply);
-            if append.hear_stored(&reply).is_err() || append.hear_discarded().is_err() {
+            if append.hear_stored(&reply).is_err() || append.hear_discarded(&reply).is_err() {
                 append.lose_connection();
             }
         }
