@@ -1,5 +1,6 @@
 //! What has come over a connection, reply by reply.
 
+use super::link::Link;
 use super::reply::{Framer, NoReply, Reply};
 
 /// Bytes that have come and were not heard yet.
@@ -8,11 +9,13 @@ pub(super) struct Received {
     /// How many of them were heard.
     read: usize,
     framer: Framer,
+    /// Whether any have come since that was asked last.
+    is_fresh: bool,
 }
 
 impl Received {
     pub(super) fn new() -> Received {
-        Received { bytes: Vec::new(), read: 0, framer: Framer::new() }
+        Received { bytes: Vec::new(), read: 0, framer: Framer::new(), is_fresh: false }
     }
 
     /// The next reply, if all of it has come.
@@ -36,10 +39,17 @@ impl Received {
         skipped
     }
 
-    /// The bytes of a reply of which not all has come, to put more behind them.
-    pub(super) fn rest(&mut self) -> &mut Vec<u8> {
+    /// Takes more over `link`. Whether there was any.
+    pub(super) fn take_from(&mut self, link: &mut Link) -> bool {
         self.bytes.drain(..std::mem::take(&mut self.read));
-        &mut self.bytes
+        let is_any = link.receive(&mut self.bytes);
+        self.is_fresh |= is_any;
+        is_any
+    }
+
+    /// Whether any have come since this was asked last, be it a part of a reply.
+    pub(super) fn is_fresh(&mut self) -> bool {
+        std::mem::take(&mut self.is_fresh)
     }
 
     /// Bytes of them.

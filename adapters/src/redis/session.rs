@@ -24,7 +24,6 @@ pub(super) struct Session<Q> {
     link: Link,
     outgoing: Vec<u8>,
     received: Received,
-    has_received: bool,
     command: Cmd,
     questions: VecDeque<Question<Q>>,
     greeting: Greeting,
@@ -85,7 +84,6 @@ impl<Q: Clone> Session<Q> {
             link,
             outgoing: Vec::new(),
             received: Received::new(),
-            has_received: false,
             command: Cmd::new(),
             questions: VecDeque::new(),
             greeting: Greeting::default(),
@@ -136,7 +134,7 @@ impl<Q: Clone> Session<Q> {
 
     /// Whether something has come since this was asked last, be it a part of a reply.
     pub(super) fn take_received(&mut self) -> bool {
-        std::mem::take(&mut self.has_received)
+        self.received.is_fresh()
     }
 
     /// Whether a reply is still to come.
@@ -303,13 +301,12 @@ impl<Q: Clone> Session<Q> {
             if self.received.len() > REPLY_BYTES_MAX {
                 return Err(Ended::by_itself(format!("a reply of more than {REPLY_BYTES_MAX} bytes")));
             }
-            if !self.link.receive(self.received.rest()) {
+            if !self.received.take_from(&mut self.link) {
                 return match self.link.state() {
                     State::Closed(ended) => Err(ended),
                     State::Connecting | State::Open => Ok(None),
                 };
             }
-            self.has_received = true;
         }
     }
 }

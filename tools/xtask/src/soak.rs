@@ -12,8 +12,8 @@ pub(crate) fn bus(shell: &Shell, minutes: u64) -> Result<(), Failure> {
     shell::stage("soak of the bus", &mut command)
 }
 
-/// Runs each fault of a Redis server for its part of `minutes`, 50 crashes at least, and then one that stands still for a minute of
-/// full load.
+/// Runs each fault of a Redis server for its part of `minutes`, 50 crashes at least, then one that stands still for a minute of
+/// full load, and the faults of clusters, replicas and TLS.
 pub(crate) fn redis(shell: &Shell, minutes: u64) -> Result<(), Failure> {
     deps::ensure(shell)?;
     let mut command = shell.cargo();
