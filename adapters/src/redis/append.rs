@@ -235,11 +235,12 @@ impl Append {
         self.newest = self.newest.min(newest);
     }
 
-    /// What is to be said next, in transactions of at most `events_max` events. Once it is given it counts as said.
-    pub(super) fn next(&mut self, events_max: usize) -> Next<'_> {
+    /// What is to be said next, in transactions of at most `events_max` events, and while one is executed only if it `goes_ahead`.
+    /// Once it is given it counts as said.
+    pub(super) fn next(&mut self, events_max: usize, goes_ahead: bool) -> Next<'_> {
         let is_known = self.mark == Mark::Known;
         let Some(flight) = self.flight.as_mut().filter(|_| is_known) else { return Next::Nothing };
-        let (index, count, is_alone) = match flight.step(events_max) {
+        let (index, count, is_alone) = match flight.step(events_max, goes_ahead) {
             Step::Nothing => return Next::Nothing,
             Step::Execute => return Next::Execute,
             Step::Discard => return Next::Discard,

@@ -72,7 +72,11 @@ async fn carry(mut stream: Stream, mut tls: Option<Tls>, wire: &Rc<RefCell<Wire>
             }
             let before = wire.received.len();
             if unsendable.is_none() {
+                let is_any = !wire.outgoing.is_empty();
                 unsendable = send(&mut stream, context, tls.as_mut(), wire).err();
+                if is_any && wire.outgoing.is_empty() {
+                    notify.ring();
+                }
             }
             if let Err(ended) = receive(&mut stream, context, tls.as_mut(), wire, &mut buffer) {
                 // What the server has said last tells more than that nothing can be sent any more.

@@ -109,6 +109,11 @@ impl Link {
         wire.wake();
     }
 
+    /// Whether the kernel has taken all that was to be sent. When it has, the shard is rung.
+    pub(super) fn is_sent(&self) -> bool {
+        self.wire.borrow().outgoing.is_empty()
+    }
+
     /// Puts what has come behind `bytes`. Whether there was anything.
     pub(super) fn receive(&mut self, bytes: &mut Vec<u8>) -> bool {
         let mut wire = self.wire.borrow_mut();

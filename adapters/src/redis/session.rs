@@ -191,6 +191,11 @@ impl<Q: Clone> Session<Q> {
         self.questions.push_back(Question::Gathered(question, count));
     }
 
+    /// Whether all that was said has gone out.
+    pub(super) fn is_sent(&self) -> bool {
+        self.outgoing.is_empty() && self.link.is_sent()
+    }
+
     /// Sends what was said.
     pub(super) fn flush(&mut self) {
         if !self.outgoing.is_empty() {

@@ -115,9 +115,7 @@ impl RedisStore {
             if !self.writer.append.is_gathering() {
                 self.reads.ask_what_waits(session, &self.caller.config, &mut self.news);
             }
-            if self.writer.say(session, &mut self.news) {
-                self.caller.notify.ring();
-            }
+            self.writer.say(session, &mut self.news);
         }
         self.main.flush();
     }

@@ -66,25 +66,26 @@ impl Writer {
         }
     }
 
-    /// Says what is to be said, as far as it should go out before anything else is made. Whether there may be more to say.
+    /// Says what is to be said. The next transaction is made when what was said before has gone out, and the server has something
+    /// to do meanwhile.
     pub(super) fn say<Q: Clone + From<Asked>>(
         &mut self,
         session: &mut Session<Q>,
         news: &mut VecDeque<Outcome>,
-    ) -> bool {
+    ) {
         match &self.transactions {
-            Transactions::Unknown(_) => return false,
+            Transactions::Unknown(_) => return,
             Transactions::Refused(Refusal { code, detail }) => {
                 let error = || AdapterError::Final(format!("MULTI: {code} {detail}"));
                 let batch = self.append.cancel();
                 news.extend(batch.map(|batch| Outcome::Refused { batch, error: error() }));
-                return false;
+                return;
             }
             Transactions::Done => {}
         }
         loop {
-            match self.append.next(self.pipeline_size) {
-                Next::Nothing => return false,
+            match self.append.next(self.pipeline_size, session.is_sent()) {
+                Next::Nothing => return,
                 Next::Gather(transaction) => {
                     session.take_leave();
                     session.say_word("MULTI");
@@ -94,8 +95,6 @@ impl Writer {
                 Next::Execute => {
                     session.say_word("EXEC");
                     session.expect(Asked::Stored.into());
-                    // The server executes while the next transaction is packed.
-                    return true;
                 }
                 Next::Alone(transaction) => {
                     session.take_leave();
@@ -119,11 +118,11 @@ impl Writer {
                 }
                 Next::Stored(batch) => {
                     news.push_back(Outcome::Stored { first: batch.first(), spent: Some(batch) });
-                    return false;
+                    return;
                 }
                 Next::Refused(batch, error) => {
                     news.push_back(Outcome::Refused { batch, error });
-                    return false;
+                    return;
                 }
             }
         }

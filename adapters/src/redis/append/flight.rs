@@ -78,8 +78,9 @@ impl Flight {
         self.gathered > 0
     }
 
-    /// What is to be said next, in transactions of at most `events_max` events. Once it is given it counts as said.
-    pub(super) fn step(&mut self, events_max: usize) -> Step {
+    /// What is to be said next, in transactions of at most `events_max` events, and while one is executed only if it `goes_ahead`.
+    /// Once it is given it counts as said.
+    pub(super) fn step(&mut self, events_max: usize, goes_ahead: bool) -> Step {
         if self.is_discarding {
             return Step::Nothing;
         }
@@ -93,8 +94,8 @@ impl Flight {
             return Step::Execute;
         }
         let index = self.next + self.executing;
-        let count = events_max.min(self.batch.len() - index);
-        if self.gathered > 0 || self.executing > 0 && count == 0 {
+        let count = portion(self.batch.len() - index, events_max, self.executing == 0);
+        if self.gathered > 0 || self.executing > 0 && (count == 0 || !goes_ahead) {
             return Step::Nothing;
         }
         if count == 0 || self.refusal.is_some() {
@@ -166,6 +167,21 @@ impl Flight {
         std::mem::take(&mut self.executing) > 0
     }
 }
+
+/// Events of the next transaction, of those that are left. The server rests while the first is made, so that is a short one, but
+/// not where it is all; the others are alike, so that none is made for a few.
+fn portion(left: usize, events_max: usize, is_first: bool) -> usize {
+    if left <= events_max {
+        left
+    } else if is_first {
+        (events_max / 4).max(events_max.min(FIRST_EVENTS_MIN))
+    } else {
+        left.div_ceil(left.div_ceil(events_max))
+    }
+}
+
+/// A shorter transaction costs more for what goes around it than it saves.
+const FIRST_EVENTS_MIN: usize = 64;
 
 fn is_error(token: Token<'_>) -> bool {
     matches!(token, Token::Error(_))

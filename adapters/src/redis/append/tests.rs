@@ -77,7 +77,7 @@ impl Server {
     /// Is told all that is to be said, in transactions of 3.
     fn listen(&mut self, append: &mut Append) -> Option<Settled> {
         loop {
-            match append.next(3) {
+            match append.next(3, true) {
                 Next::Nothing => return None,
                 Next::Gather(transaction) => {
                     self.answers.push_back((Asked::Gathered, Value::Okay));
@@ -402,7 +402,7 @@ fn what_cannot_be_written_for_replicas_is_told_and_the_batch_kept() {
         server.answer(&mut append);
     }
     server.cut(&mut append, true);
-    assert!(matches!(append.next(3), Next::AskReplicas { must_write: true }));
+    assert!(matches!(append.next(3, true), Next::AskReplicas { must_write: true }));
     hear(&mut append, Asked::Written, &error("NOPERM no permissions")).expect("it makes sense");
     hear(&mut append, Asked::Replicas, &Value::Int(7)).expect("it makes sense");
     let Some(Settled::Refused(rest, AdapterError::Transient(_))) = server.listen(&mut append) else {
@@ -415,7 +415,7 @@ fn what_cannot_be_written_for_replicas_is_told_and_the_batch_kept() {
 fn a_server_that_does_not_forget_what_it_gathered_is_left() {
     let (mut append, _) = sent(9);
     hear(&mut append, Asked::Stored, &error("EXECABORT Transaction discarded")).expect("it makes sense");
-    assert!(matches!(append.next(3), Next::Discard));
+    assert!(matches!(append.next(3, true), Next::Discard));
     assert_eq!(hear(&mut append, Asked::Discarded, &error("NOPERM no permissions")), Err(Broken));
 }
 

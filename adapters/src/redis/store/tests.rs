@@ -256,7 +256,7 @@ proptest! {
                 prop_assert!(asked < 10);
             }
             for _ in 0..3 {
-                match append.next(3) {
+                match append.next(3, true) {
                     Next::Stored(_) | Next::Refused(..) => return Ok(()),
                     _ => {}
                 }
