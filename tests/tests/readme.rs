@@ -76,7 +76,18 @@ fn every_key_of_the_redis_section_exists_and_none_is_missing() {
     let table = section.split("\n## ").next().expect("it has text");
     let keys: Vec<&str> =
         table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
-    assert_eq!(keys, ["url", "prefix", "pipeline_size", "max_stream_len", "connect_timeout_ms"]);
+    let known = [
+        "url",
+        "cluster",
+        "prefix",
+        "pipeline_size",
+        "max_stream_len",
+        "wait_replicas",
+        "connect_timeout_ms",
+        "tls_ca_path",
+        "tls_cert_path",
+    ];
+    assert_eq!(keys, known);
     for key in keys {
         let document = format!(r#"{{"num_shards":1,"redis":{{"url":"redis://h","{key}":[]}}}}"#);
         let (config, section) =
