@@ -86,6 +86,7 @@ fn every_key_of_the_redis_section_exists_and_none_is_missing() {
         "connect_timeout_ms",
         "tls_ca_path",
         "tls_cert_path",
+        "tls_key_path",
     ];
     assert_eq!(keys, known);
     for key in keys {
