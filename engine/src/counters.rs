@@ -51,8 +51,15 @@ pub struct ShardStats {
 /// Counts of an adapter's own.
 pub type AdapterCounts = [u64; ADAPTER_COUNTS_MAX];
 
+/// The counts of an adapter that has fewer of them.
+pub fn adapter_counts<const COUNT: usize>(counts: [u64; COUNT]) -> AdapterCounts {
+    let mut all = AdapterCounts::default();
+    all[..COUNT].copy_from_slice(&counts);
+    all
+}
+
 /// How many of them there are at most.
-pub const ADAPTER_COUNTS_MAX: usize = 6;
+pub const ADAPTER_COUNTS_MAX: usize = 24;
 
 /// Events given up, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -118,7 +125,7 @@ impl ShardStats {
             adapter: self.adapter.max(other.adapter),
             batch_events,
             submit_latency_ns,
-            ..ShardStats::from_scalars(std::array::from_fn(|at| ours[at] + theirs[at]))
+            ..ShardStats::from_scalars(&std::array::from_fn(|at| ours[at] + theirs[at]))
         };
     }
 
@@ -137,14 +144,13 @@ impl ShardStats {
         ShardStats {
             batch_events: histogram(SCALARS),
             submit_latency_ns: histogram(SCALARS + HISTOGRAM_WORDS),
-            ..ShardStats::from_scalars(std::array::from_fn(|at| words[at]))
+            ..ShardStats::from_scalars(&std::array::from_fn(|at| words[at]))
         }
     }
 
     fn scalars(&self) -> [u64; SCALARS] {
         let Dropped { oldest, newest, sampled, adapter, shutdown } = self.dropped;
-        let [one, two, three, four, five, six] = self.adapter_counts;
-        [
+        let ours = [
             self.ingested,
             self.stored,
             oldest,
@@ -164,16 +170,15 @@ impl ShardStats {
             self.parks,
             self.settled,
             self.adapter as u64,
-            one,
-            two,
-            three,
-            four,
-            five,
-            six,
-        ]
+        ];
+        let mut scalars = [0; SCALARS];
+        let (first, adapter_counts) = scalars.split_at_mut(ours.len());
+        first.copy_from_slice(&ours);
+        adapter_counts.copy_from_slice(&self.adapter_counts);
+        scalars
     }
 
-    fn from_scalars(scalars: [u64; SCALARS]) -> ShardStats {
+    fn from_scalars(scalars: &[u64; SCALARS]) -> ShardStats {
         let [
             ingested,
             stored,
@@ -195,7 +200,7 @@ impl ShardStats {
             settled,
             adapter,
             adapter_counts @ ..,
-        ] = scalars;
+        ] = *scalars;
         ShardStats {
             ingested,
             stored,

@@ -11,7 +11,7 @@ use engine::adapter::{
 };
 use engine::batch::Batch;
 use engine::clock::Monotonic;
-use engine::counters::AdapterCounts;
+use engine::counters::{AdapterCounts, adapter_counts};
 use engine::event::{Sequence, ShardId};
 
 use super::append::Counts;
@@ -292,7 +292,8 @@ impl Adapter for RedisStore {
             + self.agreement.losses()
             + readers.iter().map(Reader::losses).sum::<u64>()
             + listeners.iter().map(Listener::losses).sum::<u64>();
-        [lost_by_server, maybe_twice, refused_for_memory, passed_over, self.suspects.not_killed, reconnects]
+        let not_killed = self.suspects.not_killed;
+        adapter_counts([lost_by_server, maybe_twice, refused_for_memory, passed_over, not_killed, reconnects])
     }
 
     fn state(&self) -> AdapterState {
