@@ -25,6 +25,8 @@ pub mod memory;
 pub mod noop;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "udp")]
+pub mod udp;
 
 use engine::adapter::{AdapterError, AdapterFactory};
 use engine::config::{AdapterSection, Config, ConfigError};
@@ -64,6 +66,11 @@ pub fn factory(
         "redis" => {
             let redis = redis::RedisConfig::parse(options)?;
             Ok(Box::new(redis::RedisStores::new(redis, config.num_shards)?))
+        }
+        #[cfg(feature = "udp")]
+        "net" => {
+            let udp = udp::UdpConfig::parse(options, config.num_shards)?;
+            Ok(Box::new(udp::UdpStores::new(udp, config)?))
         }
         #[cfg(feature = "noop")]
         "noop" => Ok(Box::new(noop::NoopStores::parse(options)?)),

@@ -20,6 +20,7 @@ pub mod report;
 pub mod scrape;
 pub mod subscriber;
 pub mod throughput;
+pub mod udp;
 
 use std::ffi::{CStr, CString, c_char};
 use std::hint::black_box;

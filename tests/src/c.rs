@@ -100,7 +100,7 @@ pub fn root() -> &'static Path {
 }
 
 /// Compiles a program and gives its path.
-fn compile(name: &str) -> PathBuf {
+pub fn compile(name: &str) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _one_at_a_time = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = programs_folder();

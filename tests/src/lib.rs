@@ -10,7 +10,9 @@ pub mod c;
 pub mod cluster;
 pub mod echo;
 pub mod load;
+pub mod netns;
 pub mod openmetrics;
+pub mod pair;
 pub mod procfs;
 pub mod proxy;
 pub mod python;
@@ -19,6 +21,7 @@ pub mod redis;
 pub mod snapshots;
 pub mod store;
 pub mod subscriber;
+pub mod udp_proxy;
 
 pub use bus::{assert_sums, config, key_of, read_all, start};
 pub use random::Random;

@@ -43,7 +43,7 @@ fn runs_as_root() -> bool {
 
 /// Each program and the package that brings it. `cc` is not among them: cargo links with it, so that without it no
 /// `cargo xtask` starts.
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 9] = [
     ("c++", "g++"),
     ("nm", "binutils"),
     ("python3", "python3"),
@@ -52,4 +52,5 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("groff", "groff-base"),
     ("chromium", "chromium"),
     ("redis-server", "redis-server"),
+    ("ip", "iproute2"),
 ];

@@ -39,6 +39,7 @@ fn run(shell: &Shell, command: Command) -> Result<(), Failure> {
         Command::Loom => loom::run(shell),
         Command::Soak { what: Soak::Bus { minutes } } => soak::bus(shell, minutes),
         Command::Soak { what: Soak::Redis { minutes } } => soak::redis(shell, minutes),
+        Command::Soak { what: Soak::Udp { millions } } => soak::udp(shell, millions),
         Command::Figures { quick, check } => {
             let form = match (quick, check) {
                 (_, true) => Form::Check,
@@ -109,5 +110,12 @@ enum Soak {
         /// How long it lasts, builds not counted: the faults share the time.
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60))]
         minutes: u64,
+    },
+    /// Two processes that exchange events over UDP, with `full`, on a network that loses 5 % of all packets and between two hosts; then
+    /// the simulations, with 10,000 seeds for each million.
+    Udp {
+        /// Millions of events that each publishes.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+        millions: u64,
     },
 }

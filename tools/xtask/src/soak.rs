@@ -31,3 +31,18 @@ pub(crate) fn redis(shell: &Shell, minutes: u64) -> Result<(), Failure> {
     command.env("LIBNET_SOAK_SECONDS", (minutes * 60).to_string());
     shell::stage("soak of the Redis store", &mut command)
 }
+
+/// Has two processes exchange `millions` of events each way over a bad network and between two hosts, and then goes through many seeds of
+/// the simulations.
+pub(crate) fn udp(shell: &Shell, millions: u64) -> Result<(), Failure> {
+    deps::ensure(shell)?;
+    let mut command = shell.cargo();
+    command.args(["test", "--release", "--package", "libnet-tests", "--test", "udp_processes"]);
+    command.args(["--", "--test-threads", "1", "--nocapture"]);
+    command.env("LIBNET_UDP_EVENTS", (millions * 1_000_000).to_string());
+    shell::stage("two processes over UDP", &mut command)?;
+    let mut command = shell.cargo();
+    command.args(["test", "--release", "--package", "libnet-adapters", "--lib", "simulation"]);
+    command.env("LIBNET_SIM_SEEDS", (millions * 10_000).to_string());
+    shell::stage("simulations of UDP", &mut command)
+}

@@ -13,6 +13,9 @@ pub(crate) fn run(shell: &Shell, filter: &[String]) -> Result<(), Failure> {
     for (stage, arguments) in STAGES {
         let mut command = shell.cargo();
         command.arg("test").args(*arguments);
+        if std::env::var_os("LIBNET_SIM_SEEDS").is_none() {
+            command.env("LIBNET_SIM_SEEDS", SIMULATED_SEEDS);
+        }
         if !filter.is_empty() {
             command.arg("--").args(filter.iter().filter(|argument| *argument != "--"));
         }
@@ -27,6 +30,9 @@ const RELEASE_BUILDS: &[(&str, &[&str])] = &[
     ("build the library", &["build", "--release", "--package", "libnet"]),
     ("build netload", &["build", "--release", "--bin", "netload"]),
 ];
+
+/// Seeds that each simulation goes through; by itself it is content with few.
+const SIMULATED_SEEDS: &str = "5000";
 
 const STAGES: &[(&str, &[&str])] = &[
     ("tests", &["--workspace", "--lib", "--bins", "--tests"]),

@@ -1,0 +1,79 @@
+//! What a shard's sessions count besides events.
+
+use engine::counters::{ADAPTER_COUNTS_MAX, AdapterCounts};
+
+use super::channel;
+use super::refused::Refused;
+
+/// Counts since the bus started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Keys agreed on: sessions that have begun, and those that got new keys.
+    pub(super) handshakes: u64,
+    /// Sessions that have ended because the peer was silent.
+    pub(super) timeouts: u64,
+    /// Handshakes with a peer that is not to be talked to: a second initiator, or one with other settings.
+    pub(super) not_admitted: u64,
+    /// Packets sent.
+    pub(super) sent: u64,
+    /// Packets received and opened.
+    pub(super) received: u64,
+    /// Times that the kernel did not take a packet, its queue being full excepted.
+    pub(super) send_errors: u64,
+    /// What channels have counted: blocks sent again, events that the peer has given up, events that we have, blocks that came
+    /// more than once.
+    pub(super) channels: [u64; 4],
+    /// Packets refused, by [reason](Refused).
+    pub(super) refused: [u64; Refused::COUNT],
+}
+
+impl Counts {
+    pub(super) fn refuse(&mut self, why: Refused) {
+        self.refused[why.index()] += 1;
+    }
+
+    /// With what a channel has counted.
+    pub(super) fn with(mut self, channel: channel::Counts) -> Counts {
+        let channel::Counts { retransmitted, given_up_sent, given_up_received, duplicates, .. } = channel;
+        let theirs = [retransmitted, given_up_sent, given_up_received, duplicates];
+        self.channels.iter_mut().zip(theirs).for_each(|(sum, count)| *sum += count);
+        self
+    }
+
+    /// All numbers in the order of [`NAMES`].
+    pub(super) fn all(&self) -> AdapterCounts {
+        let Counts { handshakes, timeouts, not_admitted, sent, received, send_errors, channels, refused } =
+            *self;
+        let ours = [handshakes, timeouts, not_admitted, sent, received, send_errors];
+        let mut all = AdapterCounts::default();
+        let counts = ours.into_iter().chain(channels).chain(refused);
+        all.iter_mut().zip(counts).for_each(|(word, count)| *word = count);
+        all
+    }
+}
+
+/// Their names in the statistics.
+pub(super) const NAMES: [&str; OURS.len() + Refused::COUNT] = {
+    let mut names = [""; OURS.len() + Refused::COUNT];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = if at < OURS.len() { OURS[at] } else { Refused::NAMES[at - OURS.len()] };
+        at += 1;
+    }
+    names
+};
+
+const OURS: [&str; 10] = [
+    "handshakes",
+    "session_timeouts",
+    "peers_not_admitted",
+    "packets_sent",
+    "packets_received",
+    "send_errors",
+    "blocks_retransmitted",
+    "events_given_up_by_peer",
+    "events_given_up",
+    "blocks_duplicate",
+];
+
+const _: () = assert!(NAMES.len() <= ADAPTER_COUNTS_MAX);

@@ -1,0 +1,178 @@
+//! One shard's store: what it is given goes to the peer, and what comes from the peer goes into the store behind it, from where it
+//! is read. The only place where the socket, the sessions and that store meet.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use engine::adapter::{Adapter, AdapterError, AdapterState, Closing, Outcome, ReadRequest, Resident};
+use engine::batch::Batch;
+use engine::clock::Monotonic;
+use engine::counters::AdapterCounts;
+use engine::event::{Sequence, ShardId};
+
+use super::arrivals::Arrivals;
+use super::departures::Departures;
+use super::endpoint::Endpoint;
+use super::readiness::Readiness;
+use super::socket::Socket;
+
+/// One shard's store.
+pub(super) struct UdpStore {
+    endpoint: Endpoint,
+    socket: Socket,
+    /// `None` when it was closed.
+    readiness: Option<Readiness>,
+    arrivals: Arrivals,
+    departures: Departures,
+    /// What the peer is being given, and the sequence of its first event.
+    batch: Option<(Sequence, Rc<Batch>)>,
+    news: VecDeque<Outcome>,
+    /// When the last round was, and when the next is due although nothing comes.
+    now: Monotonic,
+    due: Monotonic,
+}
+
+impl UdpStore {
+    pub(super) fn new(
+        endpoint: Endpoint,
+        socket: Socket,
+        readiness: Readiness,
+        arrivals: Arrivals,
+        departures: Departures,
+    ) -> UdpStore {
+        UdpStore {
+            endpoint,
+            socket,
+            readiness: Some(readiness),
+            arrivals,
+            departures,
+            batch: None,
+            news: VecDeque::new(),
+            now: Monotonic(0),
+            due: Monotonic(0),
+        }
+    }
+
+    /// Moves on whatever can be.
+    #[inline]
+    fn step(&mut self, now: Monotonic) {
+        self.now = now;
+        let has_stored = self.arrivals.hear(&mut self.endpoint, &mut self.news, now);
+        let is_readable = self.readiness.as_ref().is_some_and(|readiness| readiness.is_due(now));
+        if is_readable || has_stored || self.due <= now {
+            self.go_on(is_readable, now);
+        }
+    }
+
+    fn go_on(&mut self, is_readable: bool, now: Monotonic) {
+        if is_readable {
+            self.receive(now);
+        }
+        self.endpoint.on_time(now, self.arrivals.waiting());
+        self.arrivals.store(&mut self.endpoint, &mut self.news, now);
+        self.send(now);
+    }
+
+    /// Takes what has come.
+    fn receive(&mut self, now: Monotonic) {
+        for _ in 0..LOOKS_MAX {
+            let (endpoint, waiting) = (&mut self.endpoint, self.arrivals.waiting());
+            let received = self.socket.receive(|packet, from| endpoint.receive(packet, from, now, waiting));
+            if self.arrivals.is_full() {
+                self.arrivals.store(&mut self.endpoint, &mut self.news, now);
+            }
+            // An error speaks of a packet that was sent once, and of nothing that is here.
+            if !received.is_ok_and(|received| received.more) {
+                break;
+            }
+        }
+        // What is left, or has come since, makes it ready again.
+        self.readiness.iter().for_each(Readiness::rearm);
+    }
+
+    /// Sends what there is to send, and settles what needed no more than that.
+    fn send(&mut self, now: Monotonic) {
+        let is_more = self.departures.send(&mut self.endpoint, &mut self.socket, now);
+        if self.endpoint.is_settled()
+            && let Some((first, batch)) = self.batch.take()
+        {
+            self.news.push_back(Outcome::Stored { first, spent: Rc::try_unwrap(batch).ok() });
+        }
+        let due = [self.endpoint.due(), self.arrivals.due(), self.departures.due(), is_more.then_some(now)];
+        self.due = due.into_iter().flatten().min().unwrap_or(NEVER);
+    }
+}
+
+impl Adapter for UdpStore {
+    fn ready(&self) -> bool {
+        self.batch.is_none() && self.endpoint.is_open(self.now)
+    }
+
+    fn submit(&mut self, batch: Batch, now: Monotonic) {
+        let (first, batch) = (batch.first(), Rc::new(batch));
+        self.endpoint.take(&batch);
+        self.batch = Some((first, batch));
+        self.send(now);
+    }
+
+    #[inline]
+    fn outcome(&mut self, now: Monotonic) -> Option<Outcome> {
+        if self.news.is_empty() {
+            self.step(now);
+        }
+        self.news.pop_front()
+    }
+
+    fn cancel(&mut self, _: Monotonic) -> Option<Batch> {
+        // It goes on by itself, under the same numbers, until the peer has everything.
+        None
+    }
+
+    fn read(&mut self, ticket: u64, request: ReadRequest, now: Monotonic) {
+        self.arrivals.read(ticket, request, now);
+    }
+
+    fn resident(&self, _: ShardId, after: Option<Sequence>) -> Resident<'_> {
+        self.arrivals.resident(after)
+    }
+
+    fn follow(&mut self, _: ShardId, wanted: bool, _: Monotonic) {
+        self.arrivals.follow(wanted);
+    }
+
+    fn find_end(&mut self, ticket: u64, _: ShardId, _: Monotonic) {
+        self.news.push_back(self.arrivals.end_of_stream(Some(ticket)));
+    }
+
+    fn sync(&mut self, ticket: u64, _: Monotonic) {
+        // What is stored is stored at the peer, as durably as its store can.
+        self.news.push_back(Outcome::Synced { ticket, result: Ok(()) });
+    }
+
+    fn due(&self) -> Option<Monotonic> {
+        Some(self.due).filter(|&due| due < NEVER)
+    }
+
+    fn counts(&self) -> AdapterCounts {
+        self.endpoint.counts().all()
+    }
+
+    fn state(&self) -> AdapterState {
+        self.endpoint.state(self.now)
+    }
+
+    fn take_error(&mut self) -> Option<AdapterError> {
+        let unsent = self.departures.take_error();
+        self.endpoint.take_error().or(unsent)
+    }
+
+    fn close(&mut self) -> Option<Closing> {
+        self.departures.leave(&mut self.endpoint, &mut self.socket, self.now);
+        let readiness = self.readiness.take()?;
+        Some(Box::pin(readiness.end()))
+    }
+}
+
+/// Looks at the socket in a row, before the shard looks at other things.
+const LOOKS_MAX: usize = 32;
+const NEVER: Monotonic = Monotonic(u64::MAX);
