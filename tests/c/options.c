@@ -50,6 +50,13 @@ static const struct {
     {"{\"redis\":{\"url\":\"http://h\"}}", "redis.url:"},
     {"{\"redis\":{\"url\":\"redis://h\",\"pipeline_size\":0}}", "redis.pipeline_size:"},
     {"{\"redis\":{\"url\":\"redis://h\",\"streams\":4}}", "redis.streams"},
+    {"{\"net\":{}}", "net"},
+    {"{\"net\":{\"role\":\"initiator\"}}", "net.psk:"},
+    {"{\"net\":{\"role\":\"initiator\",\"psk\":\"00\"}}", "net.psk:"},
+    {"{\"net\":{\"role\":\"initiator\",\"psk_file\":\"/nowhere/at/all\"}}", "net.psk_file:"},
+    {"{\"net\":{\"role\":\"both\"}}", "net.role:"},
+    {"{\"net\":{\"role\":\"initiator\",\"port\":1}}", "net.port:"},
+    {"{\"net\":{\"role\":\"initiator\",\"heartbeat_interval_ms\":9}}", "net.heartbeat_interval_ms:"},
     {"{\"memory\":{},\"noop\":{}}", "noop:"},
     {"{} {}", ".:"},
     {"[]", ".:"},
@@ -68,7 +75,7 @@ int main(void) {
         }
         CHECK(net_init(REFUSED[i].json) == NULL);
     }
-    static const char *const absent[] = {"log", "jetstream", "net"};
+    static const char *const absent[] = {"log", "jetstream"};
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
         char json[64];
         snprintf(json, sizeof json, "{\"%s\":{}}", absent[i]);

@@ -1,6 +1,8 @@
 //! Properties 1, 2 and 4 to 8, from C programs that are written against `net.h` alone. Properties 3 and 9 need a store
 //! that hangs or panics, and are held by tests in Rust.
 
+use std::net::UdpSocket;
+
 use harness::c;
 
 #[test]
@@ -41,6 +43,14 @@ fn a_short_poll_buffer_costs_nothing() {
 #[test]
 fn a_poll_result_is_given_back_twice_and_tampered_with_without_harm() {
     c::run("give_back", &[]);
+}
+
+#[test]
+fn a_key_pair_that_the_library_makes_is_one_that_it_takes() {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+    let port = socket.local_addr().expect("it is bound").port().to_string();
+    drop(socket);
+    c::run("keypair", &[&port]);
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! What the README shows is what happens: its C program prints what it says, its commands work as they stand, its keys
 //! exist, and `netload` verifies the lines of a real file.
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::net::UdpSocket;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use adapters::udp::{KeyPair, Psk};
 use engine::config::Config;
 use engine::consume::request::PollRequest;
-use harness::c::{self, as_from_a_shell, root, run_command};
+use harness::c::{self, root, run_command};
 use harness::redis::Redis;
 
 #[test]
@@ -70,12 +72,49 @@ fn the_redis_quickstart_stores_an_event_that_any_client_reads() {
 }
 
 #[test]
+fn a_pair_of_processes_has_what_the_other_has_sent() {
+    let readme = readme();
+    let section = readme.split("## UDP\n").nth(1).expect("the section is there");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let port =
+        UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port is free").port();
+    let program = block(section, "c", 0).replace("7000", &port.to_string());
+    fs::write(folder.path().join("pair.c"), program).expect("the folder is writable");
+    symlink(c::library(), folder.path().join("libnet.so.100")).expect("the folder is empty");
+    let mut compiler = Command::new("cc");
+    compiler
+        .current_dir(folder.path())
+        .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "pair.c", "-o", "pair"]);
+    compiler.arg("-I").arg(root().join("include")).args(["libnet.so.100", "-Wl,-rpath,."]);
+    run_command(&mut compiler);
+    let pair = KeyPair::generate().expect("random bytes");
+    let psk = Psk::generate().expect("random bytes");
+    for (name, text) in [("key.json", pair.to_json()), ("psk", psk.to_hex())] {
+        let path = folder.path().join(name);
+        fs::write(&path, text.as_bytes()).expect("the folder is writable");
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("its owner");
+    }
+    let start = |words: [&str; 3]| {
+        let mut command = Command::new("./pair");
+        command.current_dir(folder.path()).args(words).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("it was compiled")
+    };
+    let responder = start(["responder", "key.json", "psk"]);
+    let initiator = start(["initiator", &pair.public().to_string(), "psk"]);
+    for (process, other) in [(responder, "initiator"), (initiator, "responder")] {
+        let output = process.wait_with_output().expect("it ends");
+        let expected: String =
+            (0..3).map(|number| format!("{{\"from\":\"{other}\",\"number\":{number}}}\n")).collect();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{errors}");
+        assert_eq!(output.status.code(), Some(0), "{errors}");
+    }
+}
+
+#[test]
 fn every_key_of_the_redis_section_exists_and_none_is_missing() {
     let readme = readme();
-    let section = readme.split("## Redis\n").nth(1).expect("the section is there");
-    let table = section.split("\n## ").next().expect("it has text");
-    let keys: Vec<&str> =
-        table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let keys = keys_of_section(&readme, "Redis");
     let known = [
         "url",
         "cluster",
@@ -90,12 +129,52 @@ fn every_key_of_the_redis_section_exists_and_none_is_missing() {
     ];
     assert_eq!(keys, known);
     for key in keys {
-        let document = format!(r#"{{"num_shards":1,"redis":{{"url":"redis://h","{key}":[]}}}}"#);
-        let (config, section) =
-            Config::parse(&document, &adapters::SECTIONS).expect("a section is an object");
-        let error = adapters::factory(section, &config).err().expect("a list is no value of any").to_string();
-        assert!(!error.contains("unknown field"), "{key}: {error}");
+        is_known(&format!(r#"{{"num_shards":1,"redis":{{"url":"redis://h","{key}":[]}}}}"#));
     }
+}
+
+#[test]
+fn every_key_of_the_net_section_exists_and_none_is_missing() {
+    let readme = readme();
+    let keys = keys_of_section(&readme, "UDP");
+    let known = [
+        "role",
+        "bind_addr",
+        "peer_addr",
+        "peer_public_key",
+        "secret_key",
+        "public_key",
+        "key_file",
+        "psk",
+        "psk_file",
+        "reliability",
+        "cipher",
+        "packet_pool_size",
+        "heartbeat_interval_ms",
+        "session_timeout_ms",
+        "batched_io",
+        "mtu",
+        "store",
+    ];
+    assert_eq!(keys, known);
+    for key in keys {
+        let role = if key == "role" { "" } else { r#""role":"responder","# };
+        is_known(&format!(r#"{{"num_shards":1,"net":{{{role}"{key}":[]}}}}"#));
+    }
+}
+
+/// Each key that the table of a section has a row for.
+fn keys_of_section<'a>(readme: &'a str, section: &str) -> Vec<&'a str> {
+    let section = readme.split(&format!("## {section}\n")).nth(1).expect("the section is there");
+    let table = section.split("\n## ").next().expect("it has text");
+    table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect()
+}
+
+/// A store section is refused, and not for an unknown key.
+fn is_known(document: &str) {
+    let (config, section) = Config::parse(document, &adapters::SECTIONS).expect("a section is an object");
+    let error = adapters::factory(section, &config).err().expect("a list is no value of any").to_string();
+    assert!(!error.contains("unknown field") && !error.contains("not in this build"), "{document}: {error}");
 }
 
 #[test]
@@ -180,13 +259,13 @@ fn list_files(folder: &Path, count: usize) -> Vec<String> {
 /// Runs one line of the README: cargo in the repository, anything else in `folder`.
 fn shell(folder: &Path, line: &str) -> String {
     let folder = if line.starts_with("cargo ") { root() } else { folder };
-    run_command(as_from_a_shell(&mut Command::new("sh")).args(["-ec", line]).current_dir(folder)).stdout
+    run_command(Command::new("sh").args(["-ec", line]).current_dir(folder)).stdout
 }
 
 /// `netload` as the README runs it.
 fn netload() -> Command {
-    let mut command = c::cargo();
-    command.args(["run", "--quiet", "--release", "--bin", "netload", "--"]);
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root()).args(["run", "--quiet", "--release", "--bin", "netload", "--"]);
     command
 }
 

@@ -90,16 +90,14 @@ fn open_group(bind: SocketAddr, shards: u16, is_batched: bool) -> Result<Vec<Soc
     if shards > RESPONDER_SHARDS_MAX {
         return Err(OpenError::TooManyShards { bind, shards });
     }
-    let first = bound(bind, Sharing::Alone)?;
-    let address = first.local_addr().map_err(unbound(bind))?.as_socket().unwrap_or(bind);
     if shards == 1 {
-        return Ok(vec![Socket::new(first, is_batched).map_err(unbound(address))?]);
+        return open_row(bind, 1, is_batched);
     }
-    // Deaf until each of them is in its place.
-    first.attach_filter(&DEAF).and_then(|()| first.set_reuse_port(true)).map_err(unbound(address))?;
+    let first = bound(bind, Sharing::First)?;
+    let address = first.local_addr().map_err(unbound(bind))?.as_socket().unwrap_or(bind);
     let mut group = vec![first];
     for _ in 1..shards {
-        group.push(bound(address, Sharing::Group)?);
+        group.push(bound(address, Sharing::Next)?);
     }
     steering::steer(&group[0], shards.into()).map_err(|error| OpenError::Unsteered(address, error))?;
     let open = |socket: socket2::Socket| {
@@ -115,20 +113,26 @@ fn open_group(bind: SocketAddr, shards: u16, is_batched: bool) -> Result<Vec<Soc
 /// Whom a socket shares its port with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sharing {
+    /// Nobody.
     Alone,
-    Group,
+    /// Its siblings, from when it has the port.
+    First,
+    /// The first, and the other siblings.
+    Next,
 }
 
 fn bound(address: SocketAddr, sharing: Sharing) -> Result<socket2::Socket, OpenError> {
     let bind = || {
         // Close-on-exec, as everything that the crate makes.
         let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-        if sharing == Sharing::Group {
-            socket.attach_filter(&DEAF)?;
-            socket.set_reuse_port(true)?;
-        }
         make_room(&socket)?;
+        if sharing != Sharing::Alone {
+            // Until each of the group is in its place.
+            socket.attach_filter(&DEAF)?;
+        }
+        socket.set_reuse_port(sharing == Sharing::Next)?;
         socket.bind(&address.into())?;
+        socket.set_reuse_port(sharing != Sharing::Alone)?;
         Ok(socket)
     };
     bind().map_err(unbound(address))

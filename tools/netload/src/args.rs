@@ -1,6 +1,7 @@
 //! The command line.
 
 mod load;
+mod serve;
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -9,7 +10,8 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-pub(crate) use load::{InputArguments, LoadArguments, VerifyArguments};
+pub(crate) use load::{EventArguments, InputArguments, LoadArguments, VerifyArguments};
+pub(crate) use serve::{Reliability, ServeArguments};
 
 use crate::compare::Condition;
 use crate::exit::EXIT_STATUSES;
@@ -38,6 +40,12 @@ pub(crate) enum Command {
     /// Publishes and looks whether everything comes back: once, in order, byte for byte. No latencies.
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArguments),
+    /// Receives what `run --target udp://…` sends from another process, and verifies it.
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(ServeArguments),
+    /// Makes the keys of two buses that exchange events over UDP.
+    #[command(after_help = KEYGEN_EXAMPLES)]
+    Keygen(KeygenArguments),
     /// Puts two saved runs side by side.
     #[command(after_help = COMPARE_EXAMPLES)]
     Compare(CompareArguments),
@@ -66,7 +74,7 @@ impl Arguments {
         let Command::Run(RunArguments { load, input, .. }) = &self.command else { return Ok(self) };
         let ends = load.events.is_some() || load.duration.is_some() || load.warmup.is_some();
         match input {
-            InputArguments { input: Some(_), .. } if load.mode == Mode::Subscribe => {
+            InputArguments { input: Some(_), .. } if load.mode == Some(Mode::Subscribe) => {
                 refused("--input goes with --mode ingest and --mode poll")
             }
             InputArguments { input: Some(_), repeats: false, .. } if ends => {
@@ -84,6 +92,8 @@ Examples (`netload VERB --help` has more):
   netload run --rate 200k --duration 30s --json before.json
   netload sweep --rates 100k,500k,1M
   netload verify --producers 4
+  netload serve --bind 0.0.0.0:7000 --key-file keys/key.json --psk-file keys/psk
+  netload keygen --out keys
   netload compare before.json after.json --fail-on 'p99>+5%'
   netload report before.json after.json --html both.html
   netload man | man -l -
@@ -96,6 +106,7 @@ Examples:
   netload run --rate 1M --arrival poisson --mode subscribe --wait fd --json run.json
   netload run --rate 200k --html run.html               with plots to look at
   netload run --target redis://localhost --rate 10k     the same through a Redis server
+  netload run --target 'udp://HOST:7000?public_key=HEX&psk_file=keys/psk'   to another process, see `netload serve --help`
   netload run --config @bus.json --mode ingest --size 512 --keys 10000 --skew zipf:0.99
   netload run --size 64..1024 --seed 7                  events of every size in between, the same again with the seed
   netload run --input orders.ndjson --key-field customer.id --loop --rate 50k --duration 1m
@@ -122,6 +133,21 @@ Examples:
   netload verify --target redis://localhost
 
 Exit status 1 when an event was lost, duplicated, out of order or changed.";
+
+const SERVE_EXAMPLES: &str = "\
+Examples, the first three in this order:
+  netload keygen --out keys
+  netload serve --bind 0.0.0.0:7000 --key-file keys/key.json --psk-file keys/psk --events 5000000
+  netload run --target 'udp://HOST:7000?public_key=HEX&psk_file=keys/psk'   elsewhere, with the key that keygen printed
+  netload serve --config @bus.json --idle 2s --size 64..1024 --seed 7       for a run with the same sizes and seed
+
+It receives one run, and knows its events by --size, --keys, --skew, --batch and --seed, which must be those of the run.
+Exit status 1 when an event came twice or changed; with `full` also when one is missing or out of order.";
+
+const KEYGEN_EXAMPLES: &str = "\
+Examples:
+  netload keygen > key.json                             the responder's keys alone
+  netload keygen --out keys                             these and what both sides know, in files of their owner's alone";
 
 const COMPARE_EXAMPLES: &str = "\
 Examples:
@@ -222,6 +248,14 @@ pub(crate) struct ManArguments {
 }
 
 #[derive(Args, Debug)]
+pub(crate) struct KeygenArguments {
+    /// Writes the responder's keys into `key.json` in this folder, and what both sides know into `psk`. Neither may be
+    /// there before. Prints how they are used, and no secret.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct CompareArguments {
     /// The run to compare with, as `--json` saved it.
     #[arg(value_name = "A.json")]
@@ -272,9 +306,18 @@ pub(crate) struct OutputArguments {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::time::Duration;
+
+    /// The options of `netload serve`.
+    pub(crate) fn serve(line: &str) -> ServeArguments {
+        let words = ["netload", "serve"].into_iter().chain(line.split_whitespace());
+        match Arguments::try_parse_from(words).expect(line).command {
+            Command::Serve(arguments) => arguments,
+            _ => unreachable!("the verb is serve"),
+        }
+    }
 
     fn parse(line: &str) -> Result<RunArguments, clap::Error> {
         let words = ["netload", "run"].into_iter().chain(line.split_whitespace());
@@ -348,7 +391,7 @@ mod tests {
 
     #[test]
     fn a_target_that_is_still_to_come_says_so() {
-        for target in ["nats://localhost", "udp://localhost:1", "log:data"] {
+        for target in ["nats://localhost", "log:data"] {
             let error = parse(&format!("--target {target}")).expect_err("not there yet").to_string();
             assert!(error.contains("yet"), "{error}");
         }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{io, thread};
 
+pub(crate) use bus::document;
 use bus::{Store, configured, fitting};
 
 use crate::args::{InputArguments, LoadArguments};
@@ -76,6 +77,16 @@ pub(crate) enum Refusal {
     TwoStores(&'static str),
     #[error("--target: {0}")]
     Server(adapters::FactoryError),
+    #[error(
+        "--mode {0}: nothing that goes to another process comes back: --mode ingest, and `netload serve` verifies there"
+    )]
+    Elsewhere(&'static str),
+    #[error("the peer has not answered for {} s{}{}", .0.as_secs(), if .1.is_empty() { "" } else { ": " }, .1)]
+    Unreached(Duration, String),
+    #[error("--config: there is no section `net` in it")]
+    NoNet,
+    #[error("the system gives no random bytes: {0}")]
+    Random(getrandom::Error),
     #[error("{0} holds no line to publish")]
     EmptyInput(String),
     #[error("`{}` cannot be written: {source}", path.display())]
@@ -110,12 +121,19 @@ impl Plan {
             },
         };
         let scratch = match &load.bus.target {
-            Target::Inproc => None,
+            Target::Inproc | Target::Udp(_) => None,
             Target::Redis(url) => Some(Scratch::on(url).map_err(Refusal::Server)?),
         };
         let (config, store) = match &load.bus.config {
             Some(given) => configured(given, load, scratch.as_ref())?,
             None => fitting(&work, load, cpus, scratch.as_ref()),
+        };
+        let mode = match load.mode {
+            Some(mode @ (Mode::Poll | Mode::Subscribe)) if store.is_elsewhere => {
+                return Err(Refusal::Elsewhere(mode.word()));
+            }
+            None if store.is_elsewhere => Mode::Ingest,
+            mode => mode.unwrap_or(Mode::Poll),
         };
         if let Some(scratch) = &scratch {
             scratch.look().map_err(Refusal::Server)?;
@@ -138,7 +156,7 @@ impl Plan {
             keys: Keys::new(load.made.keys, load.made.skew, load.made.seed),
             pace,
             warmup: load.warmup.unwrap_or(default_warmup),
-            mode: load.mode,
+            mode,
             wait: load.wait,
             config,
             cpus,
@@ -146,6 +164,11 @@ impl Plan {
             scratch,
             store,
         })
+    }
+
+    /// Whether events go to another process, so that none comes back.
+    pub(crate) fn goes_elsewhere(&self) -> bool {
+        self.store.is_elsewhere
     }
 
     /// Whether events come back and are verified.

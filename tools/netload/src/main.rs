@@ -16,6 +16,7 @@ mod gate;
 mod html;
 mod input;
 mod interrupt;
+mod keygen;
 mod keys;
 mod latency;
 mod left;
@@ -30,6 +31,7 @@ mod panics;
 mod patience;
 mod payload;
 mod peak;
+mod peer;
 mod processor;
 mod producer;
 mod reader;
@@ -42,12 +44,14 @@ mod saved;
 mod scratch;
 mod sequences;
 mod series;
+mod serve;
 mod sizes;
 mod slo;
 mod stage;
 mod stats;
 mod subscription;
 mod sweep;
+mod udp_target;
 mod values;
 mod verify;
 mod ways;
@@ -77,6 +81,8 @@ fn main() -> ExitStatus {
         Command::Sweep(arguments) => sweep::sweep(arguments),
         Command::Peak(arguments) => peak::peak(arguments),
         Command::Verify(arguments) => ways::verify(arguments),
+        Command::Serve(arguments) => serve::serve(arguments),
+        Command::Keygen(arguments) => keygen::keygen(arguments),
         Command::Compare(arguments) => compare::compare(arguments),
         Command::Report(arguments) => reports::report(arguments),
         Command::Doctor => Ok(doctor::doctor()),

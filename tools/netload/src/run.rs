@@ -17,6 +17,7 @@ use crate::lines::{Lines, Receipts};
 use crate::live;
 use crate::outcome::Outcome;
 use crate::panics::caught;
+use crate::peer;
 use crate::processor;
 use crate::producer;
 use crate::reader::{self, Read};
@@ -39,6 +40,9 @@ pub(crate) fn run(plan: &Plan, interrupt: &Interrupt) -> Result<Outcome, Refusal
 fn run_bus(plan: &Plan, interrupt: &Interrupt) -> Result<Outcome, Refusal> {
     let began_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let bus = Bus::start(&plan.config)?;
+    if plan.goes_elsewhere() {
+        peer::wait(&bus, interrupt)?;
+    }
     let shards = bus.shard_count();
     let receipts: Vec<Receipts> = (0..plan.producers).map(|_| Receipts::default()).collect();
     let mut verifier = verifier(plan, shards, &receipts);

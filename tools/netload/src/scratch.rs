@@ -36,8 +36,12 @@ impl Scratch {
     }
 }
 
-/// A text without the users and passwords of the URLs in it.
+/// A text without the users and passwords of the URLs in it, and without the keys of a `net` section.
 pub(crate) fn discreet(text: &str) -> String {
+    SECRETS.iter().fold(without_users(text), |text, name| without_value(&text, name))
+}
+
+fn without_users(text: &str) -> String {
     let mut parts = text.split("://");
     let mut shown = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -49,6 +53,21 @@ pub(crate) fn discreet(text: &str) -> String {
     shown
 }
 
+/// JSON, or a part of it, without the text that is the value of `name`.
+fn without_value(text: &str, name: &str) -> String {
+    let mut parts = text.split(name);
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        shown += name;
+        let before = part.len() - part.trim_start_matches([' ', '\t', '\n', '\r', ':']).len();
+        match part[before..].strip_prefix('"').and_then(|value| value.split_once('"')) {
+            Some((_, after)) => shown += &format!("{}\"…\"{after}", &part[..before]),
+            None => shown += part,
+        }
+    }
+    shown
+}
+
 /// Those of a socket stand in its query.
 fn without_query(url: &str) -> String {
     let Some((before, rest)) = url.split_once("pass=") else { return url.to_owned() };
@@ -56,6 +75,8 @@ fn without_query(url: &str) -> String {
     format!("{before}pass=…{after}")
 }
 
+/// Keys whose values are nobody else's business.
+const SECRETS: [&str; 2] = [r#""psk""#, r#""secret_key""#];
 const PATIENCE_MS: u64 = 5_000;
 
 #[cfg(test)]
@@ -70,6 +91,11 @@ mod tests {
             ("--target=redis://:secret@host", "--target=redis://host"),
             (r#"{"url":"redis://:secret@host","prefix":"a@b"}"#, r#"{"url":"redis://host","prefix":"a@b"}"#),
             ("redis+unix:///run/socket?pass=secret&db=3", "redis+unix:///run/socket?pass=…&db=3"),
+            (
+                r#"{"net":{"psk":"ab","public_key":"cd","secret_key" : "ef","psk_file":"p"}}"#,
+                r#"{"net":{"psk":"…","public_key":"cd","secret_key" : "…","psk_file":"p"}}"#,
+            ),
+            (r#"{"psk":null,"secret_key":"unended"#, r#"{"psk":null,"secret_key":"unended"#),
             ("a@b no URL pass=port", "a@b no URL pass=port"),
         ] {
             assert_eq!(discreet(text), shown);

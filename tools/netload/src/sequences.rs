@@ -15,8 +15,8 @@ use crate::verify::{Findings, Verify};
 pub(crate) struct Sequences {
     templates: Templates,
     seen: Vec<Seen>,
-    /// The number that may come next at the earliest, per producer and key or shard.
-    next: Vec<u64>,
+    /// The number that may come next at the earliest, per producer and key or shard. Empty until a producer's first event.
+    next: Vec<Vec<u64>>,
     order: Order,
     keys: Keys,
     shards: usize,
@@ -37,8 +37,15 @@ impl Sequences {
     pub(crate) fn new(producers: u16, shards: u16, sizes: Sizes, order: Order, keys: Keys) -> Sequences {
         let (templates, shards) = (Templates::new(producers, sizes), usize::from(shards));
         let seen = (0..producers).map(|_| Seen::default()).collect();
-        let next = vec![0; usize::from(producers) * order.streams(&keys, shards)];
+        let next = vec![Vec::new(); usize::from(producers)];
         Sequences { templates, seen, next, order, keys, shards, findings: Findings::default() }
+    }
+}
+
+impl Sequences {
+    /// How many events each producer has published, as far as those tell that have come.
+    pub(crate) fn published(&self) -> Vec<u64> {
+        self.seen.iter().map(|seen| seen.end).collect()
     }
 }
 
@@ -75,7 +82,11 @@ impl Verify for Sequences {
             Order::PerKey => self.keys.index(number),
             Order::PerShard => shard,
         };
-        let next = &mut self.next[producer * self.order.streams(&self.keys, self.shards) + stream];
+        let next = &mut self.next[producer];
+        if next.is_empty() {
+            next.resize(self.order.streams(&self.keys, self.shards), 0);
+        }
+        let next = &mut next[stream];
         self.findings.out_of_order += u64::from(number < *next);
         *next = (*next).max(number + 1);
         true
@@ -99,6 +110,8 @@ struct Seen {
     /// The first number of the window, divided by 64.
     base: u64,
     count: u64,
+    /// One past the highest number.
+    end: u64,
 }
 
 enum Arrival {
@@ -124,6 +137,7 @@ impl Seen {
         }
         self.words[offset] |= bit;
         self.count += 1;
+        self.end = self.end.max(number + 1);
         while self.words.front() == Some(&u64::MAX) || self.words.len() > WORDS_MAX {
             self.words.pop_front();
             self.base += 1;

@@ -8,6 +8,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Deserialize)]
 pub(crate) struct Statistics {
     pub(crate) shards: Vec<ShardAccount>,
+    /// What the worst of the shards' stores is: `up`, `retrying`, `connecting` or `down`.
+    #[serde(default)]
+    pub(crate) adapter: String,
+    /// What the stores count of their own.
+    #[serde(default)]
+    pub(crate) adapter_counts: BTreeMap<String, u64>,
 }
 
 /// The counters of one shard.
@@ -27,6 +33,9 @@ pub(crate) struct ShardAccount {
     /// The most at any moment.
     #[serde(default)]
     pub(crate) pending_bytes_max: u64,
+    /// What the shard's store has refused with last, or why it has no connection.
+    #[serde(default, skip_serializing)]
+    pub(crate) last_error: Option<String>,
 }
 
 impl Statistics {

@@ -1,6 +1,6 @@
 //! A subscription of the C ABI behind a safe type, and the ways to wait for it.
 
-use std::ffi::CString;
+use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
 use std::ptr;
 
@@ -34,7 +34,15 @@ pub(crate) enum Wait {
 impl Subscription {
     /// Subscribes to everything that is stored from now on.
     pub(crate) fn open(bus: &Bus, wait: Wait) -> Result<Subscription, BusError> {
-        let request = CString::new(r#"{"from":"now"}"#).expect("no NUL in it");
+        Subscription::begin(bus, wait, c"{\"from\":\"now\"}")
+    }
+
+    /// Subscribes to everything that is stored, and was.
+    pub(crate) fn of_everything(bus: &Bus, wait: Wait) -> Result<Subscription, BusError> {
+        Subscription::begin(bus, wait, c"{\"from\":\"start\"}")
+    }
+
+    fn begin(bus: &Bus, wait: Wait, request: &CStr) -> Result<Subscription, BusError> {
         let mut handle = ptr::null_mut();
         // SAFETY: the request is NUL-terminated, and `handle` is ours.
         let code = unsafe { net::net_subscribe(bus.handle(), request.as_ptr(), &raw mut handle) };

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use crate::udp_target::{self, UdpTarget};
+
 /// How events come back, and with it what a latency ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
@@ -45,6 +47,8 @@ pub(crate) enum Target {
     Inproc,
     /// On the Redis server with this URL.
     Redis(String),
+    /// In another process, which it reaches so.
+    Udp(UdpTarget),
 }
 
 impl Mode {
@@ -111,11 +115,11 @@ pub(crate) fn parse_target(text: &str) -> Result<Target, String> {
         _ if ["redis://", "rediss://", "redis+unix://"].iter().any(|scheme| text.starts_with(scheme)) => {
             Ok(Target::Redis(text.to_owned()))
         }
-        _ if ["nats://", "udp://", "log:"].iter().any(|scheme| text.starts_with(scheme)) => {
-            Err("libnet cannot store there yet; expected inproc, redis://, rediss:// or redis+unix://"
-                .to_owned())
+        _ if text.starts_with(udp_target::SCHEME) => text.parse().map(Target::Udp),
+        _ if ["nats://", "log:"].iter().any(|scheme| text.starts_with(scheme)) => {
+            Err(format!("libnet cannot store there yet; {TARGETS}"))
         }
-        _ => Err("expected inproc, redis://, rediss:// or redis+unix://".to_owned()),
+        _ => Err(TARGETS.to_owned()),
     }
 }
 
@@ -137,6 +141,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     if duration.is_zero() { Err("a run of no time measures nothing".to_owned()) } else { Ok(duration) }
 }
 
+const TARGETS: &str = "expected inproc, redis://, rediss://, redis+unix:// or udp://";
 /// Longer than any run, and far from what a clock of nanoseconds can hold.
 const TIME_MAX: Duration = Duration::from_hours(100 * 24);
 

@@ -42,6 +42,18 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
+/// Ends a watch. One that does not end is a hang.
+async fn ended(readiness: Readiness) {
+    let is_over = Rc::new(Cell::new(false));
+    let over = Rc::clone(&is_over);
+    glommio::spawn_local(async move {
+        readiness.end().await;
+        over.set(true);
+    })
+    .detach();
+    until("ended", || is_over.get()).await;
+}
+
 #[test]
 fn a_datagram_is_told_once_and_again_when_the_watch_is_armed() {
     run(|| async {
@@ -65,7 +77,7 @@ fn a_datagram_is_told_once_and_again_when_the_watch_is_armed() {
         readiness.rearm();
         sleep(Duration::from_millis(5)).await;
         assert!(!readiness.take(), "nothing has come");
-        readiness.end().await;
+        ended(readiness).await;
     });
 }
 
@@ -87,7 +99,7 @@ fn a_shard_that_spins_looks_now_and_then_and_at_once_when_it_is_told() {
         say(&socket);
         until("readable", || !readiness.outstanding()).await;
         assert!(readiness.is_due(start.after(LOOK_PERIOD)));
-        readiness.end().await;
+        ended(readiness).await;
     });
 }
 
@@ -102,7 +114,7 @@ fn what_was_not_read_is_told_again() {
             assert!(readiness.take());
             readiness.rearm();
         }
-        readiness.end().await;
+        ended(readiness).await;
     });
 }
 
@@ -121,7 +133,7 @@ fn a_watch_ends_while_the_kernel_is_asked_and_the_port_is_free_then() {
                 sleep(Duration::from_millis(2)).await;
                 assert!(readiness.outstanding());
             }
-            readiness.end().await;
+            ended(readiness).await;
             drop(socket);
             open(Role::Responder, address, NonZeroU16::MIN, true).unwrap();
         });

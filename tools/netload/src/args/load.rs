@@ -15,9 +15,10 @@ use crate::values::{Mode, Target, Ways, parse_duration, parse_keys, parse_target
 /// What is published when, and how it comes back.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct LoadArguments {
-    /// How events come back: not at all, pushed to a subscriber, or by polls.
-    #[arg(long, value_enum, default_value = "poll")]
-    pub(crate) mode: Mode,
+    /// How events come back: not at all, pushed to a subscriber, or by polls. Default: poll; where they go to another
+    /// process, ingest, which is all that there is.
+    #[arg(long, value_enum)]
+    pub(crate) mode: Option<Mode>,
 
     /// How the subscriber of `--mode subscribe` waits.
     #[arg(long, value_enum, default_value = "spin")]
@@ -127,8 +128,10 @@ pub(crate) struct BusArguments {
 
     /// Where the bus stores events: `inproc` is its own memory, or what the configuration says; `redis://HOST:PORT`,
     /// `rediss://HOST:PORT` (TLS, trusting whom the system trusts, or who is in the file that `SSL_CERT_FILE` names) and
-    /// `redis+unix:///PATH` are a Redis server, on which the run has keys of its own and deletes them at its end.
-    #[arg(long, value_name = "inproc|redis://…", default_value = "inproc", value_parser = parse_target)]
+    /// `redis+unix:///PATH` are a Redis server, on which the run has keys of its own and deletes them at its end;
+    /// `udp://HOST:PORT?public_key=HEX&psk_file=PATH` is another process, encrypted, in which `netload serve` receives and
+    /// verifies. More keys of the `net` section may follow, such as `&reliability=none`.
+    #[arg(long, value_name = "inproc|redis://…|udp://…", default_value = "inproc", value_parser = parse_target)]
     pub(crate) target: Target,
 }
 
@@ -154,7 +157,7 @@ impl VerifyArguments {
     /// The load of one way out.
     pub(crate) fn load(&self, mode: Mode) -> LoadArguments {
         LoadArguments {
-            mode,
+            mode: Some(mode),
             wait: self.wait,
             producers: self.producers,
             events: Some(self.events),

@@ -12,13 +12,43 @@ use crate::values::Target;
 /// What the store will keep, as far as the configuration says.
 pub(super) struct Store {
     pub(super) readable: bool,
+    /// Events go to another process, and none comes back.
+    pub(super) is_elsewhere: bool,
     pub(super) retention_events: u64,
     pub(super) retention_bytes: u64,
 }
 
 impl Store {
     /// One that keeps everything.
-    const WHOLE: Store = Store { readable: true, retention_events: u64::MAX, retention_bytes: u64::MAX };
+    const WHOLE: Store =
+        Store { readable: true, is_elsewhere: false, retention_events: u64::MAX, retention_bytes: u64::MAX };
+    /// One that is in another process.
+    const ELSEWHERE: Store = Store { readable: false, is_elsewhere: true, ..Store::WHOLE };
+}
+
+/// The store section that `--target` stands for.
+fn section_of(load: &LoadArguments, scratch: Option<&Scratch>) -> Option<(&'static str, Value)> {
+    match (&load.bus.target, scratch) {
+        (Target::Redis(url), Some(scratch)) => {
+            Some(("redis", json!({ "url": url, "prefix": scratch.prefix() })))
+        }
+        (Target::Udp(target), _) => Some(("net", target.section())),
+        _ => None,
+    }
+}
+
+/// The document of a `--config`: JSON, or the file that holds it.
+pub(crate) fn document(given: &str) -> Result<Map<String, Value>, Refusal> {
+    let text = if given.trim_start().starts_with('{') {
+        given.to_owned()
+    } else {
+        let path = given.strip_prefix('@').unwrap_or(given);
+        fs::read_to_string(path).map_err(|source| Refusal::File { path: path.into(), source })?
+    };
+    match serde_json::from_str(&text).map_err(Refusal::ConfigNotJson)? {
+        Value::Object(document) => Ok(document),
+        _ => Err(Refusal::ConfigNotObject),
+    }
 }
 
 /// The configuration that the user gave, with `--shards` and `--target` in it, and what it says of the store.
@@ -27,28 +57,24 @@ pub(super) fn configured(
     load: &LoadArguments,
     scratch: Option<&Scratch>,
 ) -> Result<(String, Store), Refusal> {
-    let text = if given.trim_start().starts_with('{') {
-        given.to_owned()
-    } else {
-        let path = given.strip_prefix('@').unwrap_or(given);
-        fs::read_to_string(path).map_err(|source| Refusal::File { path: path.into(), source })?
-    };
-    let document: Value = serde_json::from_str(&text).map_err(Refusal::ConfigNotJson)?;
-    let Value::Object(mut document) = document else { return Err(Refusal::ConfigNotObject) };
+    let mut document = document(given)?;
     if let Some(shards) = load.bus.shards {
         document.insert("num_shards".to_owned(), json!(shards));
     }
-    if let (Some(scratch), Target::Redis(url)) = (scratch, &load.bus.target) {
+    if let Some((name, section)) = section_of(load, scratch) {
         if let Some(section) = STORE_SECTIONS.iter().find(|section| document.contains_key(**section)) {
             return Err(Refusal::TwoStores(section));
         }
-        document.insert("redis".to_owned(), json!({ "url": url, "prefix": scratch.prefix() }));
+        document.insert(name.to_owned(), section);
         document.entry("backpressure_mode").or_insert(json!("FailProducer"));
     }
-    if document.get("redis").is_some_and(|section| !section.is_null()) {
-        return Ok((Value::Object(document).to_string(), Store::WHOLE));
+    for (name, store) in [("redis", Store::WHOLE), ("net", Store::ELSEWHERE)] {
+        if document.get(name).is_some_and(|section| !section.is_null()) {
+            return Ok((Value::Object(document).to_string(), store));
+        }
     }
     let store = Store {
+        is_elsewhere: false,
         readable: document.get("noop").is_none_or(Value::is_null),
         retention_events: memory_option(&document, "retention_events").unwrap_or(DEFAULT_RETENTION_EVENTS),
         retention_bytes: memory_option(&document, "retention_bytes").unwrap_or(DEFAULT_RETENTION_BYTES),
@@ -82,12 +108,13 @@ pub(super) fn fitting(
         "backpressure_mode": "FailProducer",
         "max_event_bytes": work.largest().clamp(DEFAULT_EVENT_BYTES, EVENT_BYTES_MAX),
     });
-    if let (Some(scratch), Target::Redis(url)) = (scratch, &load.bus.target) {
-        config["redis"] = json!({ "url": url, "prefix": scratch.prefix() });
-        // What fills the buffer takes a server that is busy with other things a while.
+    if let Some((name, section)) = section_of(load, scratch) {
+        config[name] = section;
+        // What fills the buffer takes a server or a peer that is busy with other things a while.
         config["flush_timeout_ms"] = json!(SERVER_TIMEOUT_MS);
         config["shutdown_timeout_ms"] = json!(SERVER_TIMEOUT_MS);
-        return (config.to_string(), Store::WHOLE);
+        let store = if name == "net" { Store::ELSEWHERE } else { Store::WHOLE };
+        return (config.to_string(), store);
     }
     let run_bytes = bytes.saturating_add(events.saturating_mul(EVENT_OVERHEAD_BYTES));
     let affordable = run_bytes <= AFFORDABLE_BYTES || work.limit().is_none();
@@ -101,7 +128,7 @@ pub(super) fn fitting(
     };
     let retention_events = if affordable { (events * 3 / 2).max(1 << 16) } else { 1 << 26 };
     config["memory"] = json!({ "retention_events": retention_events, "retention_bytes": retention_bytes });
-    (config.to_string(), Store { readable: true, retention_events, retention_bytes })
+    (config.to_string(), Store { retention_events, retention_bytes, ..Store::WHOLE })
 }
 
 /// The sections that say where events are stored.

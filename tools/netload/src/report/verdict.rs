@@ -61,6 +61,9 @@ fn verdict(plan: &Plan, accepted: u64, findings: Option<&Findings>) -> String {
         }
         _ if accepted == 0 => "NOT OK      no event was accepted, so nothing is verified".to_owned(),
         Some(_) => format!("verified    all {count} accepted events came back once, byte for byte, {order}"),
+        None if plan.goes_elsewhere() => {
+            "verified    nothing: `netload serve` verifies what arrives at the peer".to_owned()
+        }
         None if plan.mode == Mode::Ingest => {
             "verified    nothing: --mode ingest reads nothing back".to_owned()
         }
