@@ -1,5 +1,6 @@
 //! The `net` section of a configuration, parsed into what cannot be wrong.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
@@ -59,6 +60,10 @@ impl UdpConfig {
     /// Parses the `net` section of a bus with `shards` shards. Reads the files that it names; looks no name up.
     pub fn parse(options: Value, shards: NonZeroU16) -> Result<UdpConfig, ConfigError> {
         let document: Document = parse_section(SECTION, options)?;
+        if shards.get() > SHARDS_MAX {
+            let reason = format!("{shards} are more than the {SHARDS_MAX} that a `net` section goes with");
+            return Err(ConfigError::new("num_shards", reason));
+        }
         let packet_pool_size = document.packet_pool_size.unwrap_or(4_096);
         let mtu = document.mtu.unwrap_or(1_452);
         within(
@@ -82,7 +87,7 @@ impl UdpConfig {
             store: ReceivedStore::parse(document.store.clone())?,
             role: match document.role {
                 RoleName::Initiator => Role::Initiator(document.initiator(shards)?),
-                RoleName::Responder => Role::Responder(document.responder(shards)?),
+                RoleName::Responder => Role::Responder(document.responder()?),
             },
         })
     }
@@ -106,7 +111,7 @@ impl ReceivedStore {
             "memory" => Retention::parse(options).map(ReceivedStore::Memory).map_err(below),
             "noop" => NoopStores::parse(options).map(|_| ReceivedStore::Noop).map_err(below),
             name => {
-                Err(refused("store", format!("`{name}` takes no received events; expected memory or noop")))
+                Err(refused("store", &format!("`{name}` takes no received events; expected memory or noop")))
             }
         }
     }
@@ -163,12 +168,12 @@ impl CipherName {
 impl Document {
     fn psk(&self) -> Result<Psk, ConfigError> {
         match (&self.psk, &self.psk_file) {
-            (Some(hex), None) => Psk::from_hex(hex).map_err(|error| refused("psk", error)),
+            (Some(hex), None) => Psk::from_hex(hex).map_err(|error| refused("psk", &error)),
             (None, Some(path)) => {
                 let text = content("psk_file", path)?;
                 let hex = text.strip_suffix('\n').unwrap_or(&text);
                 Psk::from_hex(hex.strip_suffix('\r').unwrap_or(hex))
-                    .map_err(|error| refused("psk_file", format!("{}: {error}", path.display())))
+                    .map_err(|error| refused("psk_file", &format!("{}: {error}", path.display())))
             }
             (Some(_), Some(_)) => Err(refused("psk_file", "`psk` already says it")),
             (None, None) => Err(refused("psk", "missing; `psk` or `psk_file` says it")),
@@ -189,26 +194,23 @@ impl Document {
         let key = self
             .peer_public_key
             .ok_or_else(|| refused("peer_public_key", "missing; an initiator has one"))?;
-        let peer_public_key = PublicKey::from_hex(&key).map_err(|error| refused("peer_public_key", error))?;
+        let peer_public_key =
+            PublicKey::from_hex(&key).map_err(|error| refused("peer_public_key", &error))?;
         if let Some(bind) = self.bind_addr {
             let last = u32::from(bind.port()) + u32::from(shards.get()) - 1;
             if bind.port() != 0 && last > u32::from(u16::MAX) {
                 let reason =
                     format!("the socket of each of {shards} shards has a port of its own, the last {last}");
-                return Err(refused("bind_addr", reason));
+                return Err(refused("bind_addr", &reason));
             }
             if matches!(peer, PeerAddress::Socket(peer) if peer.is_ipv4() != bind.is_ipv4()) {
-                return Err(refused("bind_addr", format!("nothing goes from there to {peer}")));
+                return Err(refused("bind_addr", &format!("nothing goes from there to {peer}")));
             }
         }
         Ok(Initiator { peer, peer_public_key, bind: self.bind_addr })
     }
 
-    fn responder(self, shards: NonZeroU16) -> Result<Responder, ConfigError> {
-        if shards.get() > RESPONDER_SHARDS_MAX {
-            let reason = format!("{shards}: a responder has at most {RESPONDER_SHARDS_MAX} shards");
-            return Err(ConfigError::new("num_shards", reason));
-        }
+    fn responder(self) -> Result<Responder, ConfigError> {
         if self.peer_public_key.is_some() {
             return Err(refused(
                 "peer_public_key",
@@ -229,14 +231,14 @@ impl Document {
     fn keys(self) -> Result<KeyPair, ConfigError> {
         match (self.secret_key, self.public_key, self.key_file) {
             (Some(secret), Some(public), None) => {
-                let secret = SecretKey::from_hex(&secret).map_err(|error| refused("secret_key", error))?;
-                let public = PublicKey::from_hex(&public).map_err(|error| refused("public_key", error))?;
-                KeyPair::new(secret, public).map_err(|error| refused("public_key", error))
+                let secret = SecretKey::from_hex(&secret).map_err(|error| refused("secret_key", &error))?;
+                let public = PublicKey::from_hex(&public).map_err(|error| refused("public_key", &error))?;
+                KeyPair::new(secret, public).map_err(|error| refused("public_key", &error))
             }
             (None, None, Some(path)) => {
                 let text = content("key_file", &path)?;
                 KeyPair::from_json(&text)
-                    .map_err(|error| refused("key_file", format!("{}: {error}", path.display())))
+                    .map_err(|error| refused("key_file", &format!("{}: {error}", path.display())))
             }
             (None, None, None) => Err(refused(
                 "key_file",
@@ -265,16 +267,16 @@ fn intervals(heartbeat: Option<u64>, timeout: Option<u64>) -> Result<(Duration, 
 
 fn within(key: &str, value: u64, min: u64, max: u64) -> Result<(), ConfigError> {
     if value < min || value > max {
-        return Err(refused(key, format!("{value} is not in {min}..={max}")));
+        return Err(refused(key, &format!("{value} is not in {min}..={max}")));
     }
     Ok(())
 }
 
 fn content(key: &str, path: &Path) -> Result<Zeroizing<String>, ConfigError> {
-    secret_file::read(path).map_err(|error| refused(key, format!("{}: {error}", path.display())))
+    secret_file::read(path).map_err(|error| refused(key, &format!("{}: {error}", path.display())))
 }
 
-fn refused(key: &str, reason: impl ToString) -> ConfigError {
+fn refused(key: &str, reason: &(impl Display + ?Sized)) -> ConfigError {
     ConfigError::new(format!("{SECTION}.{key}"), reason.to_string())
 }
 
@@ -292,8 +294,8 @@ const SESSION_TIMEOUT_MS: u64 = 10_000;
 const SESSION_TIMEOUT_MS_MAX: u64 = 86_400_000;
 /// Heartbeats of a timeout: one or two may be lost.
 const BEATS: u64 = 3;
-/// A byte of the header names the shard.
-const RESPONDER_SHARDS_MAX: u16 = 256;
+/// A byte of a packet's header names the session, and with it the shard.
+const SHARDS_MAX: u16 = 256;
 
 #[cfg(test)]
 mod tests;

@@ -128,7 +128,7 @@ impl KeyPair {
         // The reason of the parser could quote a part of the secret.
         let PairDocument { public_key, secret_key } =
             serde_json::from_str(json).map_err(|_| KeyError::PairJson)?;
-        let secret = SecretKey::from_hex(&secret_key).map_err(|_| KeyError::PairJson)?;
+        let secret = SecretKey::from_hex(secret_key).map_err(|_| KeyError::PairJson)?;
         let public = unhex(public_key).map_err(|_| KeyError::PairJson)?;
         KeyPair::new(secret, PublicKey::new(public)?)
     }

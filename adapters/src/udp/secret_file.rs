@@ -82,7 +82,7 @@ mod tests {
             match read(&path) {
                 Ok(_) => assert_eq!(mode & 0o077, 0, "{mode:03o}"),
                 Err(SecretFileError::Exposed(shown)) => {
-                    assert!(shown == mode && mode & 0o077 != 0, "{mode:03o}")
+                    assert!(shown == mode && mode & 0o077 != 0, "{mode:03o}");
                 }
                 // Root reads it all the same.
                 Err(error) => assert_eq!(mode & 0o400, 0, "{mode:03o}: {error}"),

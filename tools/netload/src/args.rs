@@ -142,7 +142,7 @@ Examples, the first three in this order:
   netload serve --config @bus.json --idle 2s --size 64..1024 --seed 7       for a run with the same sizes and seed
 
 It receives one run, and knows its events by --size, --keys, --skew, --batch and --seed, which must be those of the run.
-Exit status 1 when an event came twice or changed; with `full` also when one is missing or out of order.";
+Exit status 1 when an event came twice or changed; when one is out of order, unless with `none`; when one is missing, with `full`.";
 
 const KEYGEN_EXAMPLES: &str = "\
 Examples:

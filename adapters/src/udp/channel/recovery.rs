@@ -162,7 +162,7 @@ impl Recovery {
         }
         self.largest_acked = self.largest_acked.max(Some(ack.largest));
         if acked > 0 {
-            self.probe_count = 0;
+            (self.probe_count, self.probes) = (0, 0);
             self.find_lost(now, outbound);
         }
         true

@@ -122,6 +122,19 @@ fn two_sides_that_know_each_other_get_the_same_keys() {
 }
 
 #[test]
+fn neither_side_shows_its_secrets() {
+    let mut pair = Pair::new(15);
+    assert_eq!(format!("{:?} {:?}", pair.initiator, pair.responder), "Initiator Responder");
+    let (pending, packet) = pair.initiate(Cipher::Aes256Gcm, None);
+    let question = pair.ask(&packet, NOW).unwrap();
+    for shown in [format!("{pending:?}"), format!("{question:?}")] {
+        assert!(shown.contains("noise: Noise,") || shown.contains("noise: Noise }"), "{shown}");
+    }
+    let (_, keys) = pair.responder.answer(question, 9, &ANSWER).unwrap();
+    assert!(format!("{keys:?}").contains("aead: Aead(Aes256Gcm)"));
+}
+
+#[test]
 fn each_handshake_has_keys_of_its_own_even_to_the_same_initiation() {
     let mut pair = Pair::new(2);
     let (mut pending, packet) = pair.initiate(Cipher::Aes256Gcm, None);
