@@ -21,7 +21,7 @@ fn every_event_arrives_once_on_every_way_out_and_in_both_directions() {
             scope.spawn(|| publish(&initiator, 5_000));
         });
         for (bus, count) in [(&responder, 5_000), (&initiator, 3_000)] {
-            assert_eq!(sorted(read_all(bus, 700)), (0..count).collect::<Vec<_>>());
+            assert_eq!(sorted(&read_all(bus, 700)), (0..count).collect::<Vec<_>>());
             assert_eq!(subscribed(bus, count), (0..count).collect::<Vec<_>>());
             assert_sums(&bus.stats());
         }
@@ -59,7 +59,7 @@ fn every_reliability_and_cipher_brings_events_over_loopback() {
                 let (responder, initiator) = Meeting::new().start(1, 1, &options);
                 publish(&initiator, 500);
                 until("every event has come", || read_all(&responder, 700).len() == 500);
-                assert_eq!(sorted(read_all(&responder, 700)), (0..500).collect::<Vec<_>>(), "{options}");
+                assert_eq!(sorted(&read_all(&responder, 700)), (0..500).collect::<Vec<_>>(), "{options}");
             }
         }
     }
@@ -95,13 +95,13 @@ fn what_was_published_before_the_peer_was_there_arrives_when_it_is() {
     let section = meeting.responder("");
     let responder = harness::redis::bus(&format!(r#"{{"num_shards":1,{section}}}"#));
     initiator.flush().expect("the peer stores everything");
-    assert_eq!(sorted(read_all(&responder, 700)), (0..1_000).collect::<Vec<_>>());
+    assert_eq!(sorted(&read_all(&responder, 700)), (0..1_000).collect::<Vec<_>>());
     until("both say that they are up", || {
         [&initiator, &responder].iter().all(|bus| bus.stats().total().adapter == AdapterState::Up)
     });
 }
 
-fn sorted(events: Vec<(engine::event::ShardId, Vec<u8>)>) -> Vec<usize> {
+fn sorted(events: &[(engine::event::ShardId, Vec<u8>)]) -> Vec<usize> {
     let mut numbers = numbers(events.iter().map(|(_, payload)| payload.as_slice()));
     numbers.sort_unstable();
     numbers

@@ -225,7 +225,9 @@ struct Answered {
 fn flood(server: SocketAddr, captured: &[Captured], stop: &AtomicBool) -> Answered {
     let sockets: Vec<UdpSocket> =
         (0..64).map(|_| UdpSocket::bind(("127.0.0.1", 0)).expect("loopback is there")).collect();
-    sockets.iter().for_each(|socket| socket.set_nonblocking(true).expect("a socket"));
+    for socket in &sockets {
+        socket.set_nonblocking(true).expect("a socket");
+    }
     let ours: Vec<&[u8]> = captured
         .iter()
         .filter(|datagram| datagram.way == Way::ToServer)

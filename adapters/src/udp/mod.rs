@@ -48,6 +48,4 @@ mod departures;
 mod store;
 mod stores;
 #[cfg(test)]
-mod counting;
-#[cfg(test)]
 mod vectors;

@@ -89,6 +89,7 @@ impl Readiness {
     }
 
     /// Whether the kernel is asked. No pass has to be forced for that where [`is_due`](Readiness::is_due) is asked in every round.
+    #[cfg(test)]
     pub(super) fn outstanding(&self) -> bool {
         self.shared.phase.get() == Phase::Waiting
     }

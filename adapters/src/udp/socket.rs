@@ -14,9 +14,8 @@ use super::burst::{self, Sent};
 /// A bound socket.
 #[derive(Debug)]
 pub(super) struct Socket {
-    socket: UdpSocket,
+    bound: UdpSocket,
     state: UdpSocketState,
-    address: SocketAddr,
     is_batched: bool,
     merges: bool,
     /// Where messages come in, a part for each.
@@ -42,8 +41,7 @@ impl Socket {
         setsockopt(&socket, sockopt::ReceiveTimestampns, &false)?;
         let parts = if is_batched { BATCH_SIZE } else { 1 };
         let mut socket = Socket {
-            address: socket.local_addr()?,
-            socket,
+            bound: socket,
             state,
             is_batched,
             merges: false,
@@ -56,8 +54,9 @@ impl Socket {
     }
 
     /// Where it is bound.
+    #[cfg(test)]
     pub(super) fn address(&self) -> SocketAddr {
-        self.address
+        self.bound.local_addr().expect("it is bound")
     }
 
     /// Whether the kernel may merge datagrams of one sender that come together (UDP GRO). They are handed on one by one all the same.
@@ -66,7 +65,7 @@ impl Socket {
     pub(super) fn merge(&mut self, wanted: bool) -> io::Result<()> {
         let wanted = wanted && self.is_batched && self.state.gro_segments() > 1;
         if self.state.gro_segments() > 1 {
-            setsockopt(&self.socket, sockopt::UdpGroSegment, &wanted)?;
+            setsockopt(&self.bound, sockopt::UdpGroSegment, &wanted)?;
         }
         self.merges = wanted;
         Ok(())
@@ -78,7 +77,7 @@ impl Socket {
         let together_max = if self.is_batched { self.state.max_gso_segments() } else { 1 };
         burst::send(burst, packet_bytes, together_max, |contents, segment_size| {
             let transmit = Transmit { destination: to, ecn: None, contents, segment_size, src_ip: None };
-            self.state.try_send((&self.socket).into(), &transmit)
+            self.state.try_send((&self.bound).into(), &transmit)
         })
     }
 
@@ -91,7 +90,7 @@ impl Socket {
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
             array::from_fn(|_| IoSliceMut::new(parts.next().unwrap_or_default()));
         let messages = &mut self.messages[..count_max];
-        let count = match self.state.recv((&self.socket).into(), &mut slices[..count_max], messages) {
+        let count = match self.state.recv((&self.bound).into(), &mut slices[..count_max], messages) {
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Received::default()),
             Err(error) => return Err(error),
@@ -114,7 +113,7 @@ impl Socket {
 
     /// Another owner of the same socket.
     pub(super) fn duplicate(&self) -> io::Result<UdpSocket> {
-        self.socket.try_clone()
+        self.bound.try_clone()
     }
 
     /// Merged messages are long: as many as stay in the cache.
@@ -129,7 +128,7 @@ impl Socket {
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.bound.as_fd()
     }
 }
 

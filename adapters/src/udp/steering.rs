@@ -2,7 +2,7 @@
 //! sockets; one that has no such byte goes to the first.
 //!
 //! The kernel runs the program below, classic BPF, for each message that comes, and sees the datagram without its UDP header
-//! (`SO_ATTACH_REUSEPORT_CBPF`, socket(7); net/core/sock_reuseport.c). Its own choice, a hash of both addresses, would leave sockets
+//! (`SO_ATTACH_REUSEPORT_CBPF`, `socket(7)`; `net/core/sock_reuseport.c`). Its own choice, a hash of both addresses, would leave sockets
 //! unreached, and change when a peer's address does. Several segments that the sender has handed over together, or that the
 //! receiving side has merged, are one message and follow the first of them.
 

@@ -10,10 +10,13 @@ fn socket() -> UdpSocket {
     socket
 }
 
+/// A datagram and whom it came from.
+type Heard = (Vec<u8>, SocketAddr);
+
 /// A server that answers everything with the same, and tells what it heard and from where.
 struct Echo {
     address: SocketAddr,
-    heard: Arc<Mutex<Vec<(Vec<u8>, SocketAddr)>>>,
+    heard: Arc<Mutex<Vec<Heard>>>,
 }
 
 impl Echo {

@@ -61,7 +61,7 @@ fn without_value(text: &str, name: &str) -> String {
         shown += name;
         let before = part.len() - part.trim_start_matches([' ', '\t', '\n', '\r', ':']).len();
         match part[before..].strip_prefix('"').and_then(|value| value.split_once('"')) {
-            Some((_, after)) => shown += &format!("{}\"…\"{after}", &part[..before]),
+            Some((_, after)) => shown.extend([&part[..before], "\"…\"", after]),
             None => shown += part,
         }
     }

@@ -59,9 +59,9 @@ fn receive(
         }
         tally.look(Instant::now());
         let elapsed = start.elapsed();
-        if elapsed - shown >= PERIOD {
+        if elapsed.saturating_sub(shown) >= PERIOD {
             if !arguments.quiet {
-                let seconds = (elapsed - shown).as_secs_f64();
+                let seconds = elapsed.saturating_sub(shown).as_secs_f64();
                 let state = bus
                     .inquiry()
                     .statistics()

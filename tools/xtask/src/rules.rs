@@ -30,7 +30,9 @@ impl fmt::Display for Rule {
         formatter.write_str(match self {
             Rule::FileLength => "the file is past 600 lines: make it two",
             Rule::Unsafe => "`unsafe` outside engine/src/lane, engine/src/os.rs, ffi, tests, tools, benches",
-            Rule::Runtime => "the runtime is named outside engine/src/executor.rs and the adapters' io.rs",
+            Rule::Runtime => {
+                "the runtime is named outside engine/src/executor.rs and the adapters' io.rs and readiness"
+            }
             Rule::MachinePath => "an absolute path of one machine",
         })
     }
@@ -67,7 +69,8 @@ fn may_be_unsafe(path: &Path) -> bool {
 fn may_name_runtime(path: &Path) -> bool {
     path == Path::new("engine/src/executor.rs")
         || path == Path::new("tests/src/echo.rs")
-        || (path.starts_with("adapters") && path.file_name().is_some_and(|name| name == "io.rs"))
+        || (path.starts_with("adapters")
+            && path.components().any(|part| IO_ROOMS.iter().any(|room| part.as_os_str() == *room)))
 }
 
 /// Whether the keyword opens a block, a function, an implementation, a trait, an extern block or an attribute.
@@ -129,6 +132,8 @@ fn words(statement: &str) -> impl Iterator<Item = &str> {
 
 const FILE_LINES_MAX: usize = 600;
 const RUNTIME: &str = "glommio";
+/// What the files and folders of an adapter are called that meet the runtime.
+const IO_ROOMS: [&str; 3] = ["io.rs", "readiness.rs", "readiness"];
 const UNSAFE_PLACES: [&str; 6] = ["engine/src/lane", "engine/src/os.rs", "ffi", "tests", "tools", "benches"];
 const MACHINE_FOLDERS: [&str; 4] = ["home", "root", "work", "Users"];
 

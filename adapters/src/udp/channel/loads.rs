@@ -107,16 +107,6 @@ impl Loads {
         self.queue.len() - settled
     }
 
-    /// The oldest load: one past its last event.
-    pub(super) fn oldest_end(&self) -> Option<u64> {
-        self.queue.front().map(Numbered::end)
-    }
-
-    /// Bytes of the oldest load's batch.
-    pub(super) fn oldest_bytes(&self) -> usize {
-        self.queue.front().map_or(0, |numbered| numbered.load.batch.record_bytes())
-    }
-
     /// Drops the loads that are wholly below event `through`.
     pub(super) fn release(&mut self, through: u64) {
         while self.queue.front().is_some_and(|numbered| numbered.end() <= through) {

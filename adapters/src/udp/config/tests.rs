@@ -134,7 +134,7 @@ fn what_is_wrong_with_an_initiator_is_named_by_its_path() {
         (json!({ "store": { "memory": { "retention_events": 0 } } }), "net.store.memory.retention_events"),
         (json!({ "store": { "noop": { "a": 1 } } }), "net.store.noop"),
     ] {
-        is_refused_at(changed(initiator(), changes), path);
+        is_refused_at(&changed(initiator(), changes), path);
     }
 }
 
@@ -156,12 +156,12 @@ fn what_is_wrong_with_a_responder_is_named_by_its_path() {
         (json!({ "public_key": OTHER_PUBLIC }), "net.public_key: not the public key"),
         (json!({ "public_key": low }), "net.public_key: a point of low order"),
     ] {
-        is_refused_at(changed(responder(), changes), path);
+        is_refused_at(&changed(responder(), changes), path);
     }
 }
 
 /// The error begins with this, and has no secret in it.
-fn is_refused_at(options: Value, path: &str) {
+fn is_refused_at(options: &Value, path: &str) {
     let error = parse(options.clone()).expect_err(&options.to_string()).to_string();
     assert!(error.starts_with(path), "{options}: {error}");
     assert!(!error.contains(PSK) && !error.contains(SECRET), "{error}");

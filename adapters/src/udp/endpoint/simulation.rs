@@ -92,7 +92,6 @@ struct Process {
     /// Counts processes on this side; events carry it.
     life: u64,
     shards: Vec<Shard>,
-    claim: Arc<Claim>,
     /// Its clients' port differs after a move.
     port: u16,
 }
@@ -109,6 +108,9 @@ struct Shard {
     received: Vec<Received>,
 }
 
+/// When a packet arrives, its number, side and shard of its receiver, whom it says to be from, and what it says.
+type OnTheWay = (u64, u64, usize, usize, SocketAddr, Vec<u8>);
+
 /// Sender's life and shard, number and hash of an event.
 type Received = (u64, u64, u64, u64);
 
@@ -121,7 +123,7 @@ struct World {
     keys: Keys,
     /// Responder, initiator.
     sides: [Process; 2],
-    wire: BinaryHeap<Reverse<(u64, u64, usize, usize, SocketAddr, Vec<u8>)>>,
+    wire: BinaryHeap<Reverse<OnTheWay>>,
     sent: u64,
     captured: Vec<(usize, usize, Vec<u8>)>,
     /// Side of each process that has ended, and what its store had.
@@ -376,7 +378,7 @@ impl Process {
             Endpoint::new(side, Place { shard, local, settings, heartbeat, timeout }, now)
         };
         let shards = (0..shards).map(endpoint).map(Shard::new).collect();
-        Process { life, shards, claim: Arc::clone(&claim), port: if side == 0 { 0 } else { 1_000 } }
+        Process { life, shards, port: if side == 0 { 0 } else { 1_000 } }
     }
 
     fn address(&self, shard: usize) -> SocketAddr {
