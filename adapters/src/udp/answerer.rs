@@ -118,6 +118,7 @@ impl Answerer {
         now: Monotonic,
     ) -> Result<Keys, Refused> {
         let (hello, remote) = (question.hello, question.peer_index);
+        let peer = Peer::new(hello.instance, hello.shards, hello.mtu)?;
         let answer = Answer {
             instance: place.local.instance,
             status,
@@ -128,7 +129,6 @@ impl Answerer {
         };
         let (packet, keys) = self.responder.answer(question, local, &answer)?;
         self.reply(to, &packet);
-        let peer = Peer { instance: hello.instance, shards: hello.shards, mtu: hello.mtu };
         Ok(Keys::new(keys, (local, remote), peer, now))
     }
 

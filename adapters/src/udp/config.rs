@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::aead::Cipher;
 use super::channel::Reliability;
+use super::keyring::{MTU_MIN, SHARDS_MAX};
 use super::keys::{KeyPair, Psk, PublicKey, SecretKey};
 use super::role::{Initiator, PeerAddress, Responder, Role, parse_admitted};
 use super::secret_file;
@@ -72,7 +73,7 @@ impl UdpConfig {
             POOL_PACKETS_MIN as u64,
             POOL_PACKETS_MAX as u64,
         )?;
-        within("mtu", mtu as u64, MTU_BYTES_MIN as u64, MTU_BYTES_MAX as u64)?;
+        within("mtu", mtu as u64, u64::from(MTU_MIN), MTU_BYTES_MAX as u64)?;
         let (heartbeat_interval, session_timeout) =
             intervals(document.heartbeat_interval_ms, document.session_timeout_ms)?;
         Ok(UdpConfig {
@@ -283,8 +284,6 @@ fn refused(key: &str, reason: &(impl Display + ?Sized)) -> ConfigError {
 const SECTION: &str = "net";
 const POOL_PACKETS_MIN: usize = 64;
 const POOL_PACKETS_MAX: usize = 65_536;
-/// What every host of the Internet takes (RFC 791), so that no handshake needs two packets.
-const MTU_BYTES_MIN: usize = 576;
 /// What IPv4 has room for: 65,535 less its header and UDP's.
 const MTU_BYTES_MAX: usize = 65_507;
 const HEARTBEAT_MS: u64 = 1_000;
@@ -294,8 +293,6 @@ const SESSION_TIMEOUT_MS: u64 = 10_000;
 const SESSION_TIMEOUT_MS_MAX: u64 = 86_400_000;
 /// Heartbeats of a timeout: one or two may be lost.
 const BEATS: u64 = 3;
-/// A byte of a packet's header names the session, and with it the shard.
-const SHARDS_MAX: u16 = 256;
 
 #[cfg(test)]
 mod tests;

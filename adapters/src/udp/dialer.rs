@@ -128,7 +128,7 @@ impl Dialer {
         }
         (call.failures, call.due) = (0, None);
         (self.refusal, self.error) = (None, None);
-        let peer = Peer { instance: answer.instance, shards: answer.shards, mtu: answer.mtu };
+        let peer = Peer::new(answer.instance, answer.shards, answer.mtu)?;
         Ok(Some((at, Keys::new(response.keys, (local, response.peer_index), peer, now))))
     }
 

@@ -263,7 +263,8 @@ impl Endpoint {
         let Side::Responder(answerer) = &mut self.side else { return Err(Refused::Malformed) };
         let question = answerer.hear(packet, from, now)?;
         let hello = question.hello;
-        let all = self.place.sessions_with(hello.shards);
+        let peer = Peer::new(hello.instance, hello.shards, hello.mtu)?;
+        let all = self.place.sessions_with(peer.shards);
         let at = self.place.index_of(hello.session, all);
         let status = answerer.judge(&question, at, &self.place, now);
         let (Status::Accepted, Some(at)) = (status, at) else {

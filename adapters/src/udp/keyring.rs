@@ -25,6 +25,14 @@ pub(super) struct Peer {
     pub(super) mtu: u16,
 }
 
+impl Peer {
+    /// Whom a handshake speaks of. One that no configuration makes is refused, though it knows the keys.
+    pub(super) fn new(instance: u64, shards: u16, mtu: u16) -> Result<Peer, Refused> {
+        let is_sound = (1..=SHARDS_MAX).contains(&shards) && mtu >= MTU_MIN;
+        is_sound.then_some(Peer { instance, shards, mtu }).ok_or(Refused::Payload)
+    }
+}
+
 /// The keys that one handshake has made.
 pub(super) struct Keys {
     seal: SealKey,
@@ -174,9 +182,28 @@ pub(super) fn fresh_index(keyring: &Keyring, session: u16, entropy: &mut dyn Ent
     }
 }
 
+/// Shards of a bus at most: a byte names a session.
+pub(super) const SHARDS_MAX: u16 = 256;
+/// Bytes of the smallest packets that a bus can be told to send: what every host of the Internet takes (RFC 791).
+pub(super) const MTU_MIN: u16 = 576;
 /// Keys of this age are to be replaced.
 const REKEY_AFTER: Duration = Duration::from_mins(2);
 /// Keys of this age are not used any more.
 const REJECT_AFTER: Duration = Duration::from_mins(3);
 /// Handshakes of one session that a responder has answered and that nothing has confirmed, at most.
 const UNPROVED_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_no_configuration_makes_is_refused() {
+        assert!(Peer::new(1, 1, MTU_MIN).is_ok() && Peer::new(1, SHARDS_MAX, u16::MAX).is_ok());
+        for (shards, mtu) in
+            [(0, 1_452), (SHARDS_MAX + 1, 1_452), (u16::MAX, 1_452), (1, MTU_MIN - 1), (1, 0)]
+        {
+            assert_eq!(Peer::new(1, shards, mtu), Err(Refused::Payload), "{shards} shards, {mtu} bytes");
+        }
+    }
+}

@@ -174,5 +174,5 @@ impl Adapter for UdpStore {
 }
 
 /// Looks at the socket in a row, before the shard looks at other things.
-const LOOKS_MAX: usize = 32;
+const LOOKS_MAX: usize = 8;
 const NEVER: Monotonic = Monotonic(u64::MAX);
