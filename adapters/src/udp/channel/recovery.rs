@@ -182,11 +182,14 @@ impl Recovery {
 
     /// Does what is due.
     pub(super) fn tick(&mut self, now: Monotonic, is_waiting: bool, outbound: &mut Outbound) {
-        if let Some(at) = self.loss_at {
-            if at <= now {
-                self.find_lost(now, outbound);
-            }
-        } else if let Some(at) = self.probe_at() {
+        if self.loss_at.is_some_and(|at| at <= now) {
+            self.find_lost(now, outbound);
+        }
+        if self.loss_at.is_some() {
+            return;
+        }
+        // Where everything that was in flight is lost, another timer may have run out before.
+        if let Some(at) = self.probe_at() {
             if at <= now {
                 self.probes = PROBES;
                 self.probe_count += 1;
