@@ -24,6 +24,14 @@ fn aside() -> SocketAddr {
     (Ipv4Addr::new(127, 77, 0, 1), 0).into()
 }
 
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn heard(socket: &mut Socket) -> Vec<Vec<u8>> {
     let mut datagrams = Vec::new();
     while socket.receive(|datagram, _| datagrams.push(datagram.to_vec())).unwrap().more {}
@@ -96,6 +104,8 @@ fn nothing_is_heard_that_is_not_steered_while_the_group_is_opened() {
     let bind = open(Role::Initiator, aside(), ONE, true).unwrap()[0].address();
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
+        // Also when something here fails.
+        let over = SetOnDrop(&is_over);
         scope.spawn(|| {
             let from = UdpSocket::bind(loopback_v4()).unwrap();
             while !is_over.load(Ordering::Relaxed) {
@@ -108,7 +118,7 @@ fn nothing_is_heard_that_is_not_steered_while_the_group_is_opened() {
             heard(&mut group[0]).len()
         });
         let strays: usize = strays.sum();
-        is_over.store(true, Ordering::Relaxed);
+        drop(over);
         assert_eq!(strays, 0);
     });
 }
