@@ -61,8 +61,8 @@ pub fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let profile = profile_folder();
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.current_dir(root()).args(["build", "--quiet", "--package", "libnet", "--target-dir"]);
+        let mut cargo = cargo();
+        cargo.args(["build", "--quiet", "--package", "libnet", "--target-dir"]);
         cargo.arg(profile.parent().expect("a profile has a folder"));
         if profile.ends_with("release") {
             cargo.arg("--release");
@@ -71,6 +71,27 @@ pub fn library() -> &'static Path {
         assert!(built.success(), "{cargo:?} ended with {built}");
         profile.join("libnet.so")
     })
+}
+
+/// Cargo, in the workspace.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    as_from_a_shell(&mut cargo).current_dir(root());
+    cargo
+}
+
+/// Keeps from `command` what `cargo test` tells a test about its package: build scripts ask for the same variables, and
+/// a cargo that finds them changed builds everything anew.
+pub fn as_from_a_shell(command: &mut Command) -> &mut Command {
+    for (name, _) in env::vars_os() {
+        let is_of_package = |name: &str| {
+            name == "OUT_DIR" || name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        };
+        if name.to_str().is_some_and(is_of_package) {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// Folder of the workspace.

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use adapters::udp::{KeyPair, Psk};
 use engine::config::Config;
 use engine::consume::request::PollRequest;
-use harness::c::{self, root, run_command};
+use harness::c::{self, as_from_a_shell, root, run_command};
 use harness::redis::Redis;
 
 #[test]
@@ -259,13 +259,13 @@ fn list_files(folder: &Path, count: usize) -> Vec<String> {
 /// Runs one line of the README: cargo in the repository, anything else in `folder`.
 fn shell(folder: &Path, line: &str) -> String {
     let folder = if line.starts_with("cargo ") { root() } else { folder };
-    run_command(Command::new("sh").args(["-ec", line]).current_dir(folder)).stdout
+    run_command(as_from_a_shell(&mut Command::new("sh")).args(["-ec", line]).current_dir(folder)).stdout
 }
 
 /// `netload` as the README runs it.
 fn netload() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root()).args(["run", "--quiet", "--release", "--bin", "netload", "--"]);
+    let mut command = c::cargo();
+    command.args(["run", "--quiet", "--release", "--bin", "netload", "--"]);
     command
 }
 

@@ -5,12 +5,12 @@
 //! a latency and takes nothing from a sleep: of several short runs of each build, in turn, the quietest stands for it. Where the system
 //! allows it, they are run before everything else.
 
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::thread;
 
+use harness::c;
 use serde_json::Value;
 
 #[test]
@@ -88,8 +88,8 @@ fn tampered() -> PathBuf {
     let profile = plain.parent().expect("a program lies in the folder of its profile");
     let (target, name) = (profile.parent().expect("it has a folder"), profile.file_name().expect("a name"));
     let folder = target.join("tampered");
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--bin", "netload"]);
+    let mut cargo = c::cargo();
+    cargo.args(["build", "--quiet", "--package", "netload", "--bin", "netload"]);
     cargo.args(["--features", "tampered", "--profile"]).arg(if name == "debug" {
         "dev".as_ref()
     } else {

@@ -4,6 +4,7 @@
 
 use std::fs;
 
+use crate::deps;
 use crate::shell::{self, Failure, Shell};
 
 /// How much is measured.
@@ -19,6 +20,7 @@ pub(crate) enum Form {
 
 /// Runs the figures.
 pub(crate) fn run(shell: &Shell, form: Form) -> Result<(), Failure> {
+    deps::ensure(shell)?;
     let results = shell.target().join("figures");
     let mut command = shell.cargo();
     command.args(["bench", "--quiet", "--package", "libnet-benches", "--bench", "figures", "--", "--form"]);

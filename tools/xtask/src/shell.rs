@@ -53,9 +53,17 @@ impl Shell {
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.path("target"), |folder| self.path(folder))
     }
 
-    /// A command that will run in the workspace root.
+    /// A command that will run in the workspace root. What cargo told this program about its own package is kept from
+    /// it: build scripts ask for the same variables, and a cargo that finds them changed builds everything anew.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
+        for (name, _) in std::env::vars_os() {
+            let is_of_package =
+                |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+            if name.to_str().is_some_and(is_of_package) {
+                command.env_remove(name);
+            }
+        }
         command.current_dir(&self.root);
         command
     }
