@@ -76,7 +76,7 @@ fn xtask_with(arguments: &[&str], cargo: &str) -> Output {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let manifest = folder.path().join("tools/xtask");
     std::fs::create_dir_all(&manifest).expect("the folder is writable");
-    for program in ["c++", "nm", "python3", "git", "bash", "groff", "chromium", "redis-server"] {
+    for program in ["c++", "nm", "python3", "git", "bash", "groff", "chromium", "redis-server", "ip"] {
         symlink("/bin/true", folder.path().join(program)).expect("the folder is empty");
     }
     let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
