@@ -135,7 +135,7 @@ Examples:
 Exit status 1 when an event was lost, duplicated, out of order or changed.";
 
 const SERVE_EXAMPLES: &str = "\
-Examples, the first three in this order:
+Examples: the first three in this order
   netload keygen --out keys
   netload serve --bind 0.0.0.0:7000 --key-file keys/key.json --psk-file keys/psk --events 5000000
   netload run --target 'udp://HOST:7000?public_key=HEX&psk_file=keys/psk'   elsewhere, with the key that keygen printed
