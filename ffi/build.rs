@@ -1,5 +1,4 @@
-//! Link settings of `libnet.so`: its SONAME, and that it stays loaded, because its shard threads and thread-locals
-//! run its code until the process ends. And what it says of its own build, the commit among it where git knows one.
+//! What the library says of its own build, the commit among it where git knows one.
 
 use std::env;
 use std::path::Path;
@@ -7,8 +6,6 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libnet.so.100");
-    println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     for name in ["PROFILE", "TARGET"] {
         println!(
             "cargo::rustc-env=LIBNET_{name}={}",

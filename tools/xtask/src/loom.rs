@@ -7,7 +7,7 @@ use crate::shell::{self, Failure, Shell};
 /// Runs every test in a file `model.rs`.
 pub(crate) fn run(shell: &Shell) -> Result<(), Failure> {
     let mut command = shell.cargo();
-    command.args(["test", "--profile", "loom", "--package", "libnet-engine", "--package", "libnet", "--lib"]);
+    command.args(["test", "--profile", "loom", "-p", "libnet-engine", "-p", "libnet-ffi", "--lib"]);
     command.args(["--", "model::"]);
     command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", shell.target().join("loom"));
     shell::stage("models", &mut command)

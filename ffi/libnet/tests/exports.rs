@@ -13,7 +13,7 @@ fn library() -> PathBuf {
 /// Name and documentation of every function of the header. A declaration starts a line; what follows its name is a
 /// parenthesis.
 fn declarations() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let header = include_str!("../../include/net.h");
+    let header = include_str!("../../../include/net.h");
     header.match_indices("\n/**").filter_map(|(at, _)| {
         let (documentation, rest) = header[at..].split_once("*/\n")?;
         let first = rest.lines().next().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()))?;
