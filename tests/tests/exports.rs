@@ -1,19 +1,15 @@
 //! The shared library exports the functions of `net.h` and nothing else, and says how it is to be loaded.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-/// `libnet.so` lies next to the test that was built with it.
-fn library() -> PathBuf {
-    let test = std::env::current_exe().expect("a test has a path");
-    test.with_file_name("libnet.so")
-}
+use harness::c::library;
 
 /// Name and documentation of every function of the header. A declaration starts a line; what follows its name is a
 /// parenthesis.
 fn declarations() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let header = include_str!("../../../include/net.h");
+    let header = include_str!("../../include/net.h");
     header.match_indices("\n/**").filter_map(|(at, _)| {
         let (documentation, rest) = header[at..].split_once("*/\n")?;
         let first = rest.lines().next().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()))?;
@@ -30,7 +26,7 @@ fn output_of(program: &str, arguments: &[&str], file: &Path) -> String {
 
 #[test]
 fn every_function_of_the_header_is_exported_and_nothing_else_is() {
-    let symbols = output_of("nm", &["-D", "--defined-only"], &library());
+    let symbols = output_of("nm", &["-D", "--defined-only"], library());
     let exported: BTreeSet<&str> = symbols.lines().filter_map(|line| line.split(' ').nth(2)).collect();
     let declared: BTreeSet<&str> = declarations().map(|(name, _)| name).collect();
     assert!(declared.len() > 25, "{declared:?}");
@@ -49,7 +45,7 @@ fn every_function_of_the_header_says_its_threads_ownership_and_errors() {
 
 #[test]
 fn it_has_its_name_stays_loaded_and_takes_no_static_thread_local_storage() {
-    let dynamic = output_of("readelf", &["-d", "-W"], &library());
+    let dynamic = output_of("readelf", &["-d", "-W"], library());
     assert!(dynamic.contains("Library soname: [libnet.so.100]"), "{dynamic}");
     assert!(dynamic.contains("NODELETE"), "{dynamic}");
     assert!(!dynamic.contains("STATIC_TLS"), "{dynamic}");
