@@ -133,6 +133,9 @@ pub trait Adapter {
         None
     }
 
+    /// The shard is about to sleep: what is to wake it is armed now. A shard that does not sleep asks for outcomes all the time.
+    fn rest(&mut self) {}
+
     /// Whether requests to the kernel are outstanding, so that the executor has to look for their completions.
     fn outstanding(&self) -> bool {
         false

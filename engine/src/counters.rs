@@ -59,7 +59,7 @@ pub fn adapter_counts<const COUNT: usize>(counts: [u64; COUNT]) -> AdapterCounts
 }
 
 /// How many of them there are at most.
-pub const ADAPTER_COUNTS_MAX: usize = 24;
+pub const ADAPTER_COUNTS_MAX: usize = 28;
 
 /// Events given up, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

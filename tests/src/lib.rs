@@ -9,6 +9,7 @@ pub mod bus;
 pub mod c;
 pub mod cluster;
 pub mod echo;
+pub mod flood;
 pub mod load;
 pub mod netns;
 pub mod openmetrics;

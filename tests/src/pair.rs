@@ -1,6 +1,7 @@
 //! Two buses that exchange events over UDP on loopback.
 
 use std::net::UdpSocket;
+use std::time::Duration;
 
 use adapters::udp::{KeyPair, Psk};
 use engine::bus::Bus;
@@ -51,6 +52,20 @@ impl Meeting {
     /// The initiator's.
     pub fn initiator(&self, options: &str) -> String {
         self.initiator_to(self.port, options)
+    }
+
+    /// What the initiator says first.
+    ///
+    /// # Panics
+    /// When it says nothing.
+    pub fn first_message(&self) -> Vec<u8> {
+        let socket = UdpSocket::bind(("127.0.0.1", self.port)).expect("the responder has not started");
+        let initiator = bus(&format!(r#"{{"num_shards":1,{BUS}{}}}"#, self.initiator("")));
+        let mut bytes = vec![0; 2_048];
+        let count = socket.recv(&mut bytes).expect("it calls");
+        initiator.shutdown(Some(Duration::ZERO)).expect("it is the only one");
+        bytes.truncate(count);
+        bytes
     }
 
     /// Both, with so many shards and these options in their `net` sections.

@@ -8,6 +8,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString, c_char};
+use std::net::UdpSocket;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,7 +18,9 @@ use engine::clock::Monotonic;
 use engine::event::EventFlags;
 use engine::producer::Producer;
 use harness::c;
+use harness::pair::Meeting;
 use harness::redis::Redis;
+use harness::{snapshots, until};
 use net::{net_claim_t, net_event_t, net_handle_t, net_subscription_t};
 
 struct Counting;
@@ -254,7 +257,36 @@ fn publishing_and_receiving_allocate_nothing_on_their_thread_and_next_to_nothing
         assert_eq!(mine, 0, "a key that goes along to Redis allocated on the calling thread");
     }
     assert_eq!(net::net_shutdown(bus), 0);
+    udp_allocates_next_to_nothing_and_strangers_packets_nothing();
     c::run("no_allocation", &[]);
+}
+
+fn udp_allocates_next_to_nothing_and_strangers_packets_nothing() {
+    let meeting = Meeting::new();
+    let start = |section: String| {
+        let config = format!(r#"{{"num_shards":1,"idle":"spin","push_wait_us":60000000,{section}}}"#);
+        self::start(&CString::new(config).expect("no NUL in it"))
+    };
+    let (responder, initiator) = (start(meeting.responder(MEMORY_OF_PEER)), start(meeting.initiator("")));
+    let (mine, all, events) = count(initiator, CALLS, || publish_raw(initiator));
+    // With a shard on each side they sleep, and the caller's wakes take memory now and then.
+    assert!(mine < events / 1_000, "{mine} allocations of the calling thread for {events} events to a peer");
+    assert!(all < events / 20, "{all} allocations for {events} events between two shards");
+    // Alone, the responder has a CPU to spin on.
+    assert_eq!(net::net_shutdown(initiator), 0);
+    let stray = UdpSocket::bind(("127.0.0.1", 0)).expect("loopback is there");
+    let mut packet = [0x5a; 200];
+    packet[..16].copy_from_slice(&[4, 0, 0, 1, 9, 9, 9, 9, 1, 0, 0, 0, 0, 0, 0, 0]);
+    let refused = || snapshots::json_of(responder)["shards"][0]["adapter_counts"]["refused_session"].as_u64();
+    let (mine, all) = (ON_THIS_THREAD.get(), ON_ALL_THREADS.load(Ordering::Relaxed));
+    for _ in 0..STRAYS {
+        stray.send_to(&packet, ("127.0.0.1", meeting.port())).expect("loopback takes it");
+    }
+    until("most have come", || refused() > Some(STRAYS / 2));
+    let mine = ON_THIS_THREAD.get() - mine;
+    let others = ON_ALL_THREADS.load(Ordering::Relaxed) - all - mine;
+    assert!(others <= FLUSH_ALLOCATIONS_MAX, "{others} allocations for {STRAYS} packets of strangers");
+    assert_eq!(net::net_shutdown(responder), 0);
 }
 
 const SPINNING: &str = r#"{"num_shards":1,"idle":"spin","push_wait_us":60000000}"#;
@@ -264,5 +296,7 @@ const MEMORY: &CStr =
 const NOOP: &CStr = c"{\"num_shards\":1,\"idle\":\"spin\",\"push_wait_us\":60000000,\"noop\":{}}";
 const EMPTY: net_event_t =
     net_event_t { id: ptr::null(), id_len: 0, raw: ptr::null(), raw_len: 0, insertion_ts: 0, shard_id: 0 };
+const MEMORY_OF_PEER: &str = r#""store":{"memory":{"retention_events":50000}},"#;
+const STRAYS: u64 = 20_000;
 /// A flush makes a channel, and a barrier on the shard.
 const FLUSH_ALLOCATIONS_MAX: u64 = 16;

@@ -54,13 +54,7 @@ fn the_redis_quickstart_stores_an_event_that_any_client_reads() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let source = format!("#include <net.h>\n#include <stdio.h>\n\nint main(void) {{\n{main}return 0;\n}}\n");
     fs::write(folder.path().join("third.c"), source).expect("the folder is writable");
-    symlink(c::library(), folder.path().join("libnet.so.100")).expect("the folder is empty");
-    let mut compiler = Command::new("cc");
-    compiler
-        .current_dir(folder.path())
-        .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "third.c", "-o", "third"]);
-    compiler.arg("-I").arg(root().join("include")).args(["libnet.so.100", "-Wl,-rpath,."]);
-    run_command(&mut compiler);
+    compile(folder.path(), "third");
     let printed = run_command(Command::new("./third").current_dir(folder.path())).stdout;
     let page: serde_json::Value = serde_json::from_str(&printed).expect("a page");
     assert_eq!(page["events"].as_array().map(Vec::len), Some(1), "{printed}");
@@ -80,13 +74,7 @@ fn a_pair_of_processes_has_what_the_other_has_sent() {
         UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port is free").port();
     let program = block(section, "c", 0).replace("7000", &port.to_string());
     fs::write(folder.path().join("pair.c"), program).expect("the folder is writable");
-    symlink(c::library(), folder.path().join("libnet.so.100")).expect("the folder is empty");
-    let mut compiler = Command::new("cc");
-    compiler
-        .current_dir(folder.path())
-        .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "pair.c", "-o", "pair"]);
-    compiler.arg("-I").arg(root().join("include")).args(["libnet.so.100", "-Wl,-rpath,."]);
-    run_command(&mut compiler);
+    compile(folder.path(), "pair");
     let pair = KeyPair::generate().expect("random bytes");
     let psk = Psk::generate().expect("random bytes");
     for (name, text) in [("key.json", pair.to_json()), ("psk", psk.to_hex())] {
@@ -254,6 +242,15 @@ fn list_files(folder: &Path, count: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Compiles `<program>.c` in `folder`, which runs there.
+fn compile(folder: &Path, program: &str) {
+    symlink(c::library(), folder.join("libnet.so.100")).expect("the folder is empty");
+    let mut compiler = Command::new("cc");
+    compiler.current_dir(folder).args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-o", program]);
+    compiler.arg(format!("{program}.c")).arg("-I").arg(root().join("include"));
+    run_command(compiler.args(["libnet.so.100", "-Wl,-rpath,."]));
 }
 
 /// Runs one line of the README: cargo in the repository, anything else in `folder`.

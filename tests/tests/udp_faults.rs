@@ -1,7 +1,7 @@
 //! Two buses over a network that is bad, or hostile: what `full` has confirmed is there once and in order, and what does not belong
 //! to a session changes nothing.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -9,10 +9,11 @@ use std::time::Duration;
 use engine::adapter::AdapterState;
 use engine::bus::Bus;
 use engine::event::EventFlags;
+use harness::flood::flood;
 use harness::load::count;
 use harness::pair::{BUS, Meeting};
 use harness::redis::bus;
-use harness::udp_proxy::{Captured, Faults, Speaker, UdpProxy, Way};
+use harness::udp_proxy::{Faults, Speaker, UdpProxy, Way};
 use harness::{Random, SetOnDrop, assert_sums, procfs, read_all, until};
 
 #[test]
@@ -194,10 +195,15 @@ fn a_flood_takes_no_memory_gets_no_answer_larger_than_it_and_stops_nobody() {
         captured.iter().any(|datagram| datagram.bytes[0] == INITIATION),
         "the first message is among them"
     );
+    let ours: Vec<&[u8]> = captured
+        .iter()
+        .filter(|datagram| datagram.way == Way::ToServer)
+        .map(|datagram| datagram.bytes.as_slice())
+        .collect();
     let before = procfs::resident_bytes();
     let stop = AtomicBool::new(false);
     let answered = thread::scope(|scope| {
-        let flood = scope.spawn(|| flood(server, &captured, &stop));
+        let flood = scope.spawn(|| flood(server, &ours, &stop));
         let _stops = SetOnDrop(&stop);
         for round in 1..=5 {
             publish(&initiator, round * 1_000, 1_000);
@@ -211,51 +217,6 @@ fn a_flood_takes_no_memory_gets_no_answer_larger_than_it_and_stops_nobody() {
     assert!(counted(&responder, "refused_malformed") > 0);
     let grown = procfs::resident_bytes().saturating_sub(before);
     assert!(grown <= 16 << 20, "{grown} bytes");
-}
-
-/// What a flood has said, and what was said to it.
-#[derive(Debug)]
-struct Answered {
-    said: usize,
-    said_bytes: usize,
-    heard_bytes: usize,
-}
-
-/// Says random bytes, packets with a right header, and what was captured, from many addresses, until `stop`.
-fn flood(server: SocketAddr, captured: &[Captured], stop: &AtomicBool) -> Answered {
-    let sockets: Vec<UdpSocket> =
-        (0..64).map(|_| UdpSocket::bind(("127.0.0.1", 0)).expect("loopback is there")).collect();
-    for socket in &sockets {
-        socket.set_nonblocking(true).expect("a socket");
-    }
-    let ours: Vec<&[u8]> = captured
-        .iter()
-        .filter(|datagram| datagram.way == Way::ToServer)
-        .map(|datagram| datagram.bytes.as_slice())
-        .collect();
-    let (mut random, mut answered) = (Random::new(5), Answered { said: 0, said_bytes: 0, heard_bytes: 0 });
-    let mut buffer = [0; 2_048];
-    while !stop.load(Ordering::Acquire) || answered.said <= 10_000 {
-        let socket = &sockets[random.below(64) as usize];
-        let mut bytes = match random.below(3) {
-            0 => (0..random.below(1_500)).map(|_| random.word() as u8).collect(),
-            _ => ours[random.below(ours.len() as u64) as usize].to_vec(),
-        };
-        if random.below(2) == 0 && bytes.len() > 8 {
-            let at = 4 + random.below(bytes.len() as u64 - 4) as usize;
-            bytes[at] ^= 1;
-        }
-        if socket.send_to(&bytes, server).is_ok() {
-            (answered.said, answered.said_bytes) = (answered.said + 1, answered.said_bytes + bytes.len());
-        }
-        while let Ok((count, _)) = socket.recv_from(&mut buffer) {
-            answered.heard_bytes += count;
-        }
-        if answered.said % 256 == 0 {
-            thread::yield_now();
-        }
-    }
-    answered
 }
 
 /// Two buses with so many shards, the responder's first, and a network between them.

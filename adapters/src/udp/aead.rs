@@ -146,6 +146,12 @@ impl SealKey {
         Ok(())
     }
 
+    /// Goes on as if it had sealed so many that `left` are left.
+    #[cfg(test)]
+    pub(super) fn spend(&mut self, left: u64) {
+        self.sealed = SEALED_MAX - left;
+    }
+
     /// How many packets it has sealed.
     pub(super) fn sealed(&self) -> u64 {
         self.sealed

@@ -9,15 +9,15 @@ use engine::clock::Monotonic;
 
 use super::aead::Cipher;
 use super::claim::Claim;
-use super::endpoint::Place;
 use super::entropy::SystemEntropy;
 use super::hello::{Answer, Hello, Status};
 use super::keyring::{Keys, Peer};
 use super::packet::INITIATION_BYTES;
+use super::place::Place;
 use super::refused::Refused;
 use super::responder::{Question, Responder};
 use super::role::is_admitted;
-use super::session::Burst;
+use super::session::{Burst, Session};
 
 /// Answers for one shard.
 pub(super) struct Answerer {
@@ -27,8 +27,6 @@ pub(super) struct Answerer {
     cipher: Option<Cipher>,
     /// The only address that is heard, if there is but one.
     admitted: Option<IpAddr>,
-    /// Instance and newest attempt of each session's last question.
-    attempts: Vec<(u64, u64)>,
     replies: VecDeque<Reply>,
     pub(super) entropy: SystemEntropy,
 }
@@ -53,10 +51,20 @@ impl Answerer {
             claim,
             cipher,
             admitted,
-            attempts: Vec::new(),
             replies: VecDeque::with_capacity(REPLIES_MAX),
             entropy,
         }
+    }
+
+    /// Whether packets from there are looked at.
+    pub(super) fn admits(&self, from: SocketAddr) -> bool {
+        is_admitted(self.admitted, from)
+    }
+
+    /// Looks at packets from there only.
+    #[cfg(test)]
+    pub(super) fn admit_only(&mut self, address: IpAddr) {
+        self.admitted = Some(address);
     }
 
     /// Takes an initiation.
@@ -66,7 +74,7 @@ impl Answerer {
         from: SocketAddr,
         now: Monotonic,
     ) -> Result<Question, Refused> {
-        if !is_admitted(self.admitted, from) || self.replies.len() == REPLIES_MAX {
+        if self.replies.len() == REPLIES_MAX {
             return Err(Refused::RateLimited);
         }
         let question = self.responder.question(packet, from, now, &mut self.entropy);
@@ -77,43 +85,42 @@ impl Answerer {
         question
     }
 
-    /// What a question is answered with. `index` is where its session is among those of the shard.
+    /// What a question is answered with. `is_ours`: its session is one of this shard's; `session`: the shard has it.
     pub(super) fn judge(
-        &mut self,
+        &self,
         question: &Question,
-        index: Option<usize>,
+        is_ours: bool,
+        session: Option<&Session>,
         place: &Place,
         now: Monotonic,
     ) -> Status {
-        let Hello { instance, attempt, reliability, .. } = question.hello;
-        let Some(index) = index else { return Status::WrongSession };
+        let Hello { instance, attempt, reliability, event_bytes_max, .. } = question.hello;
+        if !is_ours {
+            return Status::WrongSession;
+        }
         if reliability != place.settings.reliability as u8 {
             return Status::ReliabilityDiffers;
         }
         if self.cipher.is_some_and(|cipher| cipher != question.cipher) {
             return Status::CipherDiffers;
         }
+        if event_bytes_max as usize != place.settings.event_bytes_max {
+            return Status::EventBytesDiffer;
+        }
         if !self.claim.admits(instance, place.timeout, now) {
             return Status::Busy;
         }
-        if self.attempts.len() <= index {
-            self.attempts.resize(index + 1, (0, 0));
-        }
-        let newest = &mut self.attempts[index];
-        if newest.0 == instance && newest.1 >= attempt {
-            return Status::Stale;
-        }
-        *newest = (instance, attempt);
-        Status::Accepted
+        let newest = session.and_then(|session| session.keyring.newest_attempt(instance));
+        if newest.is_some_and(|newest| newest >= attempt) { Status::Stale } else { Status::Accepted }
     }
 
-    /// Answers a question: the keys of the session that it may become.
+    /// Answers a question: the keys of the session that it may become, with their number and the channel's.
     pub(super) fn answer(
         &mut self,
         question: Question,
         to: SocketAddr,
         status: Status,
-        local: u32,
+        (local, channel): (u32, u32),
         place: &Place,
         now: Monotonic,
     ) -> Result<Keys, Refused> {
@@ -126,10 +133,11 @@ impl Answerer {
             shards: place.local.shards,
             session: hello.session,
             mtu: place.local.mtu,
+            channel,
         };
         let (packet, keys) = self.responder.answer(question, local, &answer)?;
         self.reply(to, &packet);
-        Ok(Keys::new(keys, (local, remote), peer, now))
+        Ok(Keys::new(keys, (local, remote), (peer, hello.attempt), channel, now))
     }
 
     /// Puts the next reply into `buffer`.
@@ -145,12 +153,12 @@ impl Answerer {
     }
 
     /// The peer was heard.
-    pub(super) fn is_heard(&self, now: Monotonic) {
-        self.claim.is_heard(now);
+    pub(super) fn hear_peer(&self, now: Monotonic) {
+        self.claim.hear(now);
     }
 
     /// The peer has taken its leave.
-    pub(super) fn has_left(&self, peer: Peer) {
+    pub(super) fn let_go(&self, peer: Peer) {
         self.claim.leave(peer.instance);
     }
 

@@ -59,6 +59,11 @@ impl Arrivals {
 
     /// Gives the store what waits, if it takes it.
     pub(super) fn store(&mut self, endpoint: &mut Endpoint, news: &mut VecDeque<Outcome>, now: Monotonic) {
+        if self.waiting.is_empty() && !self.is_storing {
+            // What had nothing to store in it is through as well.
+            endpoint.marks(&mut self.marks);
+            return endpoint.stored(&self.marks, now);
+        }
         if self.waiting.is_empty() || self.is_storing || !self.store.ready() {
             return;
         }
@@ -131,7 +136,7 @@ impl Arrivals {
 
 /// Records that the store is given at once, about.
 const BATCH_BYTES: usize = 192 << 10;
-/// What one look at the socket may bring beyond that.
+/// What one packet may bring beyond that.
 const BATCH_SLACK: usize = 64 << 10;
 /// Before a refused batch is given again.
 const RETRY: std::time::Duration = std::time::Duration::from_millis(10);

@@ -1,6 +1,6 @@
 //! Which initiator a responder talks to: one at a time, whoever else has its keys.
 //!
-//! The shards of a bus share this, and look at it when a handshake comes and when packets do, once a round.
+//! The shards of a bus share this, and look at it when a handshake comes, and write to it once in a while as packets come.
 
 use std::time::Duration;
 
@@ -32,14 +32,16 @@ impl Claim {
                     .compare_exchange(holder, instance, Ordering::Relaxed, Ordering::Relaxed)
                     .is_ok();
         if takes {
-            self.is_heard(now);
+            self.heard_at.store(now.0, Ordering::Relaxed);
         }
         takes
     }
 
-    /// The holder was heard.
-    pub(super) fn is_heard(&self, now: Monotonic) {
-        self.heard_at.store(now.0, Ordering::Relaxed);
+    /// Takes note that the holder was heard. All shards read when, so that it is not written for each packet.
+    pub(super) fn hear(&self, now: Monotonic) {
+        if now.since(Monotonic(self.heard_at.load(Ordering::Relaxed))) >= HEARD_PERIOD {
+            self.heard_at.store(now.0, Ordering::Relaxed);
+        }
     }
 
     /// The holder has taken its leave.
@@ -51,6 +53,9 @@ impl Claim {
         holder == 0 || now.since(Monotonic(self.heard_at.load(Ordering::Relaxed))) >= timeout
     }
 }
+
+/// Timeouts are longer.
+const HEARD_PERIOD: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests {
@@ -65,7 +70,7 @@ mod tests {
         assert!(claim.take(1, TIMEOUT, start));
         assert!(claim.admits(1, TIMEOUT, start) && !claim.admits(2, TIMEOUT, start));
         assert!(!claim.take(2, TIMEOUT, start.after(TIMEOUT / 2)));
-        claim.is_heard(start.after(TIMEOUT / 2));
+        claim.hear(start.after(TIMEOUT / 2));
         assert!(!claim.take(2, TIMEOUT, start.after(TIMEOUT)));
         assert!(claim.take(2, TIMEOUT, start.after(TIMEOUT * 3 / 2)));
         claim.leave(1);

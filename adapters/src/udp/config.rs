@@ -11,10 +11,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::aead::Cipher;
-use super::channel::Reliability;
+use super::aead::{Cipher, TAG_BYTES};
+use super::channel::{PLAINTEXT_MAX, PLAINTEXT_MIN, Reliability};
 use super::keyring::{MTU_MIN, SHARDS_MAX};
 use super::keys::{KeyPair, Psk, PublicKey, SecretKey};
+use super::packet::HEADER_BYTES;
 use super::role::{Initiator, PeerAddress, Responder, Role, parse_admitted};
 use super::secret_file;
 use crate::memory::Retention;
@@ -286,6 +287,8 @@ const POOL_PACKETS_MIN: usize = 64;
 const POOL_PACKETS_MAX: usize = 65_536;
 /// What IPv4 has room for: 65,535 less its header and UDP's.
 const MTU_BYTES_MAX: usize = 65_507;
+const _: () = assert!(MTU_BYTES_MAX - HEADER_BYTES - TAG_BYTES <= PLAINTEXT_MAX);
+const _: () = assert!(MTU_MIN as usize - HEADER_BYTES - TAG_BYTES >= PLAINTEXT_MIN);
 const HEARTBEAT_MS: u64 = 1_000;
 const HEARTBEAT_MS_MIN: u64 = 10;
 const HEARTBEAT_MS_MAX: u64 = 3_600_000;

@@ -20,9 +20,9 @@ pub(super) struct Counts {
     pub(super) received: u64,
     /// Times that the kernel did not take a packet, its queue being full excepted.
     pub(super) send_errors: u64,
-    /// What channels have counted: blocks sent again, events that the peer has given up, events that we have, blocks that came
-    /// more than once.
-    pub(super) channels: [u64; 4],
+    /// What channels have counted: packets lost and blocks sent again, events that the peer has given up, those that we have
+    /// and those too large for us, blocks that came more than once and those beyond what was asked for.
+    pub(super) channels: [u64; 7],
     /// Packets refused, by [reason](Refused).
     pub(super) refused: [u64; Refused::COUNT],
 }
@@ -34,9 +34,17 @@ impl Counts {
 
     /// With what a channel has counted.
     pub(super) fn with(mut self, channel: channel::Counts) -> Counts {
-        let channel::Counts { retransmitted, given_up_sent, given_up_received, duplicates, .. } = channel;
-        let theirs = [retransmitted, given_up_sent, given_up_received, duplicates];
+        let theirs = [
+            channel.lost_packets,
+            channel.retransmitted,
+            channel.given_up_sent,
+            channel.given_up_received,
+            channel.refused,
+            channel.duplicates,
+            channel.overruns,
+        ];
         self.channels.iter_mut().zip(theirs).for_each(|(sum, count)| *sum += count);
+        self.refused[Refused::Payload.index()] += channel.malformed;
         self
     }
 
@@ -63,17 +71,20 @@ pub(super) const NAMES: [&str; OURS.len() + Refused::COUNT] = {
     names
 };
 
-const OURS: [&str; 10] = [
+const OURS: [&str; 13] = [
     "handshakes",
     "session_timeouts",
     "peers_not_admitted",
     "packets_sent",
     "packets_received",
     "send_errors",
+    "packets_lost",
     "blocks_retransmitted",
     "events_given_up_by_peer",
     "events_given_up",
+    "events_too_large",
     "blocks_duplicate",
+    "blocks_overrun",
 ];
 
 const _: () = assert!(NAMES.len() <= ADAPTER_COUNTS_MAX);

@@ -49,12 +49,24 @@ impl Departures {
         true
     }
 
-    /// Takes leave of the peer.
+    /// Tells the peer what it is owed, and takes leave.
     pub(super) fn leave(&mut self, endpoint: &mut Endpoint, socket: &mut Socket, now: Monotonic) {
+        endpoint.hurry(now);
+        self.retry_at = None;
+        self.send(endpoint, socket, now);
+        if !self.is_empty() {
+            // It would be written over.
+            return;
+        }
         while let Some(burst) = endpoint.leave(&mut self.buffer, now) {
             // Whoever does not hear it waits for the timeout.
             socket.send(&self.buffer[..burst.bytes], burst.segment, burst.to);
         }
+    }
+
+    /// Whether the kernel was given everything that was made.
+    pub(super) fn is_empty(&self) -> bool {
+        self.burst.is_none()
     }
 
     /// When what waits is tried again.
@@ -94,7 +106,8 @@ impl Departures {
             Refusal::Failed(error) => format!("nothing can be sent to {}: {error}", burst.to),
         };
         // The rest is lost like packets on the way.
-        endpoint.count_send_error();
+        let lost = (burst.bytes - sent - result.bytes).div_ceil(burst.segment);
+        endpoint.count_send_errors(lost as u64);
         self.error = Some(AdapterError::Transient(reason));
         false
     }

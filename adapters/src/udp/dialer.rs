@@ -7,12 +7,12 @@ use engine::clock::Monotonic;
 
 use super::aead::Cipher;
 use super::cookie::CookieJar;
-use super::endpoint::Place;
 use super::entropy::SystemEntropy;
 use super::hello::{Hello, Status};
 use super::initiator::{Initiator, Pending, Proposal};
 use super::keyring::{Keys, Peer, fresh_index};
 use super::packet::{COOKIE_BYTES, RESPONSE_BYTES};
+use super::place::Place;
 use super::refused::Refused;
 use super::resolve::Resolved;
 use super::session::{Burst, Session};
@@ -73,12 +73,17 @@ impl Dialer {
     ) -> Option<Burst> {
         self.calls.resize_with(sessions.len(), Call::default);
         let is_due = |(call, session): (&Call, &Session)| {
-            call.due.is_none_or(|due| due <= now) && session.wants_keys(place.timeout, now)
+            call.due.is_none_or(|due| due <= now) && session.wants_keys(place.silence(), now)
         };
         let at = self.calls.iter().zip(sessions).position(is_due)?;
         let (call, session) = (&mut self.calls[at], &sessions[at]);
         call.due = Some(now.after(pause(call.failures, self.jitter.f64())));
-        let Some(to) = self.address.get() else {
+        if call.failures >= LOOK_AGAIN_AFTER {
+            self.address.look_again();
+        }
+        // The peer may have moved, and be where it was heard last.
+        let heard = session.address().filter(|_| !call.failures.is_multiple_of(2));
+        let Some(to) = heard.or_else(|| self.address.get()) else {
             self.error = self.address.take_error().map(AdapterError::Transient);
             return None;
         };
@@ -94,6 +99,8 @@ impl Dialer {
             session: session.number,
             mtu: place.local.mtu,
             reliability: place.settings.reliability as u8,
+            channel: session.channel_number(),
+            event_bytes_max: place.settings.event_bytes_max as u32,
         };
         let index = fresh_index(&session.keyring, session.number, &mut self.entropy);
         let proposal = Proposal { steer: session.number as u8, cipher: self.cipher, index, hello };
@@ -126,10 +133,14 @@ impl Dialer {
             self.error = Some(error_of(answer.status));
             return Ok(None);
         }
+        let peer = Peer::new(answer.instance, answer.shards, answer.mtu)?;
+        if at >= place.sessions_with(peer.shards) || answer.channel == 0 {
+            return Err(Refused::Payload);
+        }
         (call.failures, call.due) = (0, None);
         (self.refusal, self.error) = (None, None);
-        let peer = Peer::new(answer.instance, answer.shards, answer.mtu)?;
-        Ok(Some((at, Keys::new(response.keys, (local, response.peer_index), peer, now))))
+        let numbers = (local, response.peer_index);
+        Ok(Some((at, Keys::new(response.keys, numbers, (peer, call.attempts), answer.channel, now))))
     }
 
     /// Takes a cookie: the next attempt proves our address with it, and is made at once.
@@ -143,18 +154,25 @@ impl Dialer {
         let call = &mut self.calls[at];
         let Some((_, pending)) = &call.pending else { return Err(Refused::Session) };
         let cookie = self.initiator.take_cookie(pending, packet)?;
-        if call.cookies.cookie(now).is_none() {
+        if call.cookies.cookie(now) != Some(cookie) {
             call.due = None;
         }
         call.cookies.put(cookie, now);
         Ok(())
     }
 
+    /// What is answered from now on was asked of another process: every session is called anew.
+    pub(super) fn hang_up(&mut self) {
+        for call in &mut self.calls {
+            (call.pending, call.due) = (None, None);
+        }
+    }
+
     /// When a call is due.
-    pub(super) fn due(&self, sessions: &[Session], timeout: Duration) -> Option<Monotonic> {
+    pub(super) fn due(&self, sessions: &[Session], silence: Duration) -> Option<Monotonic> {
         let due = |(at, session): (usize, &Session)| {
             let call_due = self.calls.get(at).and_then(|call| call.due);
-            call_due.unwrap_or(Monotonic(0)).max(session.wants_keys_at(timeout))
+            call_due.unwrap_or(Monotonic(0)).max(session.wants_keys_at(silence))
         };
         sessions.iter().enumerate().map(due).min()
     }
@@ -181,6 +199,7 @@ fn error_of(status: Status) -> AdapterError {
         Status::Busy => AdapterError::Transient("the responder talks to another initiator".to_owned()),
         Status::ReliabilityDiffers => wrong("the responder has another `net.reliability`"),
         Status::CipherDiffers => wrong("the responder insists on another `net.cipher`"),
+        Status::EventBytesDiffer => wrong("the responder has another `max_event_bytes`"),
         Status::Accepted | Status::WrongSession | Status::Stale => {
             AdapterError::Transient("the responder has taken another handshake".to_owned())
         }
@@ -193,5 +212,7 @@ fn pause(failures: u32, jitter: f64) -> Duration {
     base.mul_f64(jitter.mul_add(0.5, 0.75))
 }
 
+/// Attempts in a row without an answer before a name is looked up again.
+const LOOK_AGAIN_AFTER: u32 = 4;
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(4);

@@ -6,20 +6,19 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
 use engine::adapter::{AdapterError, AdapterState};
 use engine::batch::Batch;
 use engine::clock::Monotonic;
 
-use super::aead::TAG_BYTES;
 use super::answerer::Answerer;
-use super::channel::{Events, Load, Mark, Settings};
+use super::channel::{Events, Load, Mark};
 use super::counts::Counts;
 use super::dialer::Dialer;
 use super::hello::Status;
 use super::keyring::{Keys, Peer, fresh_index};
-use super::packet::{HEADER_BYTES, INITIATION_BYTES, Packet};
+use super::packet::{INITIATION_BYTES, Packet};
+use super::place::Place;
 use super::refused::Refused;
 use super::session::{Burst, Heard, Session};
 use super::split::split;
@@ -36,6 +35,7 @@ pub(super) struct Endpoint {
     active: usize,
     /// Whose turn it is to send.
     turn: usize,
+    was_handshake: bool,
     counts: Counts,
 }
 
@@ -45,23 +45,20 @@ pub(super) enum Side {
     Responder(Answerer),
 }
 
-/// Which shard of which process an endpoint is, and how it is to behave.
-#[derive(Clone, Debug)]
-pub(super) struct Place {
-    pub(super) shard: u16,
-    pub(super) local: Peer,
-    pub(super) settings: Settings,
-    /// How long a session is silent before it gives a sign.
-    pub(super) heartbeat: Duration,
-    /// Without a packet for so long a session is over.
-    pub(super) timeout: Duration,
-}
-
 impl Endpoint {
     pub(super) fn new(side: Side, place: Place, now: Monotonic) -> Endpoint {
         let first = Session::new(place.shard, &place.settings_with(None), now);
         let counts = Counts::default();
-        Endpoint { side, place, peer: None, sessions: vec![first], active: 1, turn: 0, counts }
+        Endpoint {
+            side,
+            place,
+            peer: None,
+            sessions: vec![first],
+            active: 1,
+            turn: 0,
+            was_handshake: false,
+            counts,
+        }
     }
 
     /// Takes a datagram. Events that are complete, and in order where there is one, are put behind `arrived`.
@@ -74,13 +71,18 @@ impl Endpoint {
         arrived: &mut Batch,
     ) {
         let taken = match (Packet::parse(packet), &mut self.side) {
+            (_, Side::Responder(answerer)) if !answerer.admits(from) => Err(Refused::Address),
             (Ok(Packet::Data { receiver, counter }), _) => {
                 self.receive_data(receiver, counter, packet, from, now, arrived)
             }
             (Ok(Packet::Initiation(packet)), Side::Responder(_)) => self.answer(packet, from, now),
             (Ok(Packet::Response { receiver, packet }), Side::Initiator(dialer)) => {
                 let heard = dialer.hear_response(receiver, packet, &self.place, now);
-                heard.map(|keys| keys.into_iter().for_each(|(at, keys)| self.begin(at, keys, from, now)))
+                heard.map(|keys| {
+                    if let Some((at, keys)) = keys {
+                        self.begin(at, keys, from, now, arrived);
+                    }
+                })
             }
             (Ok(Packet::Cookie { receiver, packet }), Side::Initiator(dialer)) => {
                 dialer.hear_cookie(receiver, packet, now)
@@ -147,7 +149,7 @@ impl Endpoint {
     pub(super) fn on_time(&mut self, now: Monotonic, arrived: &mut Batch) {
         let Place { heartbeat, timeout, .. } = self.place;
         for session in &mut self.sessions[..self.active] {
-            if session.lapse(timeout, now) {
+            if session.lapse(timeout, now, arrived) {
                 self.counts.timeouts += 1;
             }
             session.on_time(heartbeat, now, arrived);
@@ -159,7 +161,7 @@ impl Endpoint {
         let Place { heartbeat, timeout, .. } = self.place;
         let sessions = self.active().iter().filter_map(|session| session.due(heartbeat, timeout));
         let calls = match &self.side {
-            Side::Initiator(dialer) => dialer.due(self.active(), timeout),
+            Side::Initiator(dialer) => dialer.due(self.active(), self.place.silence()),
             Side::Responder(_) => None,
         };
         sessions.chain(calls).min()
@@ -167,13 +169,23 @@ impl Endpoint {
 
     /// Puts the next packets into `buffer`. `None` when there is nothing to send now.
     pub(super) fn transmit(&mut self, buffer: &mut [u8], now: Monotonic) -> Option<Burst> {
-        let handshake = match &mut self.side {
+        // They take turns, so that who asks for handshakes without end keeps no session from speaking.
+        let is_turn_of_handshakes = !std::mem::take(&mut self.was_handshake);
+        let first = if is_turn_of_handshakes { self.handshake(buffer, now) } else { None };
+        let burst = first.or_else(|| self.session_burst(buffer, now));
+        if burst.is_some() || is_turn_of_handshakes { burst } else { self.handshake(buffer, now) }
+    }
+
+    fn handshake(&mut self, buffer: &mut [u8], now: Monotonic) -> Option<Burst> {
+        let packet = match &mut self.side {
             Side::Initiator(dialer) => dialer.dial(&self.sessions[..self.active], &self.place, now, buffer),
             Side::Responder(answerer) => answerer.transmit(buffer),
         };
-        if handshake.is_some() {
-            return handshake;
-        }
+        self.was_handshake = packet.is_some();
+        packet
+    }
+
+    fn session_burst(&mut self, buffer: &mut [u8], now: Monotonic) -> Option<Burst> {
         let mtu = self.place.mtu_with(self.peer);
         for _ in 0..self.active {
             self.turn = (self.turn + 1) % self.active;
@@ -185,15 +197,28 @@ impl Endpoint {
         None
     }
 
+    /// The peer hears what it is owed with the next packets: its flush need not wait for a timeout.
+    pub(super) fn hurry(&mut self, now: Monotonic) {
+        self.sessions[..self.active].iter_mut().for_each(|session| session.channel.hurry(now));
+    }
+
     /// Puts a leave into `buffer`, of one session after the other, so that the peer need not wait for a timeout. Nothing is sent
     /// after it.
     pub(super) fn leave(&mut self, buffer: &mut [u8], now: Monotonic) -> Option<Burst> {
         self.sessions[..self.active].iter_mut().find_map(|session| session.leave(buffer, now))
     }
 
-    /// The kernel did not take a packet.
-    pub(super) fn count_send_error(&mut self) {
-        self.counts.send_errors += 1;
+    /// The kernel did not take so many packets.
+    pub(super) fn count_send_errors(&mut self, packets: u64) {
+        self.counts.send_errors += packets;
+        self.counts.sent = self.counts.sent.saturating_sub(packets);
+    }
+
+    /// Whether the packets that come from one address are all for this shard.
+    pub(super) fn may_merge(&self) -> bool {
+        let Place { local, .. } = self.place;
+        let is_alone = matches!(self.side, Side::Initiator(_)) || local.shards == 1;
+        is_alone || self.peer.is_some_and(|peer| peer.shards >= local.shards)
     }
 
     /// What was counted.
@@ -213,42 +238,49 @@ impl Endpoint {
     ) -> Result<(), Refused> {
         let number = receiver as u8;
         let at = self.place.index_of(number.into(), self.sessions.len()).ok_or(Refused::Session)?;
-        let plaintext = self.sessions[at].keyring.open(receiver, counter, packet)?;
+        let plaintext = self.sessions[at].keyring.open(receiver, counter, packet, now)?;
         if let Some(peer) = self.sessions[at].keyring.unproved(receiver) {
-            if !self.admit(peer, now) {
+            if !self.admit(peer, now, arrived) {
                 return Ok(());
             }
-            self.sessions[at].prove(receiver, from, now);
+            let settings = self.place.settings_with(self.peer);
+            self.sessions[at].prove(receiver, &settings, now, arrived);
         }
         self.counts.received += 1;
         if let Side::Responder(answerer) = &self.side {
-            answerer.is_heard(now);
+            answerer.hear_peer(now);
         }
         let heard = self.sessions[at].read(counter, plaintext, from, now, arrived);
         if heard.map_err(|_| Refused::Payload)? == Heard::Leave
             && let (Side::Responder(answerer), Some(peer)) = (&self.side, self.peer)
         {
-            answerer.has_left(peer);
+            answerer.let_go(peer);
         }
         Ok(())
     }
 
     /// The responder, at `address`, has answered: its keys are used from now on.
-    fn begin(&mut self, at: usize, keys: Keys, address: SocketAddr, now: Monotonic) {
-        self.meet(keys.peer, now);
+    fn begin(&mut self, at: usize, keys: Keys, address: SocketAddr, now: Monotonic, arrived: &mut Batch) {
+        if let Side::Initiator(dialer) = &mut self.side
+            && self.peer.is_some_and(|peer| peer != keys.peer)
+        {
+            dialer.hang_up();
+        }
+        self.meet(keys.peer, now, arrived);
         self.counts.handshakes += 1;
-        self.sessions[at].begin(keys, address, now);
+        let settings = self.place.settings_with(self.peer);
+        self.sessions[at].begin(keys, address, &settings, now, arrived);
     }
 
     /// `peer` has proved to have keys that we have answered with. Whether it is the one we talk to from now on.
-    fn admit(&mut self, peer: Peer, now: Monotonic) -> bool {
+    fn admit(&mut self, peer: Peer, now: Monotonic, arrived: &mut Batch) -> bool {
         if let Side::Responder(answerer) = &self.side
             && !answerer.takes(peer, self.place.timeout, now)
         {
             self.counts.not_admitted += 1;
             return false;
         }
-        self.meet(peer, now);
+        self.meet(peer, now, arrived);
         self.counts.handshakes += 1;
         true
     }
@@ -266,23 +298,33 @@ impl Endpoint {
         let peer = Peer::new(hello.instance, hello.shards, hello.mtu)?;
         let all = self.place.sessions_with(peer.shards);
         let at = self.place.index_of(hello.session, all);
-        let status = answerer.judge(&question, at, &self.place, now);
+        let known = at.and_then(|at| self.sessions.get(at));
+        let status = answerer.judge(&question, at.is_some(), known, &self.place, now);
         let (Status::Accepted, Some(at)) = (status, at) else {
             self.counts.not_admitted += 1;
-            return answerer.answer(question, from, status, 0, &self.place, now).map(drop);
+            return answerer.answer(question, from, status, (0, 0), &self.place, now).map(drop);
         };
         while self.sessions.len() <= at {
             let number = self.place.number_of(self.sessions.len());
             self.sessions.push(Session::new(number, &self.place.settings_with(None), now));
         }
-        let keyring = &mut self.sessions[at].keyring;
-        let index = fresh_index(keyring, hello.session, &mut answerer.entropy);
-        keyring.expect(answerer.answer(question, from, status, index, &self.place, now)?);
+        let session = &mut self.sessions[at];
+        let is_peer = self.peer == Some(peer);
+        let channel = session.offer(hello.instance, is_peer, hello.channel, &mut answerer.entropy);
+        let index = fresh_index(&session.keyring, hello.session, &mut answerer.entropy);
+        session.keyring.expect(answerer.answer(
+            question,
+            from,
+            status,
+            (index, channel),
+            &self.place,
+            now,
+        )?);
         Ok(())
     }
 
     /// The peer is this process from now on. If it was another one, everything that was not settled with that goes to this one.
-    fn meet(&mut self, peer: Peer, now: Monotonic) {
+    fn meet(&mut self, peer: Peer, now: Monotonic, arrived: &mut Batch) {
         if self.peer == Some(peer) {
             return;
         }
@@ -291,7 +333,7 @@ impl Endpoint {
         let settings = self.place.settings_with(self.peer);
         let mut unsettled = Vec::new();
         for session in &mut self.sessions {
-            unsettled.extend(session.meet(peer, &settings, now));
+            unsettled.extend(session.meet(peer, &settings, now, arrived));
         }
         self.active = self.place.sessions_with(peer.shards);
         while self.sessions.len() < self.active {
@@ -319,35 +361,7 @@ impl Endpoint {
     }
 }
 
-impl Place {
-    /// How many sessions this shard has with a peer of `shards` shards.
-    pub(super) fn sessions_with(&self, shards: u16) -> usize {
-        let all = self.local.shards.max(shards);
-        usize::from((all - self.shard).div_ceil(self.local.shards))
-    }
-
-    /// The number of the session at `index`.
-    pub(super) fn number_of(&self, index: usize) -> u16 {
-        self.shard + index as u16 * self.local.shards
-    }
-
-    /// Where session `number` is among the first `count` of this shard.
-    fn index_of(&self, number: u16, count: usize) -> Option<usize> {
-        let above = number.checked_sub(self.shard)?;
-        let index = usize::from(above / self.local.shards);
-        (above % self.local.shards == 0 && index < count).then_some(index)
-    }
-
-    /// Bytes of a packet that both sides take; without a peer, that we do.
-    pub(super) fn mtu_with(&self, peer: Option<Peer>) -> usize {
-        usize::from(peer.map_or(self.local.mtu, |peer| peer.mtu.min(self.local.mtu)))
-    }
-
-    fn settings_with(&self, peer: Option<Peer>) -> Settings {
-        let plaintext_max = self.mtu_with(peer) - HEADER_BYTES - TAG_BYTES;
-        Settings { plaintext_max, ..self.settings }
-    }
-}
-
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,9 @@
 //! bytes 18-19  session                  bytes 10-11  shards
 //! bytes 20-21  mtu                      bytes 12-13  session
 //! byte 22      reliability              bytes 14-15  mtu
-//! bytes 23-31  0                        bytes 16-31  0
+//! bytes 23-26  channel                  bytes 16-19  channel
+//! bytes 27-30  event bytes              bytes 20-31  0
+//! byte 31      0
 //! ```
 //!
 //! Numbers are little endian. Bytes that are to be zero and are not are refused: who means something by them
@@ -34,6 +36,10 @@ pub(super) struct Hello {
     pub(super) mtu: u16,
     /// How reliable its bus is, by number.
     pub(super) reliability: u8,
+    /// The channel that it has with whom it met last; 0 is none.
+    pub(super) channel: u32,
+    /// Bytes of the largest event that it sends and takes.
+    pub(super) event_bytes_max: u32,
 }
 
 impl Hello {
@@ -45,6 +51,8 @@ impl Hello {
         bytes[18..20].copy_from_slice(&self.session.to_le_bytes());
         bytes[20..22].copy_from_slice(&self.mtu.to_le_bytes());
         bytes[22] = self.reliability;
+        bytes[23..27].copy_from_slice(&self.channel.to_le_bytes());
+        bytes[27..31].copy_from_slice(&self.event_bytes_max.to_le_bytes());
         bytes
     }
 
@@ -56,6 +64,8 @@ impl Hello {
             session: u16_at(bytes, 18),
             mtu: u16_at(bytes, 20),
             reliability: bytes[22],
+            channel: u32_at(bytes, 23),
+            event_bytes_max: u32_at(bytes, 27),
         };
         let is_whole = hello.shards > 0 && hello.write() == *bytes;
         is_whole.then_some(hello).ok_or(Refused::Payload)
@@ -77,6 +87,8 @@ pub(super) struct Answer {
     pub(super) session: u16,
     /// The largest datagram that it takes, in bytes of UDP payload.
     pub(super) mtu: u16,
+    /// The channel of the session: the initiator's, where the responder has it too, or a new one.
+    pub(super) channel: u32,
 }
 
 impl Answer {
@@ -88,6 +100,7 @@ impl Answer {
         bytes[10..12].copy_from_slice(&self.shards.to_le_bytes());
         bytes[12..14].copy_from_slice(&self.session.to_le_bytes());
         bytes[14..16].copy_from_slice(&self.mtu.to_le_bytes());
+        bytes[16..20].copy_from_slice(&self.channel.to_le_bytes());
         bytes
     }
 
@@ -99,6 +112,7 @@ impl Answer {
             shards: u16_at(bytes, 10),
             session: u16_at(bytes, 12),
             mtu: u16_at(bytes, 14),
+            channel: u32_at(bytes, 16),
         };
         let is_whole = answer.shards > 0 && answer.write() == *bytes;
         is_whole.then_some(answer).ok_or(Refused::Payload)
@@ -121,18 +135,26 @@ pub(super) enum Status {
     WrongSession = 4,
     /// The attempt is not newer than the last one. Retry.
     Stale = 5,
+    /// The largest events of the two buses are not equally large. For the operator.
+    EventBytesDiffer = 6,
 }
 
 impl Status {
     fn from_code(code: u8) -> Option<Status> {
-        use Status::{Accepted, Busy, CipherDiffers, ReliabilityDiffers, Stale, WrongSession};
-        let all = [Accepted, Busy, ReliabilityDiffers, CipherDiffers, WrongSession, Stale];
+        use Status::{
+            Accepted, Busy, CipherDiffers, EventBytesDiffer, ReliabilityDiffers, Stale, WrongSession,
+        };
+        let all = [Accepted, Busy, ReliabilityDiffers, CipherDiffers, WrongSession, Stale, EventBytesDiffer];
         all.get(usize::from(code)).copied()
     }
 }
 
 fn u64_at(bytes: &[u8; PAYLOAD_BYTES], at: usize) -> u64 {
     u64::from_le_bytes(std::array::from_fn(|index| bytes[at + index]))
+}
+
+fn u32_at(bytes: &[u8; PAYLOAD_BYTES], at: usize) -> u32 {
+    u32::from_le_bytes(std::array::from_fn(|index| bytes[at + index]))
 }
 
 fn u16_at(bytes: &[u8; PAYLOAD_BYTES], at: usize) -> u16 {
@@ -152,6 +174,8 @@ mod tests {
         session: 0x3231,
         mtu: 0x4241,
         reliability: 0x51,
+        channel: 0x6463_6261,
+        event_bytes_max: 0x7473_7271,
     };
 
     const ANSWER: Answer = Answer {
@@ -161,26 +185,28 @@ mod tests {
         shards: 0x2221,
         session: 0x3231,
         mtu: 0x4241,
+        channel: 0x6463_6261,
     };
 
     #[test]
     fn both_are_laid_out_as_documented() {
         let hello = [1, 2, 3, 4, 5, 6, 7, 8, 17, 18, 19, 20, 21, 22, 23, 24, 33, 34, 49, 50, 65, 66, 81];
         assert_eq!(HELLO.write()[..23], hello);
-        assert_eq!(HELLO.write()[23..], [0; 9]);
+        assert_eq!(HELLO.write()[23..], [97, 98, 99, 100, 113, 114, 115, 116, 0]);
         let answer = [1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 33, 34, 49, 50, 65, 66];
         assert_eq!(ANSWER.write()[..16], answer);
-        assert_eq!(ANSWER.write()[16..], [0; 16]);
+        assert_eq!(ANSWER.write()[16..20], [97, 98, 99, 100]);
+        assert_eq!(ANSWER.write()[20..], [0; 12]);
     }
 
     #[test]
     fn what_is_to_be_zero_is_zero() {
-        for at in 23..PAYLOAD_BYTES {
+        for at in 31..PAYLOAD_BYTES {
             let mut bytes = HELLO.write();
             bytes[at] = 1;
             assert_eq!(Hello::read(&bytes), Err(Refused::Payload), "byte {at}");
         }
-        for at in 16..PAYLOAD_BYTES {
+        for at in 20..PAYLOAD_BYTES {
             let mut bytes = ANSWER.write();
             bytes[at] = 1;
             assert_eq!(Answer::read(&bytes), Err(Refused::Payload), "byte {at}");
@@ -197,25 +223,25 @@ mod tests {
     fn each_status_has_its_number_and_there_are_no_others() {
         for code in 0..=255 {
             let status = Status::from_code(code);
-            assert_eq!(status.map(|status| status as u8), (code <= 5).then_some(code));
+            assert_eq!(status.map(|status| status as u8), (code <= 6).then_some(code));
         }
     }
 
     proptest! {
         #[test]
-        fn what_is_read_is_what_was_written(bytes: [u8; 23], status in 0_u8..8) {
+        fn what_is_read_is_what_was_written(bytes: [u8; 31], status in 0_u8..9) {
             let mut payload = [0; PAYLOAD_BYTES];
-            payload[..23].copy_from_slice(&bytes);
+            payload[..31].copy_from_slice(&bytes);
             if let Ok(hello) = Hello::read(&payload) {
                 prop_assert_eq!(hello.write(), payload);
             }
-            payload[16..].fill(0);
+            payload[20..].fill(0);
             payload[8] = status;
             match Answer::read(&payload) {
                 Ok(answer) => prop_assert_eq!(answer.write(), payload),
                 Err(refused) => {
                     prop_assert_eq!(refused, Refused::Payload);
-                    prop_assert!(status > 5 || payload[10..12] == [0; 2]);
+                    prop_assert!(status > 6 || payload[10..12] == [0; 2]);
                 }
             }
         }

@@ -247,6 +247,7 @@ const ANY_SCALAR: [u8; KEY_BYTES] = [1; KEY_BYTES];
 
 #[cfg(test)]
 mod tests {
+    use super::super::vectors::LOW_ORDER_POINTS;
     use super::*;
 
     #[test]
@@ -284,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_public_key_of_low_order_is_refused_however_it_is_written() {
-        for point in LOW_ORDER {
+        for point in LOW_ORDER_POINTS {
             let mut bytes = unhex(point).expect("64 digits");
             assert_eq!(PublicKey::new(bytes), Err(KeyError::LowOrder), "{point}");
             // The highest bit does not count.
@@ -292,7 +293,7 @@ mod tests {
             assert_eq!(PublicKey::new(bytes), Err(KeyError::LowOrder), "{point} with its highest bit set");
         }
         let secret = "aa".repeat(KEY_BYTES);
-        let json = format!(r#"{{"public_key":"{}","secret_key":"{secret}"}}"#, LOW_ORDER[0]);
+        let json = format!(r#"{{"public_key":"{}","secret_key":"{secret}"}}"#, LOW_ORDER_POINTS[0]);
         assert_eq!(KeyPair::from_json(&json).err(), Some(KeyError::LowOrder));
     }
 
@@ -348,15 +349,5 @@ mod tests {
             "5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb",
             "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f",
         ),
-    ];
-    /// Every point of low order of the curve and its twist, two of them written past the prime too.
-    const LOW_ORDER: [&str; 7] = [
-        "0000000000000000000000000000000000000000000000000000000000000000",
-        "0100000000000000000000000000000000000000000000000000000000000000",
-        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
-        "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
-        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
     ];
 }

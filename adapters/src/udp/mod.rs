@@ -41,11 +41,15 @@ mod claim;
 mod dialer;
 // One shard.
 mod counts;
+mod place;
 mod split;
 mod endpoint;
 mod arrivals;
 mod departures;
 mod store;
 mod stores;
+// For the benches.
+#[doc(hidden)]
+pub mod costs;
 #[cfg(test)]
 mod vectors;

@@ -3,8 +3,8 @@
 //!
 //! The kernel is asked whether the socket is readable (`IORING_OP_POLL_ADD`), not for a datagram: nothing of ours is written to when
 //! it answers. But a shard that spins hears the kernel only where it forces a pass over its reactor, which takes five times as long as
-//! a look at the socket itself: so it looks, and hears the kernel when it sleeps. A wait that is under way ends with its answer and is never dropped before, so that the socket, and with it the port,
-//! is free when the watcher has ended.
+//! a look at the socket itself: so it looks, and the kernel is asked only when it goes to sleep. A wait that is under way ends with its
+//! answer and is never dropped before, so that the socket, and with it the port, is free when the watcher has ended.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -61,8 +61,8 @@ impl Readiness {
         Ok(Readiness { shared, watcher: Some(watcher) })
     }
 
-    /// Whether it is time to read: the socket has become readable, or a shard that spins has not looked for a while. Who reads does so until
-    /// nothing more is there, and arms the watch again.
+    /// Whether it is time to read: the socket has become readable, or a shard that spins has not looked for a while. Who goes to sleep
+    /// after that arms the watch again.
     pub(super) fn is_due(&self, now: Monotonic) -> bool {
         let is_due = self.take() || now.since(self.shared.looked_at.get()) >= LOOK_PERIOD;
         if is_due {

@@ -1,11 +1,13 @@
 //! The ways in which a packet is refused. Each is counted; none is answered, but for one that is asked for a
 //! cookie.
 
-/// Why a packet was refused. A refused packet has changed nothing.
+/// Why a packet was refused. A refused packet has changed nothing, but one of the peer's own whose payload is in disorder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     /// Its length or its clear fields are those of no packet.
     Malformed,
+    /// It comes from an address that is not the peer's.
+    Address,
     /// It is of another version of the protocol.
     Version,
     /// It proposes a cipher that this version does not know.
@@ -27,7 +29,7 @@ pub(super) enum Refused {
     Handshake,
     /// A public key that has no part in the secret, whatever the other key is.
     Point,
-    /// What a handshake carries has not this version's form.
+    /// What a handshake or a genuine data packet carries has not this version's form.
     Payload,
     /// A data packet whose counter was taken before or is behind the window.
     Replayed,
@@ -40,8 +42,9 @@ impl Refused {
     pub(super) const COUNT: usize = Refused::NAMES.len();
 
     /// The name of each in the statistics, at the place that is its number.
-    pub(super) const NAMES: [&'static str; 14] = [
+    pub(super) const NAMES: [&'static str; 15] = [
         "refused_malformed",
+        "refused_address",
         "refused_version",
         "refused_cipher",
         "refused_counter",

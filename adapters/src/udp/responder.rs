@@ -74,9 +74,6 @@ impl Responder {
         let (bytes, mac2) = packet.split_last_chunk::<MAC_BYTES>().ok_or(Refused::Malformed)?;
         let claims_address = *mac2 != [0; MAC_BYTES];
         let is_proven = claims_address && self.cookies.is_proven(from, bytes, mac2, now, entropy);
-        if claims_address && !is_proven {
-            return Err(Refused::Cookie);
-        }
         self.gate.admit(from, is_proven, now)?;
 
         let mut noise = Noise::responder(cipher, &prologue(packet), &self.psk, &self.secret, secret(entropy));

@@ -40,7 +40,7 @@ pub(super) struct Responder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum PeerAddress {
     Socket(SocketAddr),
-    /// A name, to be looked up before each handshake, so that a peer may move.
+    /// A name, to be looked up again when nobody answers, so that a peer may move.
     Name {
         host: String,
         port: u16,

@@ -39,12 +39,13 @@ impl Socket {
         let state = UdpSocketState::new((&socket).into())?;
         // Nobody asks when a packet came, and the kernel would look at its clock for each.
         setsockopt(&socket, sockopt::ReceiveTimestampns, &false)?;
+        let merges = state.gro_segments() > 1;
         let parts = if is_batched { BATCH_SIZE } else { 1 };
         let mut socket = Socket {
             bound: socket,
             state,
             is_batched,
-            merges: false,
+            merges,
             // Comes from the kernel as zeroes, and takes memory where it was written to.
             memory: vec![0; parts * MESSAGE_BYTES_MAX].into_boxed_slice(),
             messages: [RecvMeta::default(); BATCH_SIZE],
@@ -64,10 +65,10 @@ impl Socket {
     /// One that is not batched never merges.
     pub(super) fn merge(&mut self, wanted: bool) -> io::Result<()> {
         let wanted = wanted && self.is_batched && self.state.gro_segments() > 1;
-        if self.state.gro_segments() > 1 {
+        if wanted != self.merges {
             setsockopt(&self.bound, sockopt::UdpGroSegment, &wanted)?;
+            self.merges = wanted;
         }
-        self.merges = wanted;
         Ok(())
     }
 

@@ -103,7 +103,7 @@ fn open_group(bind: SocketAddr, shards: u16, is_batched: bool) -> Result<Vec<Soc
     let open = |socket: socket2::Socket| {
         socket.detach_filter()?;
         let mut socket = Socket::new(socket, is_batched)?;
-        // Until it is known that no sender has packets for several of them.
+        // Until it is known that the peer has no packets for several of them.
         socket.merge(false)?;
         Ok(socket)
     };

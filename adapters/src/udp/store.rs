@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use engine::adapter::{Adapter, AdapterError, AdapterState, Closing, Outcome, ReadRequest, Resident};
 use engine::batch::Batch;
@@ -27,6 +28,10 @@ pub(super) struct UdpStore {
     /// What the peer is being given, and the sequence of its first event.
     batch: Option<(Sequence, Rc<Batch>)>,
     news: VecDeque<Outcome>,
+    /// Datagrams may be left in the socket for the next round.
+    has_left: bool,
+    /// Something may be to be sent, and was put off to the next round.
+    owes_send: bool,
     /// When the last round was, and when the next is due although nothing comes.
     now: Monotonic,
     due: Monotonic,
@@ -48,6 +53,8 @@ impl UdpStore {
             departures,
             batch: None,
             news: VecDeque::new(),
+            has_left: false,
+            owes_send: false,
             now: Monotonic(0),
             due: Monotonic(0),
         }
@@ -56,9 +63,10 @@ impl UdpStore {
     /// Moves on whatever can be.
     #[inline]
     fn step(&mut self, now: Monotonic) {
-        self.now = now;
+        let is_next_round = std::mem::replace(&mut self.now, now) < now;
         let has_stored = self.arrivals.hear(&mut self.endpoint, &mut self.news, now);
-        let is_readable = self.readiness.as_ref().is_some_and(|readiness| readiness.is_due(now));
+        let is_readable = self.has_left && is_next_round
+            || self.readiness.as_ref().is_some_and(|readiness| readiness.is_due(now));
         if is_readable || has_stored || self.due <= now {
             self.go_on(is_readable, now);
         }
@@ -66,39 +74,56 @@ impl UdpStore {
 
     fn go_on(&mut self, is_readable: bool, now: Monotonic) {
         if is_readable {
-            self.receive(now);
+            self.has_left = self.receive(now);
         }
         self.endpoint.on_time(now, self.arrivals.waiting());
         self.arrivals.store(&mut self.endpoint, &mut self.news, now);
+        if !self.news.is_empty() && !self.owes_send {
+            // Readers hear of it before the peer does, which wakes more slowly and is in no hurry.
+            (self.owes_send, self.due) = (true, now.after(Duration::from_nanos(1)));
+            return;
+        }
         self.send(now);
     }
 
-    /// Takes what has come.
-    fn receive(&mut self, now: Monotonic) {
+    /// Takes what has come, a batch or two. Whether there may be more.
+    fn receive(&mut self, now: Monotonic) -> bool {
+        let UdpStore { endpoint, socket, arrivals, news, .. } = self;
+        let (mut is_more, mut has_stored) = (false, false);
         for _ in 0..LOOKS_MAX {
-            let (endpoint, waiting) = (&mut self.endpoint, self.arrivals.waiting());
-            let received = self.socket.receive(|packet, from| endpoint.receive(packet, from, now, waiting));
-            if self.arrivals.is_full() {
-                self.arrivals.store(&mut self.endpoint, &mut self.news, now);
-            }
+            let received = socket.receive(|packet, from| {
+                endpoint.receive(packet, from, now, arrivals.waiting());
+                if arrivals.is_full() {
+                    arrivals.store(endpoint, news, now);
+                    has_stored = true;
+                }
+            });
             // An error speaks of a packet that was sent once, and of nothing that is here.
-            if !received.is_ok_and(|received| received.more) {
+            is_more = received.is_ok_and(|received| received.more);
+            // Readers come before more is read.
+            if !is_more || has_stored {
                 break;
             }
         }
-        // What is left, or has come since, makes it ready again.
-        self.readiness.iter().for_each(Readiness::rearm);
+        let _ = socket.merge(endpoint.may_merge());
+        is_more
     }
 
     /// Sends what there is to send, and settles what needed no more than that.
     fn send(&mut self, now: Monotonic) {
+        self.owes_send = false;
         let is_more = self.departures.send(&mut self.endpoint, &mut self.socket, now);
         if self.endpoint.is_settled()
+            && self.departures.is_empty()
             && let Some((first, batch)) = self.batch.take()
         {
             self.news.push_back(Outcome::Stored { first, spent: Rc::try_unwrap(batch).ok() });
         }
-        let due = [self.endpoint.due(), self.arrivals.due(), self.departures.due(), is_more.then_some(now)];
+        // While the kernel takes nothing, nothing is due that has to be sent.
+        let retry_at = self.departures.due();
+        let sessions = self.endpoint.due().map(|due| retry_at.map_or(due, |retry_at| due.max(retry_at)));
+        let is_more = is_more || self.has_left;
+        let due = [sessions, self.arrivals.due(), retry_at, is_more.then_some(now)];
         self.due = due.into_iter().flatten().min().unwrap_or(NEVER);
     }
 }
@@ -151,6 +176,11 @@ impl Adapter for UdpStore {
 
     fn due(&self) -> Option<Monotonic> {
         Some(self.due).filter(|&due| due < NEVER)
+    }
+
+    fn rest(&mut self) {
+        // What is left, or has come since, makes it ready at once.
+        self.readiness.iter().for_each(Readiness::rearm);
     }
 
     fn counts(&self) -> AdapterCounts {

@@ -46,6 +46,7 @@ impl Shard {
     /// Called before the shard sleeps, so that a snapshot read meanwhile is up to date.
     pub(crate) fn rest(&mut self, now: Monotonic) {
         self.books.parks += 1;
+        self.outbox.rest();
         self.publish_snapshot(now);
     }
 

@@ -22,7 +22,8 @@ pub(super) struct Delivery {
     behind: Vec<Feed>,
     /// One past the last sequence that was stored or refused; of a shared stream, one past the last that is known of.
     settled: Sequence,
-    /// Bytes of the batch that was staged last, since feeds that are behind were last given something.
+    /// Bytes of the batch that was staged last, since feeds that are behind were last given something; of a shared stream that has
+    /// grown, what it may have grown by.
     staged_bytes: usize,
     timeout: Duration,
     /// Events that subscribers who have gone were given.
@@ -107,7 +108,9 @@ impl Delivery {
 
     /// A shared stream ends at `end` by now.
     pub(super) fn grown(&mut self, end: Sequence) {
-        self.settled = self.settled.max(end);
+        if end > self.settled {
+            (self.settled, self.staged_bytes) = (end, GROWN_BYTES);
+        }
         self.part();
     }
 
@@ -142,8 +145,8 @@ impl Delivery {
         if self.behind.is_empty() {
             return gone_on;
         }
-        let bytes_max =
-            (CATCH_UP_BYTES / self.behind.len()).max(2 * self.staged_bytes).max(CATCH_UP_BYTES_MIN);
+        let read_bytes = (CATCH_UP_BYTES / self.behind.len()).max(CATCH_UP_BYTES_MIN);
+        let bytes_max = read_bytes.max(2 * self.staged_bytes);
         self.staged_bytes = 0;
         for index in (0..self.behind.len()).rev() {
             let feed = &mut self.behind[index];
@@ -156,7 +159,7 @@ impl Delivery {
             }
             gone_on.moved += usize::from(taken.moved);
             if taken.needs_read {
-                let ticket = outbox.start_read(feed.read_request(self.stream, bytes_max), now);
+                let ticket = outbox.start_read(feed.read_request(self.stream, read_bytes), now);
                 feed.reads(ticket, self.settled, now.after(self.timeout));
                 gone_on.reads += 1;
             }
@@ -214,5 +217,7 @@ fn ring(feed: &Feed) {
 
 /// Bytes of records that a round copies for those that are behind, where those that are up to date get none.
 const CATCH_UP_BYTES: usize = 64 << 10;
+/// What the store of a shared stream takes in between two rounds, about: it says by how many events, and not by how many bytes.
+const GROWN_BYTES: usize = 512 << 10;
 /// Bytes that each of them is given at least.
 const CATCH_UP_BYTES_MIN: usize = 4 << 10;

@@ -230,6 +230,11 @@ impl Outbox {
         due.into_iter().chain(self.adapter.due()).min()
     }
 
+    /// The shard is about to sleep.
+    pub(crate) fn rest(&mut self) {
+        self.adapter.rest();
+    }
+
     /// Ends the adapter.
     pub(crate) fn close(mut self) -> Option<Closing> {
         self.adapter.close()

@@ -37,7 +37,8 @@ fn a_shard_that_sleeps_shows_in_response_p99_9_and_not_in_service_p50_and_compar
 
 /// Whether the two plain builds are taken for the same, and the tampered one for what it is; what was said otherwise.
 fn judge(quietest: &[Option<Run>; 3]) -> Result<(), String> {
-    let [plain, again, tampered] = quietest.each_ref().map(|run| &run.as_ref().expect("there was a round").path);
+    let [plain, again, tampered] =
+        quietest.each_ref().map(|run| &run.as_ref().expect("there was a round").path);
     let (status, text) = compare(plain, again);
     if status != Some(0) || text.contains("REGRESSION") {
         return Err(text);

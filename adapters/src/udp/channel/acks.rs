@@ -5,9 +5,10 @@
 
 use engine::clock::Monotonic;
 
-use super::frame::{ACK_BYTES, Writer, floor_of};
+use super::frame::{ACK_BYTES, floor_of};
 use super::ranges::Ranges;
 use super::rtt::ACK_DELAY_MAX;
+use super::writer::Writer;
 
 /// The acknowledgements that are owed.
 #[derive(Debug)]
@@ -60,6 +61,13 @@ impl Acks {
             let due = if at_once { now } else { now.after(ACK_DELAY_MAX) };
             self.pending = self.pending.max(1);
             self.due = Some(self.due.map_or(due, |other| other.min(due)));
+        }
+    }
+
+    /// What is owed is told with the next packet.
+    pub(super) fn hurry(&mut self, now: Monotonic) {
+        if self.is_pending() {
+            self.due = Some(now);
         }
     }
 

@@ -4,10 +4,11 @@ use engine::batch::Batch;
 use engine::clock::Monotonic;
 
 use super::acks::{Acks, Wish};
-use super::frame::{Ack, Frames, Malformed, PING_BYTES, Ping, Writer, floor_below};
+use super::frame::{Ack, Frames, Malformed, PING_BYTES, Ping, floor_below};
 use super::inbound::{Inbound, Verdict};
 use super::outbound::Outbound;
 use super::recovery::Recovery;
+use super::writer::Writer;
 use super::{Settings, WINDOW_BLOCKS_MIN};
 
 /// Both directions' state, besides what goes out.
@@ -144,6 +145,11 @@ impl Full {
             self.open_window();
             self.acks.want(now, self.stored == self.inbound.settled_block());
         }
+    }
+
+    /// The peer hears with the next packet what it is owed.
+    pub(super) fn hurry(&mut self, now: Monotonic) {
+        self.acks.hurry(now);
     }
 
     /// Delivered blocks that are not stored take their part of the window; those of an event that is put together do not.

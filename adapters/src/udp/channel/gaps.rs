@@ -48,6 +48,11 @@ impl Gaps {
         }
     }
 
+    /// One past the highest block that is known.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
     /// There are blocks up to `end`.
     pub(super) fn ends_at(&mut self, end: u64, now: Monotonic) {
         if end > self.end {

@@ -6,12 +6,11 @@ use engine::batch::Batch;
 use engine::clock::Monotonic;
 
 use super::Settings;
-use super::frame::{
-    Frames, Malformed, PING_BYTES, Ping, REPORT_BYTES, Report, Writer, floor_below, floor_of,
-};
+use super::frame::{Frames, Malformed, PING_BYTES, Ping, REPORT_BYTES, Report, floor_below, floor_of};
 use super::gaps::{GAP_AGE_MAX, Gaps};
 use super::inbound::{Inbound, Verdict};
 use super::outbound::Outbound;
+use super::writer::Writer;
 
 /// Both directions' state, besides what goes out.
 #[derive(Debug)]
@@ -144,6 +143,11 @@ impl Light {
         self.inbound.skip_to(block, arrived);
         self.gaps.forget_below(self.inbound.next_block());
         self.inbound.ends_at(self.peer_end.0, self.peer_end.1);
+    }
+
+    /// The peer has gone: what is missing does not come any more, and what waits for it need not.
+    pub(super) fn peer_is_gone(&mut self, arrived: &mut Batch) {
+        self.skip_to(self.gaps.end(), arrived);
     }
 
     fn on_report(

@@ -25,18 +25,20 @@ mod ranges;
 mod reassembly;
 mod recovery;
 mod rtt;
+mod writer;
 
 use engine::batch::Batch;
 use engine::clock::Monotonic;
 use serde::Deserialize;
 
+use frame::Frames;
 pub(in crate::udp) use frame::Malformed;
-use frame::{Frames, Writer};
 use full::Full;
 use light::Light;
 pub(in crate::udp) use loads::{Events, Load};
 use outbound::Outbound;
 use plain::Plain;
+use writer::Writer;
 
 /// What becomes of events whose packet is lost. Both sides have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -64,8 +66,8 @@ pub(in crate::udp) struct Settings {
 
 /// Bytes of a packet: a header, an acknowledgement and some bytes of an event fit.
 pub(in crate::udp) const PLAINTEXT_MIN: usize = 256;
-/// A block's length is told in 16 bits.
-pub(in crate::udp) const PLAINTEXT_MAX: usize = 65_000;
+/// A block's length is told in 16 bits, and no UDP payload has room for more.
+pub(in crate::udp) const PLAINTEXT_MAX: usize = 65_475;
 /// A sender who has heard nothing yet sends no more.
 pub(in crate::udp) const WINDOW_BLOCKS_MIN: u32 = 16;
 /// The rest of a packet is filled with this byte, where packets of the same size are wanted.
@@ -96,10 +98,8 @@ pub(in crate::udp) struct Counts {
     pub(in crate::udp) duplicates: u64,
     /// Blocks beyond the receive window.
     pub(in crate::udp) overruns: u64,
-    /// Packets that break the format.
+    /// Blocks that break the format, and acknowledgements of what was never sent, in packets that are in order otherwise.
     pub(in crate::udp) malformed: u64,
-    /// Acknowledgements of what was never sent.
-    pub(in crate::udp) acks_of_unsent: u64,
 }
 
 /// One session's two directions.
@@ -109,7 +109,6 @@ pub(in crate::udp) struct Channel {
     outbound: Outbound,
     way: Way,
     ping: bool,
-    malformed: u64,
 }
 
 #[derive(Debug)]
@@ -134,7 +133,6 @@ impl Channel {
                 Reliability::Full => Way::Full(Box::new(Full::new(settings, now))),
             },
             ping: false,
-            malformed: 0,
         }
     }
 
@@ -204,13 +202,12 @@ impl Channel {
         now: Monotonic,
         arrived: &mut Batch,
     ) -> Result<(), Malformed> {
-        let read = Frames::parse(plaintext).and_then(|frames| match &mut self.way {
+        let frames = Frames::parse(plaintext)?;
+        match &mut self.way {
             Way::None(plain) => plain.read(&frames, now, arrived),
             Way::Light(light) => light.read(&frames, now, &mut self.outbound, arrived, &mut self.ping),
             Way::Full(full) => full.read(number, &frames, now, &mut self.outbound, arrived),
-        });
-        self.malformed += u64::from(read.is_err());
-        read
+        }
     }
 
     /// Everything that was pushed onto `arrived` up to now lies below it.
@@ -226,6 +223,20 @@ impl Channel {
     pub(in crate::udp) fn stored(&mut self, mark: Mark, now: Monotonic) {
         if let Way::Full(full) = &mut self.way {
             full.stored(mark.0, now);
+        }
+    }
+
+    /// What the peer is owed is told with the next packet: there may be no other.
+    pub(in crate::udp) fn hurry(&mut self, now: Monotonic) {
+        if let Way::Full(full) = &mut self.way {
+            full.hurry(now);
+        }
+    }
+
+    /// The peer has gone, or is not heard any more: events that wait for others (`Light`) wait no longer.
+    pub(in crate::udp) fn peer_is_gone(&mut self, arrived: &mut Batch) {
+        if let Way::Light(light) = &mut self.way {
+            light.peer_is_gone(arrived);
         }
     }
 
@@ -249,7 +260,6 @@ impl Channel {
         let mut counts = Counts {
             sent: self.outbound.next_event(),
             retransmitted: self.outbound.retransmitted,
-            malformed: self.malformed,
             ..Counts::default()
         };
         let inbound = match &self.way {
@@ -264,7 +274,7 @@ impl Channel {
             }
             Way::Full(full) => {
                 counts.lost_packets = full.recovery.lost_packets;
-                counts.acks_of_unsent = full.acks_of_unsent + full.recovery.acks_of_unsent;
+                counts.malformed = full.acks_of_unsent + full.recovery.acks_of_unsent;
                 &full.inbound.counts
             }
         };

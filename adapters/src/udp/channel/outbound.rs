@@ -7,8 +7,9 @@ use std::collections::VecDeque;
 
 use engine::clock::Monotonic;
 
-use super::frame::{BLOCK_BYTES, BlockHead, FRAGMENT_BYTES, RECORD_BYTES, Record, Writer};
+use super::frame::{BLOCK_BYTES, FRAGMENT_BYTES, RECORD_BYTES, Record};
 use super::loads::{Load, Loads};
+use super::writer::{BlockHead, Writer};
 
 /// The blocks of one direction.
 #[derive(Debug)]

@@ -4,9 +4,10 @@ use engine::batch::Batch;
 use engine::clock::Monotonic;
 
 use super::Settings;
-use super::frame::{Body, Frames, Malformed, PING_BYTES, Ping, Record, Writer};
+use super::frame::{Body, Frames, Malformed, PING_BYTES, Ping, Record};
 use super::outbound::Outbound;
 use super::reassembly::{Outcome, Part, Scattered};
+use super::writer::Writer;
 
 /// Both directions' state, besides what goes out.
 #[derive(Debug)]

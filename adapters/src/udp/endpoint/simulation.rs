@@ -5,13 +5,14 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::event::EventFlags;
 use zeroize::Zeroizing;
 
 use super::*;
 use crate::udp::aead::Cipher;
-use crate::udp::channel::Reliability;
+use crate::udp::channel::{Reliability, Settings};
 use crate::udp::claim::Claim;
 use crate::udp::entropy::{SystemEntropy, secret};
 use crate::udp::initiator::Initiator;
