@@ -14,7 +14,8 @@ use crate::redis;
 use crate::report::{Figure, Report};
 use crate::scrape;
 use crate::throughput::{self, Publication, median};
-use crate::udp;
+
+mod udp;
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -116,7 +117,7 @@ pub fn run(effort: &Effort, progress: impl Fn(&str)) -> Report {
     progress("Redis Streams");
     redis_streams(effort, &mut figures, &mut percentiles);
     progress("UDP");
-    encrypted_udp(effort, &mut figures, &mut percentiles);
+    udp::measure(effort, &mut figures, &mut percentiles);
     progress("an idle bus");
     idle_bus(effort, &mut figures);
     progress("curves");
@@ -267,48 +268,6 @@ fn redis_streams(effort: &Effort, figures: &mut Vec<Figure>, percentiles: &mut V
     let name = "Redis: net_ingest_raw → net_next at 10,000/s, p99";
     time(figures, name, Some(2_000_000), through.p99_ns, by_hand.p99_ns);
     percentiles.extend([ping, by_hand, through]);
-}
-
-fn encrypted_udp(effort: &Effort, figures: &mut Vec<Figure>, percentiles: &mut Vec<Percentiles>) {
-    let [mut bare, mut none, mut full, mut arrived] = [const { Vec::new() }; 4];
-    for _ in 0..effort.curve_rounds {
-        bare.push(udp::one_send_each(effort.udp_events / 4));
-        let unreliable = udp::one_way("none", effort.udp_events);
-        none.push(unreliable.rate);
-        arrived.push(unreliable.percent);
-        full.push(udp::one_way("full", effort.udp_events).rate);
-    }
-    let [bare, none, full, arrived] = [bare, none, full, arrived].map(median);
-    for (name, target, measured) in [
-        ("UDP: 256-byte events with `none`, until the peer has them", 1.5e6, none),
-        ("UDP: 256-byte events with `full`, until the peer has them", 1e6, full),
-    ] {
-        figures.push(Figure {
-            name,
-            target: Some(Target::AtLeast(Quantity::events_per_second(target))),
-            measured: Quantity::events_per_second(measured),
-            floor: Some(Quantity::events_per_second(bare)),
-        });
-    }
-    figures.push(Figure {
-        name: "UDP: `full`, of one `send_to` per event",
-        target: Some(Target::AtLeast(Quantity::percent(800.0))),
-        measured: Quantity::percent(100.0 * full / bare),
-        floor: None,
-    });
-    figures.push(Figure {
-        name: "UDP: events that `none` brings at that rate",
-        target: None,
-        measured: Quantity::percent(arrived),
-        floor: None,
-    });
-    let ping_pong = udp::ping_pong(effort.wakes);
-    let through = udp::to_remote_subscriber(10_000, effort.loop_time);
-    let name = "UDP: net_ingest_raw → net_next of the peer at 10,000/s, p50";
-    time(figures, name, Some(200_000), through.p50_ns, ping_pong.p50_ns);
-    let name = "UDP: net_ingest_raw → net_next of the peer at 10,000/s, p99";
-    time(figures, name, Some(1_000_000), through.p99_ns, ping_pong.p99_ns);
-    percentiles.extend([ping_pong, through]);
 }
 
 fn idle_bus(effort: &Effort, figures: &mut Vec<Figure>) {

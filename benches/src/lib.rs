@@ -18,6 +18,7 @@ pub mod quantity;
 pub mod redis;
 pub mod report;
 pub mod scrape;
+pub mod sleeping;
 pub mod subscriber;
 pub mod throughput;
 pub mod udp;

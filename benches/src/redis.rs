@@ -12,7 +12,7 @@ use harness::redis::Redis;
 
 use crate::percentiles::{Percentiles, Recorder};
 use crate::subscriber::Subscriber;
-use crate::{Bus, bytes_of, event, on_first_core};
+use crate::{Bus, event, on_first_core, sleeping};
 
 /// A bus in front of a server of its own.
 pub struct Redised {
@@ -118,32 +118,8 @@ fn filled(events: usize) -> Redised {
 /// subscriber waits in the call, so that the server has a CPU.
 pub fn to_subscriber(rate: u64, time: Duration) -> Percentiles {
     let redised = Redised::start("");
-    let events = (time.as_nanos() * u128::from(rate) / 1_000_000_000) as u64;
     let mut subscriber = Subscriber::from_now(redised.bus);
-    let start = Instant::now();
-    let mut recorder = Recorder::new();
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut payload = event(EVENT_BYTES);
-            for number in 0..events {
-                let due = Duration::from_nanos(number * 1_000_000_000 / rate);
-                thread::sleep(due.saturating_sub(start.elapsed()));
-                payload[..16].copy_from_slice(format!("{:016x}", due.as_nanos() as u64).as_bytes());
-                assert!(redised.bus.ingest(&payload), "the bus takes events");
-            }
-        });
-        let mut received = 0;
-        while received < events {
-            for event in subscriber.next(-1) {
-                // SAFETY: the events stay until the next call.
-                let digits = unsafe { &bytes_of(event)[..16] };
-                let text = std::str::from_utf8(digits).expect("digits");
-                let due = u64::from_str_radix(text, 16).expect("digits");
-                recorder.record((start.elapsed().as_nanos() as u64).saturating_sub(due));
-                received += 1;
-            }
-        }
-    });
+    let recorder = sleeping::latencies(redised.bus, &mut subscriber, rate, time, EVENT_BYTES);
     drop(subscriber);
     redised.stop();
     recorder.summary(format!("redis: net_ingest_raw → net_next, {rate} events/s, the producer sleeps"))

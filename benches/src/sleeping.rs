@@ -12,13 +12,7 @@ use crate::{Bus, event};
 ///
 /// # Panics
 /// When the bus does not take an event.
-pub fn latencies(
-    bus: Bus,
-    subscriber: &mut Subscriber,
-    rate: u64,
-    time: Duration,
-    bytes: usize,
-) -> Recorder {
+pub fn latencies(bus: Bus, subscriber: &mut Subscriber, rate: u64, time: Duration, bytes: usize) -> Recorder {
     let events = (time.as_nanos() * u128::from(rate) / 1_000_000_000) as u64;
     let mut recorder = Recorder::new();
     let start = Instant::now();

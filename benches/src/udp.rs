@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use adapters::udp::costs::{SealedPacket, Strangers};
 use harness::SetOnDrop;
+use harness::flood::flood;
 use harness::pair::Meeting;
 
 use crate::percentiles::{Percentiles, Recorder};
 use crate::subscriber::Subscriber;
-use crate::{Bus, bytes_of, event, on_first_core};
+use crate::{Bus, event, on_first_core, sleeping};
 
 /// What has arrived, and in what time.
 #[derive(Clone, Copy, Debug)]
@@ -106,32 +108,8 @@ pub fn ping_pong(trips: u64) -> Percentiles {
 /// From the moment an event was due to `net_next` of the other bus, at `rate` events a second: the producer sleeps between events.
 pub fn to_remote_subscriber(rate: u64, time: Duration) -> Percentiles {
     let (responder, initiator) = pair("full");
-    let events = (time.as_nanos() * u128::from(rate) / 1_000_000_000) as u64;
     let mut subscriber = Subscriber::from_now(responder);
-    let mut recorder = Recorder::new();
-    let start = Instant::now();
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut payload = event(EVENT_BYTES);
-            for number in 0..events {
-                let due = Duration::from_nanos(number * 1_000_000_000 / rate);
-                thread::sleep(due.saturating_sub(start.elapsed()));
-                payload[..16].copy_from_slice(format!("{:016x}", due.as_nanos() as u64).as_bytes());
-                assert!(initiator.ingest(&payload), "the bus takes events");
-            }
-        });
-        let mut received = 0;
-        while received < events {
-            for event in subscriber.next(-1) {
-                // SAFETY: the events stay until the next call.
-                let digits = unsafe { &bytes_of(event)[..16] };
-                let text = std::str::from_utf8(digits).expect("digits");
-                let due = u64::from_str_radix(text, 16).expect("digits");
-                recorder.record((start.elapsed().as_nanos() as u64).saturating_sub(due));
-                received += 1;
-            }
-        }
-    });
+    let recorder = sleeping::latencies(initiator, &mut subscriber, rate, time, EVENT_BYTES);
     drop(subscriber);
     initiator.stop();
     responder.stop();
@@ -139,16 +117,70 @@ pub fn to_remote_subscriber(rate: u64, time: Duration) -> Percentiles {
         .summary(format!("udp: net_ingest_raw → net_next of the peer, {rate} events/s, the producer sleeps"))
 }
 
+/// Of `rate` events a second, the percentage that arrives in time while one thread sends strangers' packets to the responder as fast
+/// as it can, and how many of those a second.
+pub fn flooded(rate: u64, time: Duration) -> (f64, f64) {
+    let meeting = Meeting::new();
+    let first_message = meeting.first_message();
+    // Of no session: all but its header is noise.
+    let mut stray = vec![0x5a; 200];
+    stray[..16].copy_from_slice(&[4, 0, 0, 1, 9, 9, 9, 9, 1, 0, 0, 0, 0, 0, 0, 0]);
+    let server = SocketAddr::from(([127, 0, 0, 1], meeting.port()));
+    let (responder, initiator) = meet(&meeting, "full");
+    let mut subscriber = Subscriber::from_now(responder);
+    let stop = AtomicBool::new(false);
+    let (elapsed, said) = thread::scope(|scope| {
+        let flood = scope.spawn(|| flood(server, &[&first_message, &stray], &stop));
+        let _stops = SetOnDrop(&stop);
+        let start = Instant::now();
+        sleeping::latencies(initiator, &mut subscriber, rate, time, EVENT_BYTES);
+        let elapsed = start.elapsed();
+        stop.store(true, Ordering::Release);
+        (elapsed, flood.join().expect("it does not panic").said)
+    });
+    drop(subscriber);
+    initiator.stop();
+    responder.stop();
+    (100.0 * time.as_secs_f64() / elapsed.as_secs_f64(), said as f64 / elapsed.as_secs_f64())
+}
+
+/// Nanoseconds to seal and open a packet of `bytes` bytes, of those that the cipher takes alone, and to refuse a stranger's.
+pub fn packet_costs(bytes: usize, packets: u64) -> [u64; 3] {
+    let (mut packet, mut strangers) = (SealedPacket::new(bytes), Strangers::new(bytes));
+    let per_packet = |act: &mut dyn FnMut()| {
+        let start = Instant::now();
+        (0..packets).for_each(|_| act());
+        start.elapsed().as_nanos() as u64 / packets
+    };
+    let rounds: [[u64; 3]; ROUNDS] = std::array::from_fn(|_| {
+        [
+            per_packet(&mut || packet.seal_and_open()),
+            per_packet(&mut || packet.cipher_alone()),
+            per_packet(&mut || strangers.hear()),
+        ]
+    });
+    std::array::from_fn(|which| {
+        let mut costs = rounds.map(|round| round[which]);
+        costs.sort_unstable();
+        costs[ROUNDS / 2]
+    })
+}
+
 /// Two buses that have met.
 fn pair(reliability: &str) -> (Bus, Bus) {
-    let meeting = Meeting::new();
+    meet(&Meeting::new(), reliability)
+}
+
+fn meet(meeting: &Meeting, reliability: &str) -> (Bus, Bus) {
     let options = format!(r#""reliability":"{reliability}","#);
-    let start = |section: String| {
+    // The initiator has the producer's CPU: who receives has more to do than who sends.
+    let start = |core: usize, section: String| {
         Bus::start(&format!(
-            r#"{{"num_shards":1,"backpressure_mode":"FailProducer","push_wait_us":10000000,"flush_timeout_ms":600000,{section}}}"#
+            r#"{{"num_shards":1,"cores":[{core}],"backpressure_mode":"FailProducer","push_wait_us":10000000,"flush_timeout_ms":600000,{section}}}"#
         ))
     };
-    let (responder, initiator) = (start(meeting.responder(&options)), start(meeting.initiator(&options)));
+    let (responder, initiator) =
+        (start(1, meeting.responder(&options)), start(0, meeting.initiator(&options)));
     assert!(initiator.ingest(b"first"), "the bus takes an event");
     initiator.flush();
     (responder, initiator)
@@ -162,6 +194,7 @@ fn sockets() -> (UdpSocket, UdpSocket, SocketAddr) {
 }
 
 const EVENT_BYTES: usize = 256;
+const ROUNDS: usize = 5;
 const REFUSED_PAUSE: Duration = Duration::from_micros(100);
 /// Nothing more comes after it.
 const SILENCE: Duration = Duration::from_millis(500);
