@@ -301,7 +301,10 @@ impl Endpoint {
         let known = at.and_then(|at| self.sessions.get(at));
         let status = answerer.judge(&question, at.is_some(), known, &self.place, now);
         let (Status::Accepted, Some(at)) = (status, at) else {
-            self.counts.not_admitted += 1;
+            match status {
+                Status::Stale => self.counts.refuse(Refused::Repeated),
+                _ => self.counts.not_admitted += 1,
+            }
             return answerer.answer(question, from, status, (0, 0), &self.place, now).map(drop);
         };
         while self.sessions.len() <= at {

@@ -32,6 +32,9 @@ pub(super) struct UdpStore {
     has_left: bool,
     /// Something may be to be sent, and was put off to the next round.
     owes_send: bool,
+    /// The socket has failed: it is not read before, and why is to be told.
+    deaf_until: Monotonic,
+    error: Option<AdapterError>,
     /// When the last round was, and when the next is due although nothing comes.
     now: Monotonic,
     due: Monotonic,
@@ -55,6 +58,8 @@ impl UdpStore {
             news: VecDeque::new(),
             has_left: false,
             owes_send: false,
+            deaf_until: Monotonic(0),
+            error: None,
             now: Monotonic(0),
             due: Monotonic(0),
         }
@@ -65,8 +70,10 @@ impl UdpStore {
     fn step(&mut self, now: Monotonic) {
         let is_next_round = std::mem::replace(&mut self.now, now) < now;
         let has_stored = self.arrivals.hear(&mut self.endpoint, &mut self.news, now);
-        let is_readable = self.has_left && is_next_round
-            || self.readiness.as_ref().is_some_and(|readiness| readiness.is_due(now));
+        let is_deaf = self.deaf_until > now;
+        let is_readable = !is_deaf
+            && (self.has_left && is_next_round
+                || self.readiness.as_ref().is_some_and(|readiness| readiness.is_due(now)));
         if is_readable || has_stored || self.due <= now {
             self.go_on(is_readable, now);
         }
@@ -98,8 +105,14 @@ impl UdpStore {
                     has_stored = true;
                 }
             });
-            // An error speaks of a packet that was sent once, and of nothing that is here.
-            is_more = received.is_ok_and(|received| received.more);
+            is_more = match received {
+                Ok(received) => received.more,
+                Err(error) => {
+                    self.deaf_until = now.after(DEAF);
+                    self.error = Some(AdapterError::Transient(format!("nothing can be received: {error}")));
+                    false
+                }
+            };
             // Readers come before more is read.
             if !is_more || has_stored {
                 break;
@@ -123,7 +136,8 @@ impl UdpStore {
         let retry_at = self.departures.due();
         let sessions = self.endpoint.due().map(|due| retry_at.map_or(due, |retry_at| due.max(retry_at)));
         let is_more = is_more || self.has_left;
-        let due = [sessions, self.arrivals.due(), retry_at, is_more.then_some(now)];
+        let hears_at = Some(self.deaf_until).filter(|&at| at > now);
+        let due = [sessions, self.arrivals.due(), retry_at, hears_at, is_more.then_some(now)];
         self.due = due.into_iter().flatten().min().unwrap_or(NEVER);
     }
 }
@@ -180,7 +194,9 @@ impl Adapter for UdpStore {
 
     fn rest(&mut self) {
         // What is left, or has come since, makes it ready at once.
-        self.readiness.iter().for_each(Readiness::rearm);
+        if self.deaf_until <= self.now {
+            self.readiness.iter().for_each(Readiness::rearm);
+        }
     }
 
     fn counts(&self) -> AdapterCounts {
@@ -193,7 +209,8 @@ impl Adapter for UdpStore {
 
     fn take_error(&mut self) -> Option<AdapterError> {
         let unsent = self.departures.take_error();
-        self.endpoint.take_error().or(unsent)
+        let unheard = self.error.take();
+        self.endpoint.take_error().or(unsent).or(unheard)
     }
 
     fn close(&mut self) -> Option<Closing> {
@@ -205,4 +222,6 @@ impl Adapter for UdpStore {
 
 /// Looks at the socket in a row, before the shard looks at other things.
 const LOOKS_MAX: usize = 8;
+/// After an error of the socket.
+const DEAF: Duration = Duration::from_millis(10);
 const NEVER: Monotonic = Monotonic(u64::MAX);

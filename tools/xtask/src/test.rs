@@ -32,7 +32,7 @@ const RELEASE_BUILDS: &[(&str, &[&str])] = &[
 ];
 
 /// Seeds that each simulation goes through; by itself it is content with few.
-const SIMULATED_SEEDS: &str = "5000";
+const SIMULATED_SEEDS: &str = "10000";
 
 const STAGES: &[(&str, &[&str])] = &[
     ("tests", &["--workspace", "--lib", "--bins", "--tests"]),

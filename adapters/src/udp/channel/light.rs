@@ -66,17 +66,12 @@ impl Light {
             }
         }
         let floor = floor_below(outbound.end(), outbound.base());
-        let written = if outbound.has_lost() {
-            outbound.write_lost(writer, u32::MAX).is_some()
-        } else {
-            let is_cut = outbound.cut(writer, floor, now).is_some();
-            if is_cut {
-                self.keep(outbound);
-                (self.tail_at, self.tail_count) = (Some(now.after(TAIL_AFTER)), 0);
-            }
-            is_cut
-        };
-        if written {
+        if outbound.has_lost() {
+            // A ping that is wanted follows in a packet of its own: only it says what is not kept any more.
+            outbound.write_lost(writer, u32::MAX);
+        } else if outbound.cut(writer, floor, now).is_some() {
+            self.keep(outbound);
+            (self.tail_at, self.tail_count) = (Some(now.after(TAIL_AFTER)), 0);
             *ping = false;
         } else if *ping && writer.room() >= PING_BYTES {
             writer.ping(Ping { next_block: outbound.end(), next_event: outbound.next_event(), floor });

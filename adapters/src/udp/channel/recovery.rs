@@ -145,6 +145,10 @@ impl Recovery {
                     break;
                 }
                 if packet.fate != Fate::InFlight {
+                    // It was late, and not lost.
+                    if let Some(block) = packet.block.filter(|_| packet.fate == Fate::Lost) {
+                        outbound.has_come(block);
+                    }
                     continue;
                 }
                 packet.fate = Fate::Acked;
@@ -281,3 +285,6 @@ const PERSISTENT_TIMEOUTS: u32 = 3;
 const PROBES: u32 = 2;
 /// The longest wait between two probes.
 const PROBE_WAIT_MAX: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;

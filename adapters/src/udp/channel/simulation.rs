@@ -67,7 +67,9 @@ struct Side {
     taken: u64,
     arrived: Batch,
     received: Vec<u64>,
-    storing: VecDeque<(u64, Mark)>,
+    /// When what has come up to a mark is stored, and how many events that are.
+    storing: VecDeque<(u64, Mark, u64)>,
+    stored: u64,
     ping_at: u64,
 }
 
@@ -100,6 +102,10 @@ impl Network {
             event_bytes_max: 100_000,
             kept_bytes_max: rng.usize(1_000..300_000),
         };
+        Network::with(rng, faults, settings)
+    }
+
+    fn with(mut rng: Rng, faults: Faults, settings: Settings) -> Network {
         let now = rng.u64(..1 << 40);
         let mut side = |_| Side {
             channel: Channel::new(&settings, Monotonic(now)),
@@ -111,6 +117,7 @@ impl Network {
             arrived: Batch::default(),
             received: Vec::new(),
             storing: VecDeque::new(),
+            stored: 0,
             ping_at: now,
         };
         let sides = [0, 1].map(&mut side);
@@ -138,6 +145,7 @@ impl Network {
             for side in 0..2 {
                 self.step(side);
             }
+            self.check_stored();
             let is_done =
                 |side: &Side| side.to_take == 0 && side.storing.is_empty() && side.channel.is_settled();
             if self.is_faulty() || !self.sides.iter().all(is_done) {
@@ -152,6 +160,15 @@ impl Network {
         }
     }
 
+    /// Who is told that everything is stored is told the truth.
+    fn check_stored(&self) {
+        for (side, other) in [(0, 1), (1, 0)].map(|(side, other)| (&self.sides[side], &self.sides[other])) {
+            if self.settings.reliability == Reliability::Full && side.channel.is_settled() {
+                assert_eq!(other.stored, side.taken, "settled before it was stored");
+            }
+        }
+    }
+
     /// Goes to the next moment at which something happens.
     fn advance(&mut self) {
         let mut next = self.now + 50 * MS;
@@ -161,7 +178,7 @@ impl Network {
         for side in &self.sides {
             let due = side.channel.due().map_or(u64::MAX, |due| due.0);
             assert!(due > self.now, "something is due after everything was done");
-            let stored = side.storing.front().map_or(u64::MAX, |(at, _)| *at);
+            let stored = side.storing.front().map_or(u64::MAX, |(at, ..)| *at);
             let take = if side.to_take > 0 { side.take_at } else { u64::MAX };
             next = next.min(due).min(stored).min(take).min(side.ping_at);
         }
@@ -259,11 +276,13 @@ impl Network {
             side.received.push(event.timestamp_ns);
         }
         if !side.arrived.is_empty() {
-            side.storing.push_back((self.now + self.faults.store_delay_ns, side.channel.mark()));
+            let (at, count) = (self.now + self.faults.store_delay_ns, side.received.len() as u64);
+            side.storing.push_back((at, side.channel.mark(), count));
             side.arrived.clear();
         }
-        while side.storing.front().is_some_and(|(at, _)| *at <= self.now) {
-            let (_, mark) = side.storing.pop_front().unwrap();
+        while side.storing.front().is_some_and(|(at, ..)| *at <= self.now) {
+            let (_, mark, count) = side.storing.pop_front().unwrap();
+            side.stored = count;
             side.channel.stored(mark, Monotonic(self.now));
         }
     }
@@ -338,6 +357,46 @@ fn light_delivers_in_order_and_both_sides_count_what_was_given_up() {
             assert_eq!((received.malformed, received.refused), (0, 0));
         }
     });
+}
+
+#[test]
+fn light_brings_back_what_is_lost_where_it_is_asked_for_in_time() {
+    let mut retransmitted = 0;
+    for seed in 0..20 {
+        let faults = Faults {
+            loss_percent: 10,
+            double_percent: 0,
+            late_percent: 0,
+            delay_ns: MS,
+            jitter_ns: 0,
+            late_ns: 0,
+            blackout: (0, 0),
+            reconnects: Vec::new(),
+            jump: (u64::MAX, 0),
+            store_delay_ns: 0,
+            end_ns: u64::MAX,
+        };
+        let settings = Settings {
+            reliability: Reliability::Light,
+            plaintext_max: 1_000,
+            window_blocks: 10_000,
+            event_bytes_max: 100_000,
+            kept_bytes_max: 100_000_000,
+        };
+        let mut network = Network::with(Rng::with_seed(seed), faults, settings);
+        let end = network.now + 10_000 * MS;
+        while network.now < end {
+            (0..2).for_each(|side| network.step(side));
+            network.advance();
+        }
+        for (side, other) in [(0, 1), (1, 0)] {
+            let (side, other) = (&network.sides[side], &network.sides[other]);
+            assert_eq!(side.to_take, 0, "seed {seed}");
+            retransmitted += side.channel.counts().retransmitted;
+            assert!(other.received.iter().copied().eq(0..side.taken), "seed {seed}: nothing is given up");
+        }
+    }
+    assert!(retransmitted > 0);
 }
 
 #[test]

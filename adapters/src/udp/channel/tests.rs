@@ -5,6 +5,8 @@ use std::rc::Rc;
 use engine::event::EventFlags;
 use proptest::prelude::*;
 
+use super::frame::{Ping, Record};
+use super::writer::BlockHead;
 use super::*;
 
 const RELIABILITIES: [Reliability; 3] = [Reliability::None, Reliability::Light, Reliability::Full];
@@ -63,6 +65,40 @@ fn an_event_of_any_size_arrives() {
         assert_eq!(come, lengths.map(|length| [length; 2]).concat(), "{reliability:?}");
         assert!(sender.is_settled());
     }
+}
+
+#[test]
+fn frames_are_laid_out_as_documented() {
+    let mut out = [0xee; 256];
+    let mut writer = Writer::new(&mut out);
+    writer.ping(Ping {
+        next_block: 0x0807_0605_0403_0201,
+        next_event: 0x1817_1615_1413_1211,
+        floor: 0x2423_2221,
+    });
+    writer.ack(0x3433_3231, 0x4847_4645_4443_4241, 0x5857_5655_5453_5251, [(98, 100), (90, 95)].into_iter());
+    writer.report(0x68, 0x78, [(0x6a, 0x6c)].into_iter());
+    let block = writer.begin_block();
+    writer.put(&Record { timestamp_ns: 9, hash: 10, flags: EventFlags::JSON, payload: b"{}" }.head());
+    writer.put(b"{}");
+    let head = BlockHead { is_fragment: false, floor: 0x84, number: 0x88, first_event: 0x98 };
+    writer.end_block(block, head);
+    writer.ask_at_once(block);
+    let written = writer.len();
+    let expected: Vec<u8> = [
+        &[1, 1, 2, 3, 4, 5, 6, 7, 8, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0x21, 0x22, 0x23, 0x24]
+            [..],
+        &[2, 2, 0x31, 0x32, 0x33, 0x34, 100, 0, 0, 0, 0, 0, 0, 0],
+        &[0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58],
+        &[2, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0],
+        &[3, 1, 0x68, 0, 0, 0, 0, 0, 0, 0, 0x78, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0],
+        &[4, 1, 22, 0, 0x84, 0, 0, 0, 0x88, 0, 0, 0, 0, 0, 0, 0, 0x98, 0, 0, 0, 0, 0, 0, 0],
+        &[9, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0x80],
+        b"{}",
+    ]
+    .concat();
+    assert_eq!(out[..written], expected);
+    assert!(Frames::parse(&expected).is_err(), "a number is below 2^62");
 }
 
 proptest! {

@@ -36,6 +36,23 @@ fn the_others_bring_nothing_twice_and_light_keeps_the_order() {
 }
 
 #[test]
+fn where_nothing_is_lost_the_others_bring_everything() {
+    for seed in 0..20 {
+        for reliability in [Reliability::Light, Reliability::None] {
+            let mut world = World::new(seed, reliability, Faults::default());
+            world.run();
+            for [there, here] in [[0, 1], [1, 0]] {
+                let count = |process: usize, of: fn(&Shard) -> u64| -> u64 {
+                    world.sides[process].shards.iter().map(of).sum()
+                };
+                let received = count(here, |shard| shard.received.len() as u64);
+                assert_eq!(received, count(there, |shard| shard.published), "seed {seed}, {reliability:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn keys_are_replaced_without_a_gap() {
     let mut world = World::new(3, Reliability::Full, Faults::default());
     (world.pace_ns, world.give_up_ns) = (3_000_000_000, u64::MAX);
@@ -59,6 +76,8 @@ struct Faults {
     loss: u32,
     twice: u32,
     late: u32,
+    /// By so much a packet may be later than another.
+    jitter_ns: u64,
     flipped: u32,
     cut: u32,
     /// Packets of the past that come again, each time that one is sent.
@@ -78,6 +97,7 @@ impl Faults {
             loss: rng.u32(0..300),
             twice: rng.u32(0..200),
             late: rng.u32(0..300),
+            jitter_ns: 20_000,
             flipped: rng.u32(0..100),
             cut: rng.u32(0..50),
             replayed: rng.u32(0..200),
@@ -272,7 +292,7 @@ impl World {
         if self.happens(self.faults.cut) {
             packet.truncate(self.rng.usize(0..packet.len()));
         }
-        let mut delay = 50_000 + self.rng.u64(0..20_000);
+        let mut delay = 50_000 + self.rng.u64(0..=self.faults.jitter_ns);
         if self.happens(self.faults.late) {
             delay += self.rng.u64(0..5_000_000);
         }
