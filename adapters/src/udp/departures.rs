@@ -89,6 +89,7 @@ impl Departures {
         now: Monotonic,
     ) -> bool {
         let result = socket.send(&self.buffer[sent..burst.bytes], burst.segment, burst.to);
+        endpoint.count_sent(result.bytes.div_ceil(burst.segment));
         let Some(refusal) = result.refusal else {
             self.failures = 0;
             return true;
@@ -106,8 +107,7 @@ impl Departures {
             Refusal::Failed(error) => format!("nothing can be sent to {}: {error}", burst.to),
         };
         // The rest is lost like packets on the way.
-        let lost = (burst.bytes - sent - result.bytes).div_ceil(burst.segment);
-        endpoint.count_send_errors(lost as u64);
+        endpoint.count_send_errors((burst.bytes - sent - result.bytes).div_ceil(burst.segment));
         self.error = Some(AdapterError::Transient(reason));
         false
     }

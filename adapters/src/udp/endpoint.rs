@@ -190,7 +190,6 @@ impl Endpoint {
         for _ in 0..self.active {
             self.turn = (self.turn + 1) % self.active;
             if let Some(burst) = self.sessions[self.turn].burst(buffer, mtu, now) {
-                self.counts.sent += burst.bytes.div_ceil(burst.segment) as u64;
                 return Some(burst);
             }
         }
@@ -208,10 +207,14 @@ impl Endpoint {
         self.sessions[..self.active].iter_mut().find_map(|session| session.leave(buffer, now))
     }
 
-    /// The kernel did not take so many packets.
-    pub(super) fn count_send_errors(&mut self, packets: u64) {
-        self.counts.send_errors += packets;
-        self.counts.sent = self.counts.sent.saturating_sub(packets);
+    /// The kernel took so many packets.
+    pub(super) fn count_sent(&mut self, packets: usize) {
+        self.counts.sent += packets as u64;
+    }
+
+    /// The kernel did not take so many packets, and they are lost.
+    pub(super) fn count_send_errors(&mut self, packets: usize) {
+        self.counts.send_errors += packets as u64;
     }
 
     /// Whether the packets that come from one address are all for this shard.

@@ -50,7 +50,7 @@ impl Place {
 
     /// A channel's, of which there is one for each session: what a shard keeps is divided among them.
     pub(super) fn settings_with(&self, peer: Option<Peer>) -> Settings {
-        let sessions = peer.map_or(1, |peer| self.sessions_with(peer.shards)).max(1);
+        let sessions = peer.map_or(1, |peer| self.sessions_with(peer.shards));
         Settings {
             plaintext_max: self.mtu_with(peer) - HEADER_BYTES - TAG_BYTES,
             window_blocks: (self.settings.window_blocks / sessions as u32).max(WINDOW_BLOCKS_MIN),

@@ -311,6 +311,30 @@ mod tests {
     }
 
     #[test]
+    fn new_keys_are_used_at_once_in_a_packet_that_can_be_acknowledged() {
+        let settings = settings(Reliability::Full);
+        let (mut near, mut far) = (session(Reliability::Full), session(Reliability::Full));
+        let (mut buffer, from) = (vec![0; 600], SocketAddr::from(([192, 0, 2, 1], 700)));
+        // The first with the first keys; then a rekey, while there is nothing else to say.
+        for local in [3, 4] {
+            if local == 4 {
+                for session in [&mut near, &mut far] {
+                    session.begin(keys(4, PEER, 2, 1), from, &settings, NOW, &mut Batch::default());
+                }
+            }
+            for _ in 0..2 {
+                let burst = near.burst(&mut buffer, 600, NOW).expect("it has something to say");
+                let counter = u64::from_le_bytes(*buffer[8..].first_chunk().expect("a counter"));
+                let plaintext = far.keyring.open(local, counter, &mut buffer[..burst.bytes], NOW);
+                far.read(counter, plaintext.expect("it is genuine"), from, NOW, &mut Batch::default())
+                    .expect("it is in order");
+                std::mem::swap(&mut near, &mut far);
+            }
+        }
+        assert_eq!([near, far].map(|session| session.channel.counts().malformed), [0, 0]);
+    }
+
+    #[test]
     fn what_has_come_behind_a_gap_is_delivered_when_the_peer_leaves() {
         let (mut sender, mut receiver) = (session(Reliability::Light), session(Reliability::Light));
         publish(&mut sender, 100);
