@@ -19,8 +19,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(any(feature = "memory", feature = "log"))]
+mod retained;
+
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(feature = "log")]
+pub mod log;
 #[cfg(feature = "noop")]
 pub mod noop;
 #[cfg(feature = "redis")]
@@ -61,6 +66,15 @@ pub fn factory(
         #[cfg(feature = "memory")]
         "memory" => {
             Ok(Box::new(memory::MemoryStores::new(memory::Retention::parse(options)?, config.num_shards)))
+        }
+        #[cfg(feature = "log")]
+        "log" => {
+            log::LogStores::new(options, config).map(|stores| Box::new(stores) as Box<_>).map_err(|error| {
+                match error {
+                    log::LogError::Config(error) => FactoryError::Config(error),
+                    log::LogError::Store(error) => FactoryError::Store(error),
+                }
+            })
         }
         #[cfg(feature = "redis")]
         "redis" => {

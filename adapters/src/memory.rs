@@ -19,6 +19,8 @@ use engine::identity::random_word;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::retained::Retained;
+
 /// How much a store keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
@@ -91,13 +93,10 @@ impl AdapterFactory for MemoryStores {
 
 /// One shard's log.
 struct MemoryStore {
-    segments: VecDeque<Batch>,
-    events: usize,
-    bytes: usize,
+    retained: Retained,
     end: Sequence,
     events_max: usize,
     bytes_max: usize,
-    spare: Option<Batch>,
     /// First sequence of the batch that was stored last and not acknowledged yet, and its memory.
     stored: Option<(Sequence, Option<Batch>)>,
     news: VecDeque<Outcome>,
@@ -106,13 +105,10 @@ struct MemoryStore {
 impl MemoryStore {
     fn new(events_max: usize, bytes_max: usize) -> MemoryStore {
         MemoryStore {
-            segments: VecDeque::new(),
-            events: 0,
-            bytes: 0,
+            retained: Retained::default(),
             end: Sequence::FIRST,
             events_max,
             bytes_max,
-            spare: None,
             stored: None,
             news: VecDeque::new(),
         }
@@ -120,82 +116,32 @@ impl MemoryStore {
 
     /// Stores a batch. Returns memory that may be reused.
     fn append(&mut self, batch: Batch) -> Option<Batch> {
-        self.events += batch.len();
-        self.bytes += batch.record_bytes();
         self.end = batch.end();
-        let spent = if batch.record_bytes() >= batch.capacity_bytes() / 4 * 3 {
-            self.segments.push_back(batch);
-            self.spare.take()
-        } else {
-            self.copy_behind(&batch);
-            Some(batch)
-        };
+        let spent = self.retained.append(batch);
         self.retain();
         spent
     }
 
-    fn copy_behind(&mut self, batch: &Batch) {
-        let fits = |last: &Batch| {
-            last.end() == batch.first() && last.tail_bytes() + batch.record_bytes() <= last.capacity_bytes()
-        };
-        if !self.segments.back().is_some_and(fits) {
-            let mut segment = self.spare.take().unwrap_or_else(|| Batch::with_capacity(SEGMENT_BYTES, 0));
-            segment.number_from(batch.first());
-            self.segments.push_back(segment);
-        }
-        let last = self.segments.back_mut().expect("pushed above");
-        last.extend_from(batch, 0, usize::MAX, usize::MAX);
-    }
-
     /// Removes the oldest events beyond the limits; the newest one stays.
     fn retain(&mut self) {
-        while self.events > 1 && (self.events > self.events_max || self.bytes > self.bytes_max) {
-            let first = self.segments.front_mut().expect("there are events");
-            let excess = self.events.saturating_sub(self.events_max);
-            let (events, bytes) = first.evict(excess.clamp(1, self.events - 1));
-            self.events -= events;
-            self.bytes -= bytes;
-            if first.is_empty() {
-                let mut empty = self.segments.pop_front().expect("there is a first");
-                if empty.capacity_bytes() <= 2 * SEGMENT_BYTES {
-                    empty.clear();
-                    self.spare = Some(empty);
-                }
-            }
+        let retained = &mut self.retained;
+        while retained.events() > 1
+            && (retained.events() > self.events_max || retained.bytes() > self.bytes_max)
+        {
+            let excess = retained.events().saturating_sub(self.events_max);
+            retained.evict(excess.clamp(1, retained.events() - 1));
         }
     }
 
     fn block(&self, request: ReadRequest) -> ReadBlock {
-        let Some(oldest) = self.segments.front().map(Batch::first) else {
+        let Some(oldest) = self.retained.first() else {
             // A reader that came first remembers that it did, so that it is told what retention removes before it
             // comes again.
             return ReadBlock { through: Some(Sequence(self.end.0 - 1)), ..ReadBlock::default() };
         };
         let wanted = request.after.map_or(oldest, |after| after.advanced_by(1));
         let from = wanted.max(oldest);
-        let mut batch = Batch::default();
-        batch.number_from(from);
-        let mut index = self.segments.partition_point(|segment| segment.end() <= from);
-        while let Some(segment) = self.segments.get(index) {
-            let (events_left, bytes_left) =
-                (request.events_max - batch.len(), request.bytes_max.saturating_sub(batch.record_bytes()));
-            if segment.first() > batch.end() && !batch.is_empty() || events_left == 0 || bytes_left == 0 {
-                break;
-            }
-            if batch.is_empty() {
-                batch.number_from(segment.first().max(from));
-                batch.reserve(
-                    request.bytes_max.min(segment.record_bytes()),
-                    request.events_max.min(segment.len()),
-                );
-            }
-            let skip = batch.end().0.saturating_sub(segment.first().0) as usize;
-            let taken = batch.extend_from(segment, skip, events_left, bytes_left);
-            if skip + taken < segment.len() {
-                break;
-            }
-            index += 1;
-        }
+        let batch = self.retained.copy(from, &request);
         let end = if batch.is_empty() { wanted.max(self.end) } else { batch.end() };
         ReadBlock {
             skipped: from.0 - wanted.0,
@@ -235,17 +181,15 @@ impl Adapter for MemoryStore {
     }
 
     fn resident(&self, _: ShardId, after: Option<Sequence>) -> Resident<'_> {
-        let Some(oldest) = self.segments.front().map(Batch::first) else {
+        let Some(oldest) = self.retained.first() else {
             return Resident::Nothing { skipped: 0 };
         };
         let wanted = after.map_or(oldest, |after| after.advanced_by(1));
         let from = wanted.max(oldest);
-        let following = self.segments.partition_point(|segment| segment.end() <= from);
-        let Some(batch) = self.segments.get(following) else {
-            return Resident::Nothing { skipped: 0 };
-        };
-        let index = from.0.saturating_sub(batch.first().0) as usize;
-        Resident::Events { batch, index, skipped: from.0 - wanted.0 }
+        match self.retained.following(from) {
+            Some((batch, index)) => Resident::Events { batch, index, skipped: from.0 - wanted.0 },
+            None => Resident::Nothing { skipped: 0 },
+        }
     }
 
     fn sync(&mut self, ticket: u64, _: Monotonic) {
@@ -253,12 +197,10 @@ impl Adapter for MemoryStore {
     }
 }
 
-/// Memory of a segment that small batches are gathered in.
-const SEGMENT_BYTES: usize = 256 << 10;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::retained;
     use engine::event::EventFlags;
 
     fn store(events_max: usize, bytes_max: usize) -> MemoryStore {
@@ -320,7 +262,7 @@ mod tests {
         for _ in 0..50 {
             append(&mut store, 7);
         }
-        assert_eq!(store.events, 100);
+        assert_eq!(store.retained.events(), 100);
         let (events, block) = read(&store, Some(200), 1_000);
         assert_eq!(events, (251..=350).collect::<Vec<u64>>());
         assert_eq!(block.skipped, 50);
@@ -339,7 +281,7 @@ mod tests {
         for _ in 0..10_000 {
             append(&mut store, 3);
         }
-        let held: usize = store.segments.iter().map(Batch::capacity_bytes).sum();
-        assert!(held <= 1_000 * 32 + 2 * SEGMENT_BYTES, "{held} bytes for 1,000 small events");
+        let held = store.retained.capacity_bytes();
+        assert!(held <= 1_000 * 32 + 2 * retained::SEGMENT_BYTES, "{held} bytes for 1,000 small events");
     }
 }

@@ -28,6 +28,11 @@ pub trait AdapterFactory: Send + Sync + 'static {
     /// cursors of its earlier life are recognised.
     fn incarnation(&self) -> u64;
 
+    /// The producer identity that the store keeps, where it keeps one. A configured `producer_nonce_path` comes first.
+    fn producer(&self) -> Option<u64> {
+        None
+    }
+
     /// The streams that it keeps. Asked once, before the first shard opens.
     fn streams(&self) -> Streams {
         Streams::Own

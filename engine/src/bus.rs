@@ -141,7 +141,7 @@ impl Bus {
             .map_err(|cpu| ConfigError::new("cores", format!("CPU {cpu} is not among the allowed ones")))?;
         platform::check()?;
         let identity = match &config.producer_nonce_path {
-            None => Identity::random(),
+            None => stores.producer().map_or_else(Identity::random, Identity::kept),
             Some(path) => Identity::load(path)
                 .map_err(|error| ConfigError::new("producer_nonce_path", error.to_string()))?,
         };

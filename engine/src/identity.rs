@@ -24,6 +24,11 @@ impl Identity {
         Identity { nonce: random_word(), is_new: true, _locked: None }
     }
 
+    /// One that the store keeps.
+    pub(crate) fn kept(nonce: u64) -> Identity {
+        Identity { nonce, is_new: false, _locked: None }
+    }
+
     /// The identity in the file at `path`, which is made with a new one where it is missing.
     pub(crate) fn load(path: &Path) -> io::Result<Identity> {
         let mut options = OpenOptions::new();

@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod echo;
 pub mod flood;
 pub mod load;
+pub mod log;
 pub mod netns;
 pub mod openmetrics;
 pub mod pair;

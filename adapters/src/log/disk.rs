@@ -1,0 +1,155 @@
+//! The disk as far as it may be waited for: what opening, the tools, and the shard's helper thread do with the files of one
+//! shard. The writes, syncs and reads of a running log go another way (`files`).
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+
+/// The files of one shard.
+pub(super) trait Disk {
+    /// The segments that are there, ascending.
+    fn segments(&self) -> io::Result<Vec<Found>>;
+
+    /// Makes segment `number` of `bytes` that begins with `header`. When this returns without an error, it is there after any crash;
+    /// with one, it is not there, or is empty.
+    fn create(&self, number: u64, bytes: u64, header: &[u8]) -> io::Result<()>;
+
+    /// Reads into `out`, and returns how much there was: less only where the segment ends.
+    fn read(&self, number: u64, at: u64, out: &mut [u8]) -> io::Result<usize>;
+
+    /// Ends a segment at `length`, and leaves it its index. After a crash either may be undone.
+    fn seal(&self, number: u64, length: u64, index: &[u8]) -> io::Result<()>;
+
+    /// The file of a segment's index.
+    fn index(&self, number: u64) -> io::Result<Vec<u8>>;
+
+    /// Removes a segment. After a crash it may be there again.
+    fn remove(&self, number: u64) -> io::Result<()>;
+}
+
+/// A segment that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) number: u64,
+    /// Its length.
+    pub(super) bytes: u64,
+    /// When it was written to last, nanoseconds since the Unix epoch.
+    pub(super) modified_ns: u64,
+}
+
+/// A directory.
+#[derive(Clone, Debug)]
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    /// The files in `path`.
+    pub(super) fn new(path: impl Into<PathBuf>) -> Folder {
+        Folder(path.into())
+    }
+
+    /// Makes the directory and those above it, to stay.
+    pub(super) fn make(&self) -> io::Result<()> {
+        let missing: Vec<&Path> = self.0.ancestors().take_while(|path| !path.is_dir()).collect();
+        fs::create_dir_all(&self.0)?;
+        missing.iter().filter_map(|path| path.parent()).try_for_each(sync_directory)
+    }
+
+    /// The file of segment `number`.
+    pub(super) fn segment(&self, number: u64) -> PathBuf {
+        self.0.join(format!("{number:0DIGITS$}.{SEGMENT}"))
+    }
+
+    fn index_file(&self, number: u64) -> PathBuf {
+        self.0.join(format!("{number:0DIGITS$}.{INDEX}"))
+    }
+
+    fn fill(&self, number: u64, bytes: u64, header: &[u8]) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o640).open(self.segment(number))?;
+        match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
+            Ok(()) => {}
+            // Where space cannot be set aside, a write may find none.
+            Err(Errno::OPNOTSUPP) => file.set_len(bytes)?,
+            Err(error) => return Err(error.into()),
+        }
+        file.write_all_at(header, 0)?;
+        file.sync_all()?;
+        sync_directory(&self.0)
+    }
+}
+
+impl Disk for Folder {
+    fn segments(&self) -> io::Result<Vec<Found>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.0)? {
+            let entry = entry?;
+            let Some(number) = entry.file_name().to_str().and_then(number_of) else { continue };
+            let metadata = entry.metadata()?;
+            let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+            found.push(Found { number, bytes: metadata.len(), modified_ns: modified.as_nanos() as u64 });
+        }
+        found.sort_unstable_by_key(|found| found.number);
+        Ok(found)
+    }
+
+    fn create(&self, number: u64, bytes: u64, header: &[u8]) -> io::Result<()> {
+        self.fill(number, bytes, header).inspect_err(|error| {
+            // What cannot be removed either is taken for an empty segment when the log is opened.
+            if error.kind() != io::ErrorKind::AlreadyExists {
+                let _ = fs::remove_file(self.segment(number));
+            }
+        })
+    }
+
+    fn read(&self, number: u64, at: u64, out: &mut [u8]) -> io::Result<usize> {
+        let file = File::open(self.segment(number))?;
+        let mut filled = 0;
+        while filled < out.len() {
+            match file.read_at(&mut out[filled..], at + filled as u64) {
+                Ok(0) => break,
+                Ok(bytes) => filled += bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn seal(&self, number: u64, length: u64, index: &[u8]) -> io::Result<()> {
+        OpenOptions::new().write(true).open(self.segment(number))?.set_len(length)?;
+        fs::write(self.index_file(number), index)
+    }
+
+    fn index(&self, number: u64) -> io::Result<Vec<u8>> {
+        fs::read(self.index_file(number))
+    }
+
+    fn remove(&self, number: u64) -> io::Result<()> {
+        match fs::remove_file(self.index_file(number)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        fs::remove_file(self.segment(number))
+    }
+}
+
+/// What was made or renamed in a directory stays. `fsync`, since `fdatasync` of a directory need not write its entries.
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(if path.as_os_str().is_empty() { Path::new(".") } else { path })?.sync_all()
+}
+
+fn number_of(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(SEGMENT)?.strip_suffix('.')?;
+    let is_number = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().ok()).flatten()
+}
+
+const SEGMENT: &str = "seg";
+const INDEX: &str = "idx";
+/// So many that names sort as numbers do.
+const DIGITS: usize = 20;

@@ -1,0 +1,63 @@
+//! The lock on a directory: one bus at a time, in this process or another. It ends with the process, and a forked child has none.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{FlockOperation, fcntl_lock};
+
+/// A directory's lock, until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    inode: (u64, u64),
+    file: Option<File>,
+}
+
+impl Lock {
+    /// Locks `directory`, which is there.
+    pub(super) fn take(directory: &Path) -> io::Result<Lock> {
+        let path = directory.join(FILE);
+        // Such a lock is the process's: it does not keep the process itself out, and closing any descriptor of the file ends it.
+        // So the file is not even opened where this process has it.
+        let mut held = held();
+        if let Ok(metadata) = fs::metadata(&path)
+            && held.contains(&(metadata.dev(), metadata.ino()))
+        {
+            return Err(in_use());
+        }
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
+        match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(error) if [rustix::io::Errno::ACCESS, rustix::io::Errno::AGAIN].contains(&error) => {
+                return Err(in_use());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let metadata = file.metadata()?;
+        let inode = (metadata.dev(), metadata.ino());
+        held.push(inode);
+        Ok(Lock { inode, file: Some(file) })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let mut held = held();
+        drop(self.file.take());
+        held.retain(|inode| *inode != self.inode);
+    }
+}
+
+fn in_use() -> io::Error {
+    io::Error::new(io::ErrorKind::WouldBlock, "another bus, or another process, uses the directory")
+}
+
+/// Device and inode of the locks that this process has.
+fn held() -> MutexGuard<'static, Vec<(u64, u64)>> {
+    static HELD: Mutex<Vec<(u64, u64)>> = Mutex::new(Vec::new());
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const FILE: &str = "lock";

@@ -1,0 +1,310 @@
+//! The reads: what readers want of one shard's log, from memory where it is there, and else block by block from the segments.
+//! Every checksum is verified; what is damaged is passed over and counted.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+
+use engine::adapter::{AdapterError, Outcome, ReadBlock, ReadRequest};
+use engine::batch::Batch;
+use engine::event::Sequence;
+
+use super::catalog::Catalog;
+use super::format::PAGE_BYTES;
+use super::format::block::{BLOCK_HEADER_BYTES, BlockHeader};
+use super::format::index::Index;
+use super::format::record::Item;
+use super::operation::{Operation, Read};
+use crate::retained::Retained;
+
+/// Reads under way.
+#[derive(Debug, Default)]
+pub(super) struct Reads {
+    jobs: HashMap<u64, Job>,
+    next_job: u64,
+    /// Jobs that wait for an index, with the segment that it is of.
+    waiting: Vec<(u64, u64)>,
+    pub(super) passed_over: u64,
+    pub(super) failed: u64,
+}
+
+/// One read.
+#[derive(Debug)]
+struct Job {
+    ticket: u64,
+    request: ReadRequest,
+    batch: Batch,
+    /// The next event that is wanted.
+    position: Sequence,
+    skipped: u64,
+    passed_over: u64,
+    /// First sequence of the segment it reads, and where it goes on there.
+    segment_first: Sequence,
+    at: u64,
+    /// Bytes that it has gone through.
+    seen_bytes: usize,
+}
+
+/// The log that is read.
+pub(super) struct Source<'a> {
+    pub(super) catalog: &'a mut Catalog,
+    pub(super) recent: &'a Retained,
+    /// One past the last event that is stored.
+    pub(super) end: Sequence,
+    pub(super) operations: &'a mut VecDeque<Operation>,
+    pub(super) news: &'a mut VecDeque<Outcome>,
+}
+
+/// How a job goes on.
+enum Step {
+    /// With what follows in the same segment, of which so many bytes are needed.
+    Here(usize),
+    /// With the next segment.
+    Following,
+    /// Not at all.
+    Done,
+}
+
+impl Reads {
+    /// Starts a read.
+    pub(super) fn start(&mut self, ticket: u64, request: ReadRequest, source: &mut Source<'_>) {
+        let first = source.catalog.oldest().or(source.recent.first());
+        let wanted = request.after.map_or(first.unwrap_or(source.end), |after| after.advanced_by(1));
+        let (position, skipped) = source.catalog.begin(wanted, request.after.is_none(), source.end);
+        let job = Job {
+            ticket,
+            request,
+            batch: Batch::default(),
+            position,
+            skipped,
+            passed_over: 0,
+            segment_first: Sequence(0),
+            at: 0,
+            seen_bytes: 0,
+        };
+        self.next_job += 1;
+        self.place(self.next_job, job, source);
+    }
+
+    /// Goes on with what a read brought.
+    pub(super) fn absorb(&mut self, read: &Read, result: io::Result<&[u8]>, source: &mut Source<'_>) {
+        let Some(mut job) = self.jobs.remove(&read.job) else { return };
+        let Some(segment) = source.catalog.segment(read.number) else { return };
+        segment.readers -= 1;
+        let (salt, end) = (segment.salt, segment.end.min(source.end));
+        match result {
+            Err(error) => {
+                let what = format!("segment {} could not be read at byte {}: {error}", read.number, read.at);
+                self.fail(job, what, source.news);
+            }
+            Ok(bytes) => {
+                let is_last = bytes.len() < read.bytes;
+                match job.take(bytes, is_last, salt, end) {
+                    Step::Here(bytes) => self.read(read.job, job, read.number, bytes, source),
+                    Step::Following => self.follow(read.job, job, source),
+                    Step::Done => self.finish(job, source),
+                }
+            }
+        }
+    }
+
+    /// An index was loaded, or not.
+    pub(super) fn index_loaded(&mut self, number: u64, result: io::Result<Index>, source: &mut Source<'_>) {
+        let Some(segment) = source.catalog.segment(number) else { return };
+        segment.readers -= 1;
+        let error = match result {
+            Ok(index) => {
+                segment.index.get_or_insert(index);
+                None
+            }
+            Err(error) => Some(format!("segment {number} could not be read for its index: {error}")),
+        };
+        let waiting: Vec<u64> =
+            self.waiting.extract_if(.., |(_, awaited)| *awaited == number).map(|(job, _)| job).collect();
+        for id in waiting {
+            let Some(job) = self.jobs.remove(&id) else { continue };
+            match &error {
+                Some(error) => self.fail(job, error.clone(), source.news),
+                None => self.place(id, job, source),
+            }
+        }
+    }
+
+    /// Reads from where the job's position is.
+    fn place(&mut self, id: u64, mut job: Job, source: &mut Source<'_>) {
+        if job.position >= source.end || source.recent.first().is_some_and(|first| first <= job.position) {
+            return self.finish(job, source);
+        }
+        if source.catalog.oldest().is_some_and(|oldest| oldest > job.position) {
+            // Retention went on while the job waited.
+            let (position, skipped) = source.catalog.begin(job.position, false, source.end);
+            (job.position, job.skipped) = (position, job.skipped + skipped);
+        }
+        let Some(segment) = source.catalog.place(job.position) else { return self.finish(job, source) };
+        let (number, salt) = (segment.number, segment.salt);
+        job.segment_first = segment.first;
+        match &segment.index {
+            Some(index) => match index.seek(job.position) {
+                Some(at) => {
+                    job.at = at;
+                    self.read(id, job, number, READ_BYTES, source);
+                }
+                None => self.follow(id, job, source),
+            },
+            None => {
+                if !self.waiting.iter().any(|&(_, awaited)| awaited == number) {
+                    segment.readers += 1;
+                    source.operations.push_back(Operation::LoadIndex { number, salt });
+                }
+                self.waiting.push((id, number));
+                self.jobs.insert(id, job);
+            }
+        }
+    }
+
+    fn read(&mut self, id: u64, job: Job, number: u64, bytes: usize, source: &mut Source<'_>) {
+        let Some(segment) = source.catalog.segment(number) else { return self.finish(job, source) };
+        segment.readers += 1;
+        source.operations.push_back(Operation::Read(Read { job: id, number, at: job.at, bytes }));
+        self.jobs.insert(id, job);
+    }
+
+    /// Goes on with the next segment: what is missing before it, and was not jumped over, is damaged.
+    fn follow(&mut self, id: u64, mut job: Job, source: &mut Source<'_>) {
+        let following = source.catalog.following(job.segment_first).map(|segment| segment.first);
+        let next = following.unwrap_or(source.end).min(source.end);
+        let memory = source.recent.first().filter(|&first| first <= job.position);
+        if memory.is_none() && next > job.position {
+            job.passed_over += source.catalog.jumps.events_between(job.position, next);
+            job.position = next;
+        }
+        if job.is_full() { self.finish(job, source) } else { self.place(id, job, source) }
+    }
+
+    fn finish(&mut self, mut job: Job, source: &mut Source<'_>) {
+        if job.batch.is_empty() && job.position < source.end {
+            let batch = source.recent.copy(job.position, &job.request);
+            if !batch.is_empty() {
+                job.position = batch.end();
+            }
+            job.batch = batch;
+        }
+        self.passed_over += job.passed_over;
+        let position = source.catalog.jumps.after(job.position).min(source.end.max(job.position));
+        let through = position.0.checked_sub(1).map(Sequence);
+        let block = ReadBlock {
+            more: position < source.end,
+            // Who has seen nothing yet learns where the log stands.
+            through: through.filter(|&through| Some(through) > job.request.after),
+            skipped: job.skipped,
+            passed_over: job.passed_over,
+            batch: job.batch,
+        };
+        source.news.push_back(Outcome::Read { ticket: job.ticket, result: Ok(block) });
+    }
+
+    fn fail(&mut self, job: Job, what: String, news: &mut VecDeque<Outcome>) {
+        self.failed += 1;
+        news.push_back(Outcome::Read { ticket: job.ticket, result: Err(AdapterError::Transient(what)) });
+    }
+}
+
+impl Job {
+    /// Takes the events of the blocks in `bytes`, which begin where the job is in its segment. The segment has none at or above
+    /// `end`. `is_last`: it has no more bytes.
+    fn take(&mut self, bytes: &[u8], is_last: bool, salt: u64, end: Sequence) -> Step {
+        let mut at = 0;
+        while at < bytes.len() {
+            if self.position >= end {
+                return Step::Following;
+            }
+            if self.is_full() {
+                return Step::Done;
+            }
+            let rest = &bytes[at..];
+            let Some(block) = BlockHeader::decode(rest, salt) else {
+                if rest.len() < BLOCK_HEADER_BYTES {
+                    break;
+                }
+                // Damaged, or behind the last block. The next one tells what is missing.
+                at += PAGE_BYTES;
+                continue;
+            };
+            let length = block.bytes as usize;
+            if block.is_closing() || block.first >= end {
+                return Step::Following;
+            }
+            if block.end() > self.position {
+                if length > rest.len() && !is_last {
+                    self.move_by(at);
+                    return Step::Here(length.max(READ_BYTES));
+                }
+                self.take_block(&block, rest, salt, end);
+                if self.is_full() {
+                    self.move_by(at);
+                    return Step::Done;
+                }
+            }
+            at += length;
+        }
+        self.move_by(at);
+        if is_last || self.position >= end {
+            return Step::Following;
+        }
+        if self.is_full() { Step::Done } else { Step::Here(READ_BYTES) }
+    }
+
+    fn take_block(&mut self, block: &BlockHeader, bytes: &[u8], salt: u64, end: Sequence) {
+        if block.first > self.position {
+            // Sequences that no event was given are no damage.
+            self.passed_over += block.previous_end.0.saturating_sub(self.position.0);
+            self.position = block.first;
+        }
+        let mut records = block.records(bytes, salt);
+        records.skip_to(self.position);
+        for item in records {
+            let next = match item {
+                Item::Event(event) if event.sequence < end => {
+                    if self.is_full() {
+                        return;
+                    }
+                    if event.sequence >= self.position {
+                        self.passed_over += event.sequence.0 - self.position.0;
+                        self.batch.push_at(
+                            event.sequence,
+                            event.timestamp_ns,
+                            event.hash,
+                            event.flags,
+                            event.payload,
+                        );
+                    }
+                    event.sequence.advanced_by(1)
+                }
+                // The next event, or the end of the block, tells how many.
+                Item::Damaged => continue,
+                Item::Event(_) => break,
+            };
+            self.position = self.position.max(next);
+        }
+        let block_end = block.end().min(end);
+        self.passed_over += block_end.0.saturating_sub(self.position.0);
+        self.position = self.position.max(block_end);
+    }
+
+    fn move_by(&mut self, bytes: usize) {
+        self.at += bytes as u64;
+        self.seen_bytes += bytes;
+    }
+
+    /// Whether it has what was asked for, or has gone through enough for once.
+    fn is_full(&self) -> bool {
+        self.batch.len() >= self.request.events_max
+            || !self.batch.is_empty() && self.batch.record_bytes() >= self.request.bytes_max
+            || self.seen_bytes >= SEEN_BYTES_MAX
+                && Some(self.position) > self.request.after.map(|after| after.advanced_by(1))
+    }
+}
+
+/// Bytes of one read, or what a block takes that is larger.
+const READ_BYTES: usize = 256 << 10;
+/// Bytes that one job goes through at most, of which damage may make nothing.
+const SEEN_BYTES_MAX: usize = 16 << 20;

@@ -1,0 +1,599 @@
+//! The writer: where the next block goes, when what was written is synced, and what is done when either fails.
+//!
+//! One write is under way at a time, and one round of syncs. A segment to which a write or a sync has failed is closed for
+//! ever: what was not durable is written again into a new one from memory, and until that is durable nothing else is
+//! acknowledged. The same sync is never tried twice.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+use engine::adapter::{AdapterError, Outcome};
+use engine::batch::Batch;
+use engine::clock::Monotonic;
+use engine::event::Sequence;
+
+use super::catalog::{Catalog, Segment};
+use super::format::block::Draft;
+use super::format::header::{HEADER_BYTES, Header};
+use super::format::index::Index;
+use super::format::record::record_bytes;
+use super::operation::{Operation, Write};
+use super::options::{Options, SyncPolicy};
+use crate::retained::Retained;
+
+/// The writing side of one shard's log.
+#[derive(Debug)]
+pub(super) struct Writer {
+    identity: Identity,
+    options: Options,
+    active: Option<Active>,
+    spare: Spare,
+    next_number: u64,
+    /// What was submitted and is not acknowledged.
+    pending: Option<Pending>,
+    writing: Option<Writing>,
+    /// One past the last event that is written, as far as writing counts: with a sync for every batch, that is durable.
+    end: Sequence,
+    durable_end: Sequence,
+    /// Segments with writes that no sync covers.
+    dirty: Vec<u64>,
+    round: Option<Round>,
+    synced_at: Monotonic,
+    /// What has to be written again, from here up to `end`.
+    rewrite_from: Option<Sequence>,
+    /// Something has failed, and what was written again is not durable yet.
+    is_suspect: bool,
+    /// What is to be written next does not fit.
+    lacks_room: bool,
+    failures: u32,
+    retry_at: Monotonic,
+    flushes: Vec<(u64, Sequence)>,
+    error: Option<AdapterError>,
+    pub(super) counts: Counts,
+}
+
+/// What every segment of a shard's log has in its header.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Identity {
+    pub(super) shard: u32,
+    pub(super) incarnation: u64,
+    pub(super) boot_id: u128,
+}
+
+/// What was counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    /// Bytes written, whole pages.
+    pub(super) written_bytes: u64,
+    pub(super) syncs: u64,
+    pub(super) segments_made: u64,
+    /// Closed because a write or a sync failed.
+    pub(super) segments_failed: u64,
+    /// Events written again for that reason.
+    pub(super) events_rewritten: u64,
+    /// Times that no segment could be made.
+    pub(super) segments_refused: u64,
+}
+
+/// The segment that is written to.
+#[derive(Clone, Copy, Debug)]
+struct Active {
+    number: u64,
+    salt: u64,
+    at: u64,
+    reserved_end: Sequence,
+}
+
+#[derive(Debug)]
+enum Spare {
+    None,
+    Making(Active),
+    Ready(Active),
+}
+
+#[derive(Debug)]
+struct Pending {
+    batch: Batch,
+    is_written: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Writing {
+    write: Write,
+    /// Whether it writes again what memory has.
+    is_again: bool,
+}
+
+#[derive(Debug)]
+struct Round {
+    end: Sequence,
+    left: Vec<u64>,
+}
+
+/// Where what is asked for and what is told goes.
+pub(super) struct Ways<'a> {
+    pub(super) catalog: &'a mut Catalog,
+    pub(super) recent: &'a mut Retained,
+    pub(super) operations: &'a mut VecDeque<Operation>,
+    pub(super) news: &'a mut VecDeque<Outcome>,
+}
+
+impl Writer {
+    /// Goes on behind `end`, in segment `first`, which was made.
+    pub(super) fn new(identity: Identity, options: Options, first: &Header, end: Sequence) -> Writer {
+        Writer {
+            identity,
+            options,
+            active: Some(Active::of(first)),
+            spare: Spare::None,
+            next_number: first.number + 1,
+            pending: None,
+            writing: None,
+            end,
+            durable_end: end,
+            dirty: Vec::new(),
+            round: None,
+            synced_at: Monotonic(0),
+            rewrite_from: None,
+            is_suspect: false,
+            lacks_room: false,
+            failures: 0,
+            retry_at: Monotonic(0),
+            flushes: Vec::new(),
+            error: None,
+            counts: Counts { segments_made: 1, ..Counts::default() },
+        }
+    }
+
+    /// Header of a segment that may be needed for events from `base` on.
+    pub(super) fn header(
+        identity: Identity,
+        number: u64,
+        base: Sequence,
+        segment_bytes: u64,
+        catalog: &Catalog,
+        salt: u64,
+        wall_ns: u64,
+    ) -> Header {
+        // The segment before may be filled first, and a batch may follow events that were refused.
+        let events_max = segment_bytes / record_bytes(0) as u64;
+        Header {
+            shard: identity.shard,
+            number,
+            salt,
+            incarnation: identity.incarnation,
+            base,
+            reserved_end: base.advanced_by(2 * events_max),
+            created_ns: wall_ns,
+            boot_id: identity.boot_id,
+            jumps: catalog.jumps.as_slice().to_vec(),
+        }
+    }
+
+    /// One past the last event that is stored.
+    pub(super) fn end(&self) -> Sequence {
+        self.end
+    }
+
+    /// One past the last event that is durable.
+    #[cfg(test)]
+    pub(super) fn durable_end(&self) -> Sequence {
+        self.durable_end
+    }
+
+    /// Whether it takes a batch.
+    pub(super) fn is_ready(&self) -> bool {
+        self.pending.is_none()
+    }
+
+    /// Whether nothing can be written until a segment can be made.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.failures > 0 && (self.lacks_room || self.active.is_none())
+    }
+
+    /// What has gone wrong last, if that was not asked before.
+    pub(super) fn take_error(&mut self) -> Option<AdapterError> {
+        self.error.take()
+    }
+
+    /// Takes a batch.
+    pub(super) fn submit(&mut self, batch: Batch, catalog: &mut Catalog) {
+        assert!(self.pending.is_none(), "one batch is under way");
+        catalog.jump(self.end, batch.first());
+        self.pending = Some(Pending { batch, is_written: false });
+    }
+
+    /// Gives the batch back, if nothing of it is under way.
+    pub(super) fn cancel(&mut self) -> Option<Batch> {
+        let is_being_written = self.writing.is_some_and(|writing| !writing.is_again);
+        let pending = self.pending.take_if(|pending| !pending.is_written && !is_being_written)?;
+        Some(pending.batch)
+    }
+
+    /// Answers when everything that is stored is durable.
+    pub(super) fn flush(&mut self, ticket: u64, news: &mut VecDeque<Outcome>) {
+        if self.durable_end >= self.end && !self.is_suspect {
+            news.push_back(Outcome::Synced { ticket, result: Ok(()) });
+        } else {
+            self.flushes.push((ticket, self.end));
+        }
+    }
+
+    /// Begins what can be begun.
+    pub(super) fn go_on(&mut self, ways: &mut Ways<'_>, now: Monotonic, wall_ns: u64) {
+        self.write(ways);
+        self.prepare(ways, now, wall_ns);
+        self.sync(ways, now);
+    }
+
+    /// When something is due although nothing is heard.
+    pub(super) fn due(&self) -> Option<Monotonic> {
+        let interval = match self.options.sync {
+            SyncPolicy::Interval(interval) if !self.dirty.is_empty() && self.round.is_none() => {
+                Some(self.synced_at.after(interval))
+            }
+            _ => None,
+        };
+        let retry = (self.needs_segment() && matches!(self.spare, Spare::None)).then_some(self.retry_at);
+        interval.into_iter().chain(retry).min()
+    }
+
+    /// The batch that a write is made of.
+    pub(super) fn source<'a>(&'a self, write: &Write, recent: &'a Retained) -> Option<&'a Batch> {
+        match &self.writing {
+            Some(writing) if writing.is_again => {
+                recent.following(write.draft.header.first).map(|(batch, _)| batch)
+            }
+            _ => self.pending.as_ref().map(|pending| &pending.batch),
+        }
+    }
+
+    /// Writes what has to be written next, if there is room.
+    fn write(&mut self, ways: &mut Ways<'_>) {
+        if self.writing.is_some() {
+            return;
+        }
+        self.lacks_room = false;
+        let Some((draft, is_again)) = self.draft(ways.recent) else { return };
+        let fits = |active: &Active| {
+            active.room(&self.options) >= draft.bytes() as u64 && active.reserved_end >= draft.header.end()
+        };
+        if !self.active.as_ref().is_some_and(fits) {
+            self.lacks_room = true;
+            match std::mem::replace(&mut self.spare, Spare::None) {
+                Spare::Ready(spare) if fits(&spare) => {
+                    self.retire(ways);
+                    (self.active, self.lacks_room) = (Some(spare), false);
+                }
+                Spare::Ready(spare) => {
+                    // Too many sequences were refused since it was made.
+                    ways.operations.push_back(Operation::Remove { number: spare.number });
+                    return;
+                }
+                other => {
+                    self.spare = other;
+                    return;
+                }
+            }
+        }
+        let active = self.active.expect("it fits into one");
+        let write = Write { number: active.number, at: active.at, draft, salt: active.salt };
+        self.writing = Some(Writing { write, is_again });
+        ways.operations.push_back(Operation::Write(write));
+    }
+
+    /// The next block. What has to be written again comes first, and what is new only when that is durable.
+    fn draft(&mut self, recent: &Retained) -> Option<(Draft, bool)> {
+        if let Some(from) = self.rewrite_from {
+            if let Some((batch, index)) = recent.following(from) {
+                return Some((Draft::of(batch, index, from, self.durable_end), true));
+            }
+            self.rewrite_from = None;
+        }
+        let too_much = recent.bytes() > RECENT_BYTES + UNSYNCED_BYTES_MAX;
+        if self.is_suspect && !self.is_settled() || too_much {
+            return None;
+        }
+        let pending = self.pending.as_ref().filter(|pending| !pending.is_written)?;
+        Some((Draft::of(&pending.batch, 0, self.end, self.durable_end), false))
+    }
+
+    /// Whether nothing is left that would have to become durable before anything new is written.
+    fn is_settled(&self) -> bool {
+        self.durable_end >= self.end
+    }
+
+    /// Has a segment made before it is needed.
+    fn prepare(&mut self, ways: &mut Ways<'_>, now: Monotonic, wall_ns: u64) {
+        if !self.needs_segment() || !matches!(self.spare, Spare::None) || now < self.retry_at {
+            return;
+        }
+        let base = self.rewrite_from.unwrap_or(self.end).min(self.end);
+        let ahead = self.pending.as_ref().map_or(base, |pending| pending.batch.first());
+        let header = Writer::header(
+            self.identity,
+            self.next_number,
+            base,
+            self.options.segment_bytes,
+            ways.catalog,
+            engine::identity::random_word(),
+            wall_ns,
+        );
+        let reserved_end = header.reserved_end.max(ahead.advanced_by(header.reserved_end.0 - base.0));
+        let header = Header { reserved_end, ..header };
+        self.next_number += 1;
+        self.spare = Spare::Making(Active::of(&header));
+        let bytes = self.options.segment_bytes;
+        ways.operations.push_back(Operation::Create { header: Box::new(header), bytes });
+    }
+
+    fn needs_segment(&self) -> bool {
+        self.lacks_room || self.active.is_none_or(|active| active.at > self.options.segment_bytes / 2)
+    }
+
+    /// Begins a round of syncs, if one is due.
+    fn sync(&mut self, ways: &mut Ways<'_>, now: Monotonic) {
+        if self.round.is_some() || self.rewrite_from.is_some() {
+            return;
+        }
+        let pending_end = self.pending.as_ref().filter(|pending| pending.is_written).map(|it| it.batch.end());
+        let end = pending_end.unwrap_or(self.end);
+        let is_due = match self.options.sync {
+            SyncPolicy::EveryBatch => pending_end.is_some(),
+            SyncPolicy::Interval(interval) => now.since(self.synced_at) >= interval,
+            SyncPolicy::Never => false,
+        };
+        let has_retired =
+            self.dirty.iter().any(|&dirty| self.active.is_none_or(|active| active.number != dirty));
+        let too_much = ways.recent.bytes() > RECENT_BYTES + UNSYNCED_BYTES_MAX / 2;
+        let wanted = is_due || has_retired || too_much || self.is_suspect || !self.flushes.is_empty();
+        if !wanted || (self.dirty.is_empty() && end <= self.durable_end && !self.is_suspect) {
+            return;
+        }
+        self.synced_at = now;
+        self.round = Some(Round { end, left: self.dirty.clone() });
+        ways.operations.extend(self.dirty.drain(..).map(|number| Operation::Sync { number }));
+        self.end_round(ways);
+    }
+
+    /// A write has ended.
+    pub(super) fn written(
+        &mut self,
+        number: u64,
+        result: io::Result<usize>,
+        ways: &mut Ways<'_>,
+        now: Monotonic,
+    ) {
+        let Some(writing) = self.writing.take_if(|writing| writing.write.number == number) else { return };
+        let draft = writing.write.draft;
+        match result {
+            Ok(bytes) if bytes == draft.bytes() => {}
+            Ok(bytes) => {
+                let short = format!("{bytes} of {} bytes were written", draft.bytes());
+                return self.fail(number, &io::Error::other(short), ways, now);
+            }
+            Err(error) => return self.fail(number, &error, ways, now),
+        }
+        if self.active.is_none_or(|active| active.number != number) {
+            // A sync of it failed meanwhile: it is closed, and this comes again with the rest.
+            return;
+        }
+        self.counts.written_bytes += draft.bytes() as u64;
+        self.note(&writing.write, ways.catalog);
+        if !self.dirty.contains(&number) {
+            if self.dirty.is_empty() && self.round.is_none() {
+                self.synced_at = now.max(self.synced_at);
+            }
+            self.dirty.push(number);
+        }
+        if writing.is_again {
+            self.counts.events_rewritten += u64::from(draft.header.count);
+            self.rewrite_from = Some(draft.header.end());
+        } else if let Some(pending) = &mut self.pending {
+            pending.is_written = true;
+            if self.options.sync != SyncPolicy::EveryBatch {
+                self.acknowledge(ways);
+            }
+        }
+    }
+
+    /// Notes where a block is.
+    fn note(&mut self, write: &Write, catalog: &mut Catalog) {
+        let (first, end) = (write.draft.header.first, write.draft.header.end());
+        let Some(active) = &mut self.active else { return };
+        let bytes = write.draft.bytes() as u64;
+        active.at = write.at + bytes;
+        if catalog.segment(write.number).is_none() {
+            catalog.push(Segment {
+                number: write.number,
+                salt: write.salt,
+                first,
+                end,
+                bytes: write.at,
+                newest_ns: 0,
+                index: Some(Index::default()),
+                readers: 0,
+            });
+        }
+        let segment = catalog.segment(write.number).expect("pushed above");
+        segment.end = end;
+        segment.bytes += bytes;
+        segment.newest_ns = write.draft.header.newest_ns;
+        if let Some(index) = &mut segment.index {
+            index.note(first, end, write.at, bytes);
+        }
+    }
+
+    /// The batch under way is stored.
+    fn acknowledge(&mut self, ways: &mut Ways<'_>) {
+        let Some(pending) = self.pending.take_if(|pending| pending.is_written) else { return };
+        let first = pending.batch.first();
+        self.end = pending.batch.end();
+        let spent = ways.recent.append(pending.batch);
+        ways.news.push_back(Outcome::Stored { first, spent });
+        self.forget(ways.recent);
+    }
+
+    /// Lets go of what memory need not have any more.
+    fn forget(&self, recent: &mut Retained) {
+        while recent.bytes() > RECENT_BYTES
+            && recent.events() > 1
+            && recent.oldest().is_some_and(|oldest| {
+                oldest.end() <= self.durable_end || self.options.sync == SyncPolicy::Never
+            })
+        {
+            recent.evict(usize::MAX);
+        }
+    }
+
+    /// A sync has ended.
+    pub(super) fn synced(
+        &mut self,
+        number: u64,
+        result: io::Result<()>,
+        ways: &mut Ways<'_>,
+        now: Monotonic,
+    ) {
+        self.counts.syncs += 1;
+        if let Err(error) = result {
+            return self.fail(number, &error, ways, now);
+        }
+        if let Some(round) = &mut self.round {
+            round.left.retain(|&left| left != number);
+            self.failures = 0;
+        }
+        self.end_round(ways);
+    }
+
+    /// Where nothing is left to sync, what the round covers is durable.
+    fn end_round(&mut self, ways: &mut Ways<'_>) {
+        let Some(round) = self.round.take_if(|round| round.left.is_empty()) else { return };
+        self.durable_end = self.durable_end.max(round.end);
+        if self.options.sync == SyncPolicy::EveryBatch
+            && self.pending.as_ref().is_some_and(|pending| pending.batch.end() <= self.durable_end)
+        {
+            self.acknowledge(ways);
+        }
+        self.is_suspect &= !self.is_settled();
+        let durable_end = self.durable_end;
+        let durable = self.flushes.extract_if(.., |(_, end)| *end <= durable_end);
+        ways.news.extend(durable.map(|(ticket, _)| Outcome::Synced { ticket, result: Ok(()) }));
+        self.forget(ways.recent);
+    }
+
+    /// A segment was made, or not.
+    pub(super) fn created(&mut self, number: u64, result: io::Result<()>, now: Monotonic) {
+        let Spare::Making(spare) = &self.spare else { return };
+        if spare.number != number {
+            return;
+        }
+        match result {
+            Ok(()) => {
+                self.counts.segments_made += 1;
+                self.spare = Spare::Ready(*spare);
+            }
+            Err(error) => {
+                self.counts.segments_refused += 1;
+                self.spare = Spare::None;
+                self.note_failure(format!("segment {number} could not be made: {error}"), now);
+            }
+        }
+    }
+
+    /// Closes a segment for ever, and has what was not durable written again.
+    fn fail(&mut self, number: u64, error: &io::Error, ways: &mut Ways<'_>, now: Monotonic) {
+        self.counts.segments_failed += 1;
+        self.note_failure(format!("segment {number} is closed, since it failed: {error}"), now);
+        if ways.catalog.segment(number).is_none() {
+            ways.operations.push_back(Operation::Remove { number });
+        }
+        if self.active.is_some_and(|active| active.number == number) {
+            self.active = None;
+        } else {
+            // What is written again comes before what the current one has.
+            self.retire(ways);
+        }
+        // A write that is under way is not to count.
+        self.round = None;
+        self.dirty.clear();
+        self.is_suspect = true;
+        if let Some(pending) = &mut self.pending {
+            pending.is_written = false;
+        }
+        let held = ways.recent.first().map(|first| first.max(self.durable_end));
+        self.rewrite_from = held.filter(|&from| from < self.end);
+        if held.is_some_and(|from| from > self.durable_end) {
+            // Only where nothing was promised has memory let go of what was not durable.
+            let error = AdapterError::Transient("what was stored may not become durable".to_owned());
+            let unkept = self.flushes.drain(..);
+            ways.news
+                .extend(unkept.map(|(ticket, _)| Outcome::Synced { ticket, result: Err(error.clone()) }));
+        }
+    }
+
+    fn note_failure(&mut self, what: String, now: Monotonic) {
+        let wait = RETRY_MIN.saturating_mul(1 << self.failures.min(10)).min(RETRY_MAX);
+        self.failures += 1;
+        self.retry_at = now.after(wait);
+        self.error = Some(AdapterError::Transient(what));
+    }
+
+    /// Ends the segment that is written to.
+    fn retire(&mut self, ways: &mut Ways<'_>) {
+        let Some(active) = self.active.take() else { return };
+        let operation = match ways.catalog.segment(active.number).and_then(|segment| segment.index.as_ref()) {
+            Some(index) => {
+                Operation::Seal { number: active.number, length: active.at, index: index.encode(active.salt) }
+            }
+            None => Operation::Remove { number: active.number },
+        };
+        ways.operations.push_back(operation);
+    }
+
+    /// What is left to be done with the disk when everything is stored and the log is closed, in this order: it ends with a block
+    /// that says so.
+    pub(super) fn close(&mut self, catalog: &mut Catalog) -> Closing {
+        let spare = match std::mem::replace(&mut self.spare, Spare::None) {
+            Spare::None => None,
+            Spare::Making(spare) | Spare::Ready(spare) => Some(spare.number),
+        };
+        let is_clean = self.writing.is_none() && !self.is_suspect && self.is_settled();
+        let last =
+            self.active.take().filter(|active| is_clean && active.room(&self.options) > 0).map(|active| {
+                let draft = Draft::closing(self.end);
+                let index = catalog.segment(active.number).and_then(|segment| segment.index.as_ref());
+                let index = index.map(|index| index.encode(active.salt)).unwrap_or_default();
+                (Write { number: active.number, at: active.at, draft, salt: active.salt }, index)
+            });
+        Closing { spare, last }
+    }
+}
+
+/// What ends a log.
+#[derive(Debug)]
+pub(super) struct Closing {
+    /// A segment that was made and not used.
+    pub(super) spare: Option<u64>,
+    /// The last block, which is to be synced, and the index of its segment, which ends with it.
+    pub(super) last: Option<(Write, Vec<u8>)>,
+}
+
+impl Active {
+    fn of(header: &Header) -> Active {
+        let (number, salt) = (header.number, header.salt);
+        Active { number, salt, at: HEADER_BYTES as u64, reserved_end: header.reserved_end }
+    }
+
+    fn room(&self, options: &Options) -> u64 {
+        options.segment_bytes.saturating_sub(self.at)
+    }
+}
+
+/// Bytes of records that stay in memory for whoever reads along.
+pub(super) const RECENT_BYTES: usize = 8 << 20;
+/// Bytes of records beside those that may be stored and not durable: they are kept to be written again.
+const UNSYNCED_BYTES_MAX: usize = 32 << 20;
+/// Wait before a segment is made again, doubled each time.
+const RETRY_MIN: Duration = Duration::from_millis(1);
+const RETRY_MAX: Duration = Duration::from_secs(1);

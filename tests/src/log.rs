@@ -1,0 +1,39 @@
+//! Buses that keep a log.
+
+use std::ops::Range;
+use std::path::Path;
+
+use adapters::{FactoryError, SECTIONS};
+use engine::bus::Bus;
+use engine::config::Config;
+use engine::event::{EventFlags, ShardId};
+
+/// A bus that keeps its log in `dir`. `options` follow in the section, after a comma.
+pub fn bus(dir: &Path, shards: u16, options: &str) -> Result<Bus, String> {
+    let comma = if options.is_empty() { "" } else { "," };
+    let json = format!(r#"{{"num_shards":{shards},"log":{{"dir":{dir:?}{comma}{options}}}}}"#);
+    let (config, section) = Config::parse(&json, &SECTIONS).expect("a test's configuration is right");
+    let stores = adapters::factory(section, &config).map_err(|error: FactoryError| error.to_string())?;
+    Bus::start(config, stores).map_err(|error| error.to_string())
+}
+
+/// Publishes events that are their numbers, each with its number as key, and waits until they are durable.
+pub fn publish(bus: &Bus, numbers: Range<u64>) {
+    let mut producer = bus.producer();
+    for number in numbers {
+        let payload = format!(r#"{{"n":{number}}}"#);
+        producer
+            .publish(Some(&number.to_le_bytes()), payload.as_bytes(), EventFlags::JSON)
+            .expect("it is taken");
+    }
+    bus.flush().expect("the log is durable");
+}
+
+/// The numbers of events that [`publish`] has published.
+pub fn numbers(events: &[(ShardId, Vec<u8>)]) -> Vec<u64> {
+    let number = |payload: &[u8]| {
+        let text = std::str::from_utf8(payload).expect("it is JSON");
+        text.trim_start_matches(r#"{"n":"#).trim_end_matches('}').parse().expect("it is a number")
+    };
+    events.iter().map(|(_, payload)| number(payload)).collect()
+}

@@ -1,0 +1,59 @@
+//! The log store: what was stored is there after a restart, once, in order and as it went in, whoever reads it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use engine::bus::Bus;
+use engine::consume::request::PollRequest;
+use engine::consume::subscribe::{From, SubscribeRequest};
+use harness::log::{bus, numbers, publish};
+use harness::{assert_sums, read_all, until};
+
+#[test]
+fn every_event_comes_back_once_on_every_way_out() {
+    let dir = tempfile::tempdir().expect("a directory is made");
+    let bus = open(dir.path(), 2, "");
+    let mut live = bus.subscribe(SubscribeRequest::default()).expect("the shards answer");
+    publish(&bus, 0..5_000);
+    let mut polled = numbers(&read_all(&bus, 700));
+    polled.sort_unstable();
+    assert_eq!(polled, (0..5_000).collect::<Vec<_>>());
+    let from_start = SubscribeRequest { from: From::Start, ..SubscribeRequest::default() };
+    let mut late = bus.subscribe(from_start).expect("the shards answer");
+    for subscription in [&mut live, &mut late] {
+        let mut received = Vec::new();
+        until("every event has come", || {
+            let events = subscription.next(1_000, Some(Duration::from_millis(10))).expect("it runs");
+            received.extend(events.map(|(shard, event)| (shard, event.payload.to_vec())));
+            received.len() >= 5_000
+        });
+        let mut received = numbers(&received);
+        received.sort_unstable();
+        assert_eq!(received, (0..5_000).collect::<Vec<_>>());
+    }
+    assert_sums(&bus.stats());
+}
+
+#[test]
+fn a_restart_goes_on_where_the_last_cursor_was() {
+    let dir = tempfile::tempdir().expect("a directory is made");
+    let mut cursor = None;
+    for run in 0..4_u64 {
+        let bus = open(dir.path(), 1, "");
+        publish(&bus, run * 1_000..(run + 1) * 1_000);
+        let request = PollRequest { limit: 600, cursor, ..PollRequest::default() };
+        let page = bus.poll(&request).expect("the cursor is this log's");
+        let expected: Vec<u64> = (run * 600..(run + 1) * 600).collect();
+        let events: Vec<_> = page.events().map(|(shard, event)| (shard, event.payload.to_vec())).collect();
+        assert_eq!(numbers(&events), expected);
+        assert_eq!((page.skipped, page.passed_over), (0, 0));
+        cursor = page.next_cursor;
+        assert_eq!(bus.shutdown(None), Ok(0));
+    }
+    let bus = open(dir.path(), 1, "");
+    assert_eq!(numbers(&read_all(&bus, 300)), (0..4_000).collect::<Vec<_>>());
+}
+
+fn open(dir: &Path, shards: u16, options: &str) -> Bus {
+    bus(dir, shards, options).expect("the log opens")
+}
