@@ -40,21 +40,15 @@ pub(super) struct Segment {
 
 impl Catalog {
     pub(super) fn new(segments: Vec<Segment>, jumps: Jumps, retention: Retention) -> Catalog {
-        let mut catalog = Catalog {
-            segments: VecDeque::with_capacity(segments.len()),
-            jumps,
-            retention,
-            doomed: Vec::new(),
-        };
-        segments.into_iter().for_each(|segment| catalog.push(segment));
-        catalog
+        Catalog { segments: segments.into(), jumps, retention, doomed: Vec::new() }
     }
 
-    /// Takes a segment in that has its first event now. What it has as well as an older one counts here.
-    pub(super) fn push(&mut self, segment: Segment) {
+    /// Takes a segment in that has its first event now. What older ones have from `previous_end` on, up to which events were
+    /// submitted before, does not count any more.
+    pub(super) fn push(&mut self, segment: Segment, previous_end: Sequence) {
         while let Some(last) = self.segments.back_mut() {
-            if last.first < segment.first {
-                last.end = last.end.min(segment.first);
+            if last.first < previous_end {
+                last.end = last.end.min(previous_end);
                 break;
             }
             self.doomed.extend(self.segments.pop_back());
@@ -130,7 +124,8 @@ impl Catalog {
         let age_max = self.retention.age.map_or(u64::MAX, |age| age.as_nanos() as u64);
         let (mut bytes, mut events) = (self.bytes(), self.events());
         while let Some(oldest) = self.segments.front() {
-            let left = (bytes - oldest.bytes, events - oldest.events());
+            let oldest_events = self.jumps.events_between(oldest.first, oldest.end);
+            let left = (bytes - oldest.bytes, events - oldest_events);
             let age = wall_ns.saturating_sub(oldest.newest_ns);
             let goes = left.0 >= bytes_min || left.1 >= events_min || age > age_max;
             if self.segments.len() == 1 || !goes {
@@ -147,14 +142,8 @@ impl Catalog {
         self.doomed.extract_if(.., |segment| segment.readers == 0).map(|segment| segment.number)
     }
 
-    fn events(&self) -> u64 {
-        self.segments.iter().map(Segment::events).sum()
-    }
-}
-
-impl Segment {
-    /// Sequences that it has, of which a few may have no event.
-    fn events(&self) -> u64 {
-        self.end.0.saturating_sub(self.first.0)
+    /// Events of all segments, damaged ones included.
+    pub(super) fn events(&self) -> u64 {
+        self.segments.iter().map(|segment| self.jumps.events_between(segment.first, segment.end)).sum()
     }
 }

@@ -10,14 +10,16 @@ use std::time::UNIX_EPOCH;
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
+use super::format::header::HEADER_BYTES;
+
 /// The files of one shard.
 pub(super) trait Disk {
     /// The segments that are there, ascending.
     fn segments(&self) -> io::Result<Vec<Found>>;
 
-    /// Makes segment `number` of `bytes` that begins with `header`. When this returns without an error, it is there after any crash;
-    /// with one, it is not there, or is empty.
-    fn create(&self, number: u64, bytes: u64, header: &[u8]) -> io::Result<()>;
+    /// Makes segment `number` of `bytes` that begins with `content`: a header, and perhaps blocks. When this returns without an error,
+    /// it is there after any crash; with one, it is not there, or has no header.
+    fn create(&self, number: u64, bytes: u64, content: &[u8]) -> io::Result<()>;
 
     /// Reads into `out`, and returns how much there was: less only where the segment ends.
     fn read(&self, number: u64, at: u64, out: &mut [u8]) -> io::Result<usize>;
@@ -68,7 +70,7 @@ impl Folder {
         self.0.join(format!("{number:0DIGITS$}.{INDEX}"))
     }
 
-    fn fill(&self, number: u64, bytes: u64, header: &[u8]) -> io::Result<()> {
+    fn fill(&self, number: u64, bytes: u64, content: &[u8]) -> io::Result<()> {
         let mut options = OpenOptions::new();
         let file = options.write(true).create_new(true).mode(0o640).open(self.segment(number))?;
         match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
@@ -76,6 +78,12 @@ impl Folder {
             // Where space cannot be set aside, a write may find none.
             Err(Errno::OPNOTSUPP) => file.set_len(bytes)?,
             Err(error) => return Err(error.into()),
+        }
+        let (header, blocks) = content.split_at(HEADER_BYTES);
+        if !blocks.is_empty() {
+            // They count as soon as there is a header.
+            file.write_all_at(blocks, HEADER_BYTES as u64)?;
+            file.sync_all()?;
         }
         file.write_all_at(header, 0)?;
         file.sync_all()?;
@@ -97,8 +105,8 @@ impl Disk for Folder {
         Ok(found)
     }
 
-    fn create(&self, number: u64, bytes: u64, header: &[u8]) -> io::Result<()> {
-        self.fill(number, bytes, header).inspect_err(|error| {
+    fn create(&self, number: u64, bytes: u64, content: &[u8]) -> io::Result<()> {
+        self.fill(number, bytes, content).inspect_err(|error| {
             // What cannot be removed either is taken for an empty segment when the log is opened.
             if error.kind() != io::ErrorKind::AlreadyExists {
                 let _ = fs::remove_file(self.segment(number));

@@ -51,6 +51,12 @@ impl Jumps {
         self.over(sequence).map_or(sequence, |jump| jump.next)
     }
 
+    /// Where the run of sequences ends that `from` is in.
+    pub(super) fn until(&self, from: Sequence) -> Sequence {
+        let after = self.0.partition_point(|jump| jump.end <= from);
+        self.0.get(after).map_or(Sequence(u64::MAX), |jump| jump.end)
+    }
+
     /// Events that may have been from `from` up to `to`: without the sequences that were never given.
     pub(super) fn events_between(&self, from: Sequence, to: Sequence) -> u64 {
         let jumped = self.0.iter().map(|jump| {
@@ -83,6 +89,9 @@ mod tests {
     fn a_jump_leads_from_its_end_to_its_next() {
         let jumps = Jumps::new(vec![jump(10, 20), jump(20, 30), jump(40, 40)]);
         assert_eq!(jumps.as_slice(), [jump(10, 30)]);
+        for (at, until) in [(1, 10), (9, 10), (30, u64::MAX)] {
+            assert_eq!(jumps.until(Sequence(at)), Sequence(until));
+        }
         for (at, after) in [(9, 9), (10, 30), (29, 30), (30, 30), (45, 45)] {
             assert_eq!(jumps.after(Sequence(at)), Sequence(after));
         }

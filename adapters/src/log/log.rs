@@ -2,6 +2,7 @@
 //! operations and news. It knows no file and no clock.
 
 use std::collections::VecDeque;
+use std::io;
 
 use engine::adapter::{AdapterError, AdapterState, Outcome, ReadRequest, Resident};
 use engine::batch::Batch;
@@ -9,11 +10,11 @@ use engine::clock::Monotonic;
 use engine::event::Sequence;
 
 use super::catalog::{Catalog, Segment};
-use super::format::header::Header;
+use super::opening::FirstSegment;
 use super::operation::{Done, Operation, Write};
 use super::options::Options;
 use super::reads::{Reads, Source};
-use super::recovery::Recovered;
+use super::recovery::{Recovered, Survivor};
 use super::writer::{Closing, Counts, Identity, Ways, Writer};
 use crate::retained::Retained;
 
@@ -30,41 +31,54 @@ pub(super) struct Log {
     /// When age is looked at again.
     retained_at: Monotonic,
     removed: u64,
+    /// Segments to be removed: one after the other, so that after a crash no newer one is missing before an older.
+    removals: VecDeque<u64>,
+    is_removing: bool,
 }
 
 impl Log {
-    /// Goes on with what was found; `first` is the header of the segment that was made since.
-    pub(super) fn new(identity: Identity, options: Options, recovered: &Recovered, first: &Header) -> Log {
-        let catalog = Log::catalog(options, recovered);
+    /// Goes on with what was found; `first` is the segment that was made since.
+    pub(super) fn new(
+        identity: Identity,
+        options: Options,
+        recovered: &Recovered,
+        first: FirstSegment,
+    ) -> Log {
+        let mut catalog = Log::catalog(options, recovered);
+        let writer = Writer::new(identity, options, &first, recovered.next);
+        if let Some((segment, previous_end)) = first.copied {
+            catalog.push(segment, previous_end);
+        }
         let mut log = Log {
             catalog,
             recent: Retained::default(),
-            writer: Writer::new(identity, options, first, recovered.next),
+            writer,
             reads: Reads::default(),
             operations: VecDeque::new(),
             news: VecDeque::new(),
             error: None,
             retained_at: Monotonic(0),
             removed: 0,
+            removals: recovered.void.iter().copied().collect(),
+            is_removing: false,
         };
-        let void = recovered.void.iter().map(|&number| Operation::Remove { number });
-        log.operations.extend(void);
+        log.remove();
         log
     }
 
     /// The segments that were found.
     pub(super) fn catalog(options: Options, recovered: &Recovered) -> Catalog {
-        let segment = |(at, survivor): (usize, &super::recovery::Survivor)| Segment {
+        let segment = |survivor: &Survivor| Segment {
             number: survivor.found.number,
             salt: survivor.header.salt,
             first: survivor.first,
-            end: recovered.segments.get(at + 1).map_or(recovered.end, |next| next.first),
+            end: survivor.end,
             bytes: survivor.found.bytes,
             newest_ns: survivor.found.modified_ns,
             index: None,
             readers: 0,
         };
-        let segments = recovered.segments.iter().enumerate().map(segment).collect();
+        let segments = recovered.segments.iter().map(segment).collect();
         Catalog::new(segments, recovered.jumps.clone(), options.retention)
     }
 
@@ -77,6 +91,12 @@ impl Log {
     #[cfg(test)]
     pub(super) fn durable_end(&self) -> Sequence {
         self.writer.durable_end()
+    }
+
+    /// Whether something has failed, and what it may have cost is not durable again.
+    #[cfg(test)]
+    pub(super) fn is_suspect(&self) -> bool {
+        self.writer.is_suspect()
     }
 
     /// Whether it takes a batch.
@@ -163,11 +183,11 @@ impl Log {
                 writer.synced(number, result, &mut ways, now);
             }
             // Neither is needed: the index is made anew, and what was not removed is void when the log is opened.
-            Done::Sealed { number, result } | Done::Removed { number, result } => {
-                if let Err(error) = result {
-                    let what = format!("segment {number} could not be ended or removed: {error}");
-                    self.error = Some(AdapterError::Transient(what));
-                }
+            Done::Sealed { number, result } => self.note(number, "ended", result),
+            Done::Removed { number, result } => {
+                self.is_removing = false;
+                self.remove();
+                self.note(number, "removed", result);
             }
             Done::Read { read, result } => {
                 let (reads, mut source) = self.reading();
@@ -219,8 +239,25 @@ impl Log {
     }
 
     fn remove_doomed(&mut self) {
-        let doomed = self.catalog.take_doomed();
-        self.operations.extend(doomed.map(|number| Operation::Remove { number }));
+        let doomed = self.catalog.take_doomed().chain(self.writer.take_unused());
+        self.removals.extend(doomed);
+        self.remove();
+    }
+
+    fn remove(&mut self) {
+        if !self.is_removing
+            && let Some(number) = self.removals.pop_front()
+        {
+            self.is_removing = true;
+            self.operations.push_back(Operation::Remove { number });
+        }
+    }
+
+    fn note(&mut self, number: u64, what: &str, result: io::Result<()>) {
+        if let Err(error) = result {
+            let what = format!("segment {number} could not be {what}: {error}");
+            self.error = Some(AdapterError::Transient(what));
+        }
     }
 
     fn writing(&mut self) -> (&mut Writer, Ways<'_>) {

@@ -22,11 +22,16 @@ mod identity;
 mod jumps;
 mod lock;
 mod log;
+#[cfg(test)]
+mod model;
+mod opening;
 mod operation;
 mod options;
 mod reads;
 mod recovery;
 mod scan;
+#[cfg(test)]
+mod simulation;
 mod store;
 mod writer;
 
@@ -38,18 +43,17 @@ use std::path::{Path, PathBuf};
 use engine::adapter::{Adapter, AdapterError, AdapterFactory, Notify, ShardContext, Streams};
 use engine::config::{Config, ConfigError};
 use engine::event::ShardId;
-use engine::identity::random_word;
 use serde_json::Value;
 
 use archive::Archive;
-use disk::{Disk, Folder};
+use disk::Folder;
 use files::Files;
 use identity::LogIdentity;
 pub use lock::Lock;
 use log::Log;
 pub use options::{LogConfig, Options, Retention, SyncDocument, SyncPolicy, segment_bytes_min};
 use store::{COUNT_NAMES, LogStore, wall_ns};
-use writer::{Identity, Writer};
+use writer::Identity;
 
 /// The logs of one bus.
 pub struct LogStores {
@@ -162,20 +166,9 @@ fn open_log(
 ) -> io::Result<Box<dyn Adapter>> {
     let folder = Folder::new(path);
     folder.make()?;
-    let log = start(&folder, identity, options, wall_ns())?;
+    let log = opening::open(&folder, identity, options, wall_ns())?;
     let files = Files::new(folder, notify);
     Ok(Box::new(LogStore::new(ShardId(identity.shard as u16), log, files, archives)))
-}
-
-/// Recovers the log on `disk`, and makes the segment in which it goes on.
-fn start(disk: &dyn Disk, identity: Identity, options: Options, wall_ns: u64) -> io::Result<Log> {
-    let recovered = recovery::recover(disk, identity.boot_id)?;
-    let catalog = Log::catalog(options, &recovered);
-    let (number, next) = (recovered.next_number, recovered.next);
-    let header =
-        Writer::header(identity, number, next, options.segment_bytes, &catalog, random_word(), wall_ns);
-    disk.create(number, options.segment_bytes, &header.encode())?;
-    Ok(Log::new(identity, options, &recovered, &header))
 }
 
 fn open_archive(path: &Path, stream: ShardId, options: Options, notify: &Notify) -> io::Result<Archive> {

@@ -11,8 +11,10 @@ use engine::event::Sequence;
 use super::catalog::Catalog;
 use super::format::PAGE_BYTES;
 use super::format::block::{BLOCK_HEADER_BYTES, BlockHeader};
+use super::format::header::HEADER_BYTES;
 use super::format::index::Index;
 use super::format::record::Item;
+use super::jumps::Jumps;
 use super::operation::{Operation, Read};
 use crate::retained::Retained;
 
@@ -90,7 +92,9 @@ impl Reads {
         let Some(mut job) = self.jobs.remove(&read.job) else { return };
         let Some(segment) = source.catalog.segment(read.number) else { return };
         segment.readers -= 1;
-        let (salt, end) = (segment.salt, segment.end.min(source.end));
+        // What memory has comes from there: it may be under way to another segment, because this one has failed.
+        let memory = source.recent.first().unwrap_or(source.end);
+        let (salt, end) = (segment.salt, segment.end.min(memory));
         match result {
             Err(error) => {
                 let what = format!("segment {} could not be read at byte {}: {error}", read.number, read.at);
@@ -98,7 +102,7 @@ impl Reads {
             }
             Ok(bytes) => {
                 let is_last = bytes.len() < read.bytes;
-                match job.take(bytes, is_last, salt, end) {
+                match job.take(bytes, is_last, salt, end, &source.catalog.jumps) {
                     Step::Here(bytes) => self.read(read.job, job, read.number, bytes, source),
                     Step::Following => self.follow(read.job, job, source),
                     Step::Done => self.finish(job, source),
@@ -168,16 +172,29 @@ impl Reads {
         self.jobs.insert(id, job);
     }
 
-    /// Goes on with the next segment: what is missing before it, and was not jumped over, is damaged.
+    /// Goes on with the next segment, whose first block tells what is missing before it, or with what memory has.
     fn follow(&mut self, id: u64, mut job: Job, source: &mut Source<'_>) {
-        let following = source.catalog.following(job.segment_first).map(|segment| segment.first);
-        let next = following.unwrap_or(source.end).min(source.end);
-        let memory = source.recent.first().filter(|&first| first <= job.position);
-        if memory.is_none() && next > job.position {
-            job.passed_over += source.catalog.jumps.events_between(job.position, next);
-            job.position = next;
+        let memory = source.recent.first().unwrap_or(source.end);
+        let oldest = source.catalog.oldest().unwrap_or(source.end);
+        let is_gone = oldest > source.catalog.jumps.after(job.position);
+        if job.is_full() || job.position >= memory || is_gone && !job.batch.is_empty() {
+            return self.finish(job, source);
         }
-        if job.is_full() { self.finish(job, source) } else { self.place(id, job, source) }
+        if is_gone {
+            // Retention went on meanwhile.
+            return self.place(id, job, source);
+        }
+        match source.catalog.following(job.segment_first).map(|segment| (segment.number, segment.first)) {
+            Some((number, first)) if first < memory => {
+                (job.segment_first, job.at) = (first, HEADER_BYTES as u64);
+                self.read(id, job, number, READ_BYTES, source);
+            }
+            _ => {
+                job.passed_over += source.catalog.jumps.events_between(job.position, memory);
+                job.position = memory;
+                self.finish(job, source);
+            }
+        }
     }
 
     fn finish(&mut self, mut job: Job, source: &mut Source<'_>) {
@@ -211,7 +228,7 @@ impl Reads {
 impl Job {
     /// Takes the events of the blocks in `bytes`, which begin where the job is in its segment. The segment has none at or above
     /// `end`. `is_last`: it has no more bytes.
-    fn take(&mut self, bytes: &[u8], is_last: bool, salt: u64, end: Sequence) -> Step {
+    fn take(&mut self, bytes: &[u8], is_last: bool, salt: u64, end: Sequence, jumps: &Jumps) -> Step {
         let mut at = 0;
         while at < bytes.len() {
             if self.position >= end {
@@ -233,12 +250,13 @@ impl Job {
             if block.is_closing() || block.first >= end {
                 return Step::Following;
             }
-            if block.end() > self.position {
+            if block.end() > self.position && jumps.over(block.first).is_none() {
                 if length > rest.len() && !is_last {
                     self.move_by(at);
                     return Step::Here(length.max(READ_BYTES));
                 }
-                self.take_block(&block, rest, salt, end);
+                self.miss(block.previous_end.min(block.first), block.first, jumps);
+                self.take_block(&block, rest, salt, end.min(jumps.until(block.first)));
                 if self.is_full() {
                     self.move_by(at);
                     return Step::Done;
@@ -254,11 +272,6 @@ impl Job {
     }
 
     fn take_block(&mut self, block: &BlockHeader, bytes: &[u8], salt: u64, end: Sequence) {
-        if block.first > self.position {
-            // Sequences that no event was given are no damage.
-            self.passed_over += block.previous_end.0.saturating_sub(self.position.0);
-            self.position = block.first;
-        }
         let mut records = block.records(bytes, salt);
         records.skip_to(self.position);
         for item in records {
@@ -288,6 +301,14 @@ impl Job {
         let block_end = block.end().min(end);
         self.passed_over += block_end.0.saturating_sub(self.position.0);
         self.position = self.position.max(block_end);
+    }
+
+    /// Goes on with `first`: what is missing up to `until` is damaged, if it was ever there, and behind it nothing was.
+    fn miss(&mut self, until: Sequence, first: Sequence, jumps: &Jumps) {
+        if first > self.position {
+            self.passed_over += jumps.events_between(self.position, until);
+            self.position = first;
+        }
     }
 
     fn move_by(&mut self, bytes: usize) {

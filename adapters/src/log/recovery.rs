@@ -11,7 +11,7 @@ use engine::event::Sequence;
 use super::disk::{Disk, Found};
 use super::format::block::BlockHeader;
 use super::format::header::{HEADER_BYTES, Header, Jump};
-use super::format::record::Item;
+use super::format::record::{Item, record_bytes};
 use super::jumps::Jumps;
 use super::scan::Scan;
 
@@ -22,6 +22,8 @@ pub(super) struct Recovered {
     pub(super) segments: Vec<Survivor>,
     /// Segments of which nothing is left, to be removed once the log goes on.
     pub(super) void: Vec<u64>,
+    /// From here on events may not be durable, where the machine has run on since they were written.
+    pub(super) undurable_from: Option<Sequence>,
     /// Segments whose header is bad in both copies. They stay.
     pub(super) unreadable: Vec<u64>,
     /// Where sequences jump, the one to `next` included.
@@ -43,10 +45,14 @@ pub(super) struct Survivor {
     pub(super) header: Header,
     /// Sequence of its first event.
     pub(super) first: Sequence,
+    /// One past what was submitted before: older segments have nothing from there on.
+    previous_end: Sequence,
+    /// What it has at or above this is void, or a newer segment has it as well.
+    pub(super) end: Sequence,
 }
 
-/// Reads the headers, and of the last segments what may have been under way when the log ended. `boot_id` is this machine's
-/// since it was started: as long as it runs, nothing that was written is lost, however the process ended.
+/// Reads the headers, and of the last segments what may have been under way when the log ended. `boot_id` is this machine's since it
+/// was started, and zero is none.
 pub(super) fn recover(disk: &dyn Disk, boot_id: u128) -> io::Result<Recovered> {
     let found = disk.segments()?;
     let next_number = found.last().map_or(1, |last| last.number.saturating_add(1));
@@ -59,12 +65,18 @@ pub(super) fn recover(disk: &dyn Disk, boot_id: u128) -> io::Result<Recovered> {
             None => unreadable.push(found.number),
         }
     }
-    let jumps = Jumps::new(headers.last().map(|(_, header)| header.jumps.clone()).unwrap_or_default());
+    let mut jumps = Jumps::new(headers.last().map(|(_, header)| header.jumps.clone()).unwrap_or_default());
     let (mut segments, mut void, mut closing) = (Vec::new(), Vec::new(), None);
     for (found, header) in &headers {
         match Scan::new(disk, found.number, header.salt).block()? {
             Some((_, block)) if !block.is_closing() => {
-                segments.push(Survivor { found: *found, header: header.clone(), first: block.first });
+                segments.push(Survivor {
+                    found: *found,
+                    header: header.clone(),
+                    first: block.first,
+                    previous_end: block.previous_end,
+                    end: Sequence(u64::MAX),
+                });
             }
             other => {
                 void.push(found.number);
@@ -72,8 +84,8 @@ pub(super) fn recover(disk: &dyn Disk, boot_id: u128) -> io::Result<Recovered> {
             }
         }
     }
-    drop_superseded(&mut segments, &mut void);
-    let tail = Tail::find(disk, &segments, &jumps)?;
+    drop_void(&jumps, &mut segments, &mut void);
+    let (tail, durable_end) = Tail::find(disk, &segments, &jumps)?;
     segments.retain(|segment| {
         let is_left = segment.first < tail.end;
         void.extend((!is_left).then_some(segment.found.number));
@@ -82,25 +94,36 @@ pub(super) fn recover(disk: &dyn Disk, boot_id: u128) -> io::Result<Recovered> {
     let newest = headers.last();
     let base = newest.map_or(Sequence::FIRST, |(_, header)| header.base);
     let was_closed = newest.is_some_and(|(found, _)| [tail.closed_in, closing].contains(&Some(found.number)));
-    let is_same_run = boot_id != 0 && newest.is_some_and(|(_, header)| header.boot_id == boot_id);
+    let runs_on = boot_id != 0 && newest.is_some_and(|(_, header)| header.boot_id == boot_id);
     let mut next = jumps.after(tail.end).max(base);
-    if !was_closed && !is_same_run {
+    if !was_closed {
         next = headers.iter().map(|(_, header)| header.reserved_end).fold(next, Sequence::max);
     }
-    let end = if segments.is_empty() { next } else { tail.end };
-    let mut jumps = jumps;
+    if let Some(last) = segments.last_mut() {
+        last.end = last.end.min(tail.end);
+    }
+    let end = segments.last().map_or(next, |last| last.end);
     jumps.note(Jump { end, next });
-    Ok(Recovered { segments, void, unreadable, jumps, end, next, next_number, was_closed })
+    let undurable_from = (runs_on && !was_closed && durable_end < end).then_some(durable_end);
+    Ok(Recovered { segments, void, undurable_from, unreadable, jumps, end, next, next_number, was_closed })
 }
 
-/// Where segments overlap the newer has what both have: an older one that begins no earlier has nothing left.
-fn drop_superseded(segments: &mut Vec<Survivor>, void: &mut Vec<u64>) {
+/// How many sequences a segment of `bytes` reserves: those of the segment before may all come first.
+pub(super) fn reserved_events(bytes: u64) -> u64 {
+    2 * (bytes / record_bytes(0) as u64)
+}
+
+/// Where segments overlap the newer has what both have: an older one that begins no earlier has nothing left. Nor has one that begins
+/// where sequences were jumped over.
+fn drop_void(jumps: &Jumps, segments: &mut Vec<Survivor>, void: &mut Vec<u64>) {
     let mut bound = Sequence(u64::MAX);
-    for index in (0..segments.len()).rev() {
-        if segments[index].first < bound {
-            bound = segments[index].first;
+    for at in (0..segments.len()).rev() {
+        let segment = &mut segments[at];
+        if segment.first < bound && jumps.over(segment.first).is_none() {
+            segment.end = bound;
+            bound = segment.previous_end;
         } else {
-            void.push(segments.remove(index).found.number);
+            void.push(segments.remove(at).found.number);
         }
     }
 }
@@ -113,7 +136,7 @@ struct Tail {
 }
 
 impl Tail {
-    fn find(disk: &dyn Disk, segments: &[Survivor], jumps: &Jumps) -> io::Result<Tail> {
+    fn find(disk: &dyn Disk, segments: &[Survivor], jumps: &Jumps) -> io::Result<(Tail, Sequence)> {
         // Backwards to the segment from whose first event on something may not have been durable.
         let mut durable_end = Sequence(0);
         let mut blocks = Vec::new();
@@ -130,28 +153,36 @@ impl Tail {
             }
         }
         let mut tail = Tail { end: Sequence(0), closed_in: None };
-        let last = blocks.len();
-        let ends: Vec<Sequence> = blocks.iter().map(|(segment, _)| segment.first).collect();
-        for (turn, (segment, blocks)) in blocks.into_iter().rev().enumerate() {
-            // What a newer segment has as well counts there.
-            let bound = (turn + 1 < last).then(|| ends[last - turn - 2]);
+        tail.go_through(disk, blocks, durable_end, jumps)?;
+        Ok((tail, durable_end))
+    }
+
+    /// Goes through the blocks of `segments`, the last one first, to where the log ends.
+    fn go_through(
+        &mut self,
+        disk: &dyn Disk,
+        segments: Vec<(&Survivor, Vec<(u64, BlockHeader)>)>,
+        durable_end: Sequence,
+        jumps: &Jumps,
+    ) -> io::Result<()> {
+        for (segment, blocks) in segments.into_iter().rev() {
             let scan = Scan::new(disk, segment.found.number, segment.header.salt);
             for (at, block) in blocks {
-                tail.closed_in = None;
-                if bound.is_some_and(|bound| block.first >= bound) {
+                self.closed_in = None;
+                if block.first >= segment.end || jumps.over(block.first).is_some() {
                     continue;
                 }
-                if !tail.takes(&block, durable_end, jumps) {
-                    return Ok(tail);
+                if !self.takes(&block, durable_end, jumps) {
+                    return Ok(());
                 }
                 if block.is_closing() {
-                    tail.closed_in = (block.first == jumps.after(tail.end)).then_some(segment.found.number);
-                } else if !tail.follow(&scan, segment.header.salt, at, &block, durable_end)? {
-                    return Ok(tail);
+                    self.closed_in = (block.first == jumps.after(self.end)).then_some(segment.found.number);
+                } else if !self.follow(&scan, segment, at, &block, durable_end, jumps)? {
+                    return Ok(());
                 }
             }
         }
-        Ok(tail)
+        Ok(())
     }
 
     /// Whether the block goes on where the log ends, or what lies between is known to be gone.
@@ -167,18 +198,21 @@ impl Tail {
     fn follow(
         &mut self,
         scan: &Scan<'_>,
-        salt: u64,
+        segment: &Survivor,
         at: u64,
         block: &BlockHeader,
         durable_end: Sequence,
+        jumps: &Jumps,
     ) -> io::Result<bool> {
-        if block.end() > durable_end {
+        let end = block.end().min(segment.end).min(jumps.until(block.first));
+        if end > durable_end {
             let bytes = scan.bytes(at, block)?;
-            let mut records = block.records(&bytes, salt);
+            let mut records = block.records(&bytes, segment.header.salt);
             records.skip_to(durable_end);
             let mut next = block.first.max(durable_end);
             for item in records {
                 match item {
+                    _ if next >= end => break,
                     Item::Event(event) => next = event.sequence.advanced_by(1),
                     Item::Damaged => {
                         self.end = self.end.max(next);
@@ -186,12 +220,12 @@ impl Tail {
                     }
                 }
             }
-            if next < block.end() {
+            if next < end {
                 self.end = self.end.max(next);
                 return Ok(false);
             }
         }
-        self.end = self.end.max(block.end());
+        self.end = self.end.max(end);
         Ok(true)
     }
 }

@@ -17,9 +17,10 @@ use super::catalog::{Catalog, Segment};
 use super::format::block::Draft;
 use super::format::header::{HEADER_BYTES, Header};
 use super::format::index::Index;
-use super::format::record::record_bytes;
+use super::opening::FirstSegment;
 use super::operation::{Operation, Write};
 use super::options::{Options, SyncPolicy};
+use super::recovery::reserved_events;
 use crate::retained::Retained;
 
 /// The writing side of one shard's log.
@@ -36,6 +37,8 @@ pub(super) struct Writer {
     /// One past the last event that is written, as far as writing counts: with a sync for every batch, that is durable.
     end: Sequence,
     durable_end: Sequence,
+    /// Memory has everything from here on.
+    memory_from: Sequence,
     /// Segments with writes that no sync covers.
     dirty: Vec<u64>,
     round: Option<Round>,
@@ -49,6 +52,9 @@ pub(super) struct Writer {
     failures: u32,
     retry_at: Monotonic,
     flushes: Vec<(u64, Sequence)>,
+    /// Segments without events that are not used any more. They go when a newer one is there, which tells how far sequences may have got.
+    unused: Vec<u64>,
+    removable: Vec<u64>,
     error: Option<AdapterError>,
     pub(super) counts: Counts,
 }
@@ -121,17 +127,18 @@ pub(super) struct Ways<'a> {
 
 impl Writer {
     /// Goes on behind `end`, in segment `first`, which was made.
-    pub(super) fn new(identity: Identity, options: Options, first: &Header, end: Sequence) -> Writer {
+    pub(super) fn new(identity: Identity, options: Options, first: &FirstSegment, end: Sequence) -> Writer {
         Writer {
             identity,
             options,
-            active: Some(Active::of(first)),
+            active: Some(Active { at: first.at, ..Active::of(&first.header) }),
             spare: Spare::None,
-            next_number: first.number + 1,
+            next_number: first.header.number + 1,
             pending: None,
             writing: None,
             end,
             durable_end: end,
+            memory_from: end,
             dirty: Vec::new(),
             round: None,
             synced_at: Monotonic(0),
@@ -141,6 +148,8 @@ impl Writer {
             failures: 0,
             retry_at: Monotonic(0),
             flushes: Vec::new(),
+            unused: Vec::new(),
+            removable: Vec::new(),
             error: None,
             counts: Counts { segments_made: 1, ..Counts::default() },
         }
@@ -156,15 +165,13 @@ impl Writer {
         salt: u64,
         wall_ns: u64,
     ) -> Header {
-        // The segment before may be filled first, and a batch may follow events that were refused.
-        let events_max = segment_bytes / record_bytes(0) as u64;
         Header {
             shard: identity.shard,
             number,
             salt,
             incarnation: identity.incarnation,
             base,
-            reserved_end: base.advanced_by(2 * events_max),
+            reserved_end: base.advanced_by(reserved_events(segment_bytes)),
             created_ns: wall_ns,
             boot_id: identity.boot_id,
             jumps: catalog.jumps.as_slice().to_vec(),
@@ -180,6 +187,12 @@ impl Writer {
     #[cfg(test)]
     pub(super) fn durable_end(&self) -> Sequence {
         self.durable_end
+    }
+
+    /// Whether something has failed, and what it may have cost is not durable again.
+    #[cfg(test)]
+    pub(super) fn is_suspect(&self) -> bool {
+        self.is_suspect
     }
 
     /// Whether it takes a batch.
@@ -268,7 +281,7 @@ impl Writer {
                 }
                 Spare::Ready(spare) => {
                     // Too many sequences were refused since it was made.
-                    ways.operations.push_back(Operation::Remove { number: spare.number });
+                    self.unused.push(spare.number);
                     return;
                 }
                 other => {
@@ -405,7 +418,7 @@ impl Writer {
         let bytes = write.draft.bytes() as u64;
         active.at = write.at + bytes;
         if catalog.segment(write.number).is_none() {
-            catalog.push(Segment {
+            let segment = Segment {
                 number: write.number,
                 salt: write.salt,
                 first,
@@ -414,7 +427,8 @@ impl Writer {
                 newest_ns: 0,
                 index: Some(Index::default()),
                 readers: 0,
-            });
+            };
+            catalog.push(segment, write.draft.header.previous_end);
         }
         let segment = catalog.segment(write.number).expect("pushed above");
         segment.end = end;
@@ -436,13 +450,14 @@ impl Writer {
     }
 
     /// Lets go of what memory need not have any more.
-    fn forget(&self, recent: &mut Retained) {
+    fn forget(&mut self, recent: &mut Retained) {
         while recent.bytes() > RECENT_BYTES
             && recent.events() > 1
             && recent.oldest().is_some_and(|oldest| {
                 oldest.end() <= self.durable_end || self.options.sync == SyncPolicy::Never
             })
         {
+            self.memory_from = recent.oldest().map_or(self.memory_from, Batch::end);
             recent.evict(usize::MAX);
         }
     }
@@ -482,6 +497,11 @@ impl Writer {
         self.forget(ways.recent);
     }
 
+    /// Segments that may go.
+    pub(super) fn take_unused(&mut self) -> impl Iterator<Item = u64> + '_ {
+        self.removable.drain(..)
+    }
+
     /// A segment was made, or not.
     pub(super) fn created(&mut self, number: u64, result: io::Result<()>, now: Monotonic) {
         let Spare::Making(spare) = &self.spare else { return };
@@ -492,6 +512,7 @@ impl Writer {
             Ok(()) => {
                 self.counts.segments_made += 1;
                 self.spare = Spare::Ready(*spare);
+                self.removable.append(&mut self.unused);
             }
             Err(error) => {
                 self.counts.segments_refused += 1;
@@ -506,7 +527,7 @@ impl Writer {
         self.counts.segments_failed += 1;
         self.note_failure(format!("segment {number} is closed, since it failed: {error}"), now);
         if ways.catalog.segment(number).is_none() {
-            ways.operations.push_back(Operation::Remove { number });
+            self.unused.push(number);
         }
         if self.active.is_some_and(|active| active.number == number) {
             self.active = None;
@@ -521,9 +542,9 @@ impl Writer {
         if let Some(pending) = &mut self.pending {
             pending.is_written = false;
         }
-        let held = ways.recent.first().map(|first| first.max(self.durable_end));
-        self.rewrite_from = held.filter(|&from| from < self.end);
-        if held.is_some_and(|from| from > self.durable_end) {
+        let from = self.memory_from.max(self.durable_end);
+        self.rewrite_from = (from < self.end).then_some(from);
+        if from > self.durable_end {
             // Only where nothing was promised has memory let go of what was not durable.
             let error = AdapterError::Transient("what was stored may not become durable".to_owned());
             let unkept = self.flushes.drain(..);
@@ -546,7 +567,7 @@ impl Writer {
             Some(index) => {
                 Operation::Seal { number: active.number, length: active.at, index: index.encode(active.salt) }
             }
-            None => Operation::Remove { number: active.number },
+            None => return self.unused.push(active.number),
         };
         ways.operations.push_back(operation);
     }

@@ -30,7 +30,7 @@ pub(in crate::log) struct Header {
     pub(in crate::log) jumps: Vec<Jump>,
 }
 
-/// Sequences that no event has, or none any more: the log ended before `end`, and went on with `next`.
+/// Sequences that no event has, or none any more: the log ended before `end`, and went on with `next`. What is found between them is void.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::log) struct Jump {
     pub(in crate::log) end: Sequence,
