@@ -19,8 +19,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "log")]
+pub mod log;
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(feature = "named")]
+pub mod named;
 #[cfg(feature = "noop")]
 pub mod noop;
 #[cfg(feature = "redis")]

@@ -5,8 +5,11 @@
 //! trickle of events does not leave memory full of holes. Retention counts events exactly, and gives memory back a
 //! segment at a time. Nothing outlives the process: each bus has an incarnation of its own.
 
+mod ages;
+
 use std::collections::VecDeque;
 use std::num::{NonZeroU16, NonZeroUsize};
+use std::time::Duration;
 
 use engine::adapter::{
     Adapter, AdapterError, AdapterFactory, Outcome, ReadBlock, ReadRequest, Resident, ShardContext,
@@ -18,6 +21,8 @@ use engine::event::{Sequence, ShardId};
 use engine::identity::random_word;
 use serde::Deserialize;
 use serde_json::Value;
+
+use ages::Ages;
 
 /// How much a store keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +94,13 @@ impl AdapterFactory for MemoryStores {
     }
 }
 
+/// A store by itself, which keeps `retention`, and no event much longer than `age`.
+#[cfg(feature = "named")]
+pub(crate) fn store(retention: Retention, age: Option<Duration>) -> Box<dyn Adapter> {
+    let store = MemoryStore::new(retention.events.get(), retention.bytes.get());
+    Box::new(MemoryStore { ages: age.map(Ages::new), ..store })
+}
+
 /// One shard's log.
 struct MemoryStore {
     segments: VecDeque<Batch>,
@@ -97,6 +109,7 @@ struct MemoryStore {
     end: Sequence,
     events_max: usize,
     bytes_max: usize,
+    ages: Option<Ages>,
     spare: Option<Batch>,
     /// First sequence of the batch that was stored last and not acknowledged yet, and its memory.
     stored: Option<(Sequence, Option<Batch>)>,
@@ -112,6 +125,7 @@ impl MemoryStore {
             end: Sequence::FIRST,
             events_max,
             bytes_max,
+            ages: None,
             spare: None,
             stored: None,
             news: VecDeque::new(),
@@ -150,17 +164,31 @@ impl MemoryStore {
     /// Removes the oldest events beyond the limits; the newest one stays.
     fn retain(&mut self) {
         while self.events > 1 && (self.events > self.events_max || self.bytes > self.bytes_max) {
-            let first = self.segments.front_mut().expect("there are events");
             let excess = self.events.saturating_sub(self.events_max);
-            let (events, bytes) = first.evict(excess.clamp(1, self.events - 1));
-            self.events -= events;
-            self.bytes -= bytes;
-            if first.is_empty() {
-                let mut empty = self.segments.pop_front().expect("there is a first");
-                if empty.capacity_bytes() <= 2 * SEGMENT_BYTES {
-                    empty.clear();
-                    self.spare = Some(empty);
-                }
+            self.evict(excess.clamp(1, self.events - 1));
+        }
+    }
+
+    /// Removes what is too old, the newest one too.
+    #[inline]
+    fn expire(&mut self, now: Monotonic) {
+        let Some(before) = self.ages.as_mut().and_then(|ages| ages.expire(now)) else { return };
+        while let Some(first) = self.segments.front().map(Batch::first).filter(|first| *first < before) {
+            self.evict(usize::try_from(before.0 - first.0).unwrap_or(usize::MAX));
+        }
+    }
+
+    /// Removes up to `count` of the oldest events, at least one, of one segment.
+    fn evict(&mut self, count: usize) {
+        let first = self.segments.front_mut().expect("there are events");
+        let (events, bytes) = first.evict(count);
+        self.events -= events;
+        self.bytes -= bytes;
+        if first.is_empty() {
+            let mut empty = self.segments.pop_front().expect("there is a first");
+            if empty.capacity_bytes() <= 2 * SEGMENT_BYTES {
+                empty.clear();
+                self.spare = Some(empty);
             }
         }
     }
@@ -212,14 +240,18 @@ impl Adapter for MemoryStore {
         true
     }
 
-    fn submit(&mut self, batch: Batch, _: Monotonic) {
+    fn submit(&mut self, batch: Batch, now: Monotonic) {
         let first = batch.first();
         let spent = self.append(batch);
         self.stored = Some((first, spent));
+        if let Some(ages) = &mut self.ages {
+            ages.note(self.end, now);
+        }
     }
 
     #[inline]
-    fn outcome(&mut self, _: Monotonic) -> Option<Outcome> {
+    fn outcome(&mut self, now: Monotonic) -> Option<Outcome> {
+        self.expire(now);
         if let Some((first, spent)) = self.stored.take() {
             return Some(Outcome::Stored { first, spent });
         }
@@ -230,7 +262,8 @@ impl Adapter for MemoryStore {
         None
     }
 
-    fn read(&mut self, ticket: u64, request: ReadRequest, _: Monotonic) {
+    fn read(&mut self, ticket: u64, request: ReadRequest, now: Monotonic) {
+        self.expire(now);
         self.news.push_back(Outcome::Read { ticket, result: Ok(self.block(request)) });
     }
 
@@ -246,6 +279,14 @@ impl Adapter for MemoryStore {
         };
         let index = from.0.saturating_sub(batch.first().0) as usize;
         Resident::Events { batch, index, skipped: from.0 - wanted.0 }
+    }
+
+    fn held_events(&self) -> Option<u64> {
+        Some(self.events as u64)
+    }
+
+    fn due(&self) -> Option<Monotonic> {
+        self.ages.as_ref().and_then(Ages::due)
     }
 
     fn sync(&mut self, ticket: u64, _: Monotonic) {
@@ -324,6 +365,28 @@ mod tests {
         let (events, block) = read(&store, Some(200), 1_000);
         assert_eq!(events, (251..=350).collect::<Vec<u64>>());
         assert_eq!(block.skipped, 50);
+    }
+
+    #[test]
+    fn what_is_too_old_is_gone_and_counted_the_newest_too() {
+        let mut store =
+            MemoryStore { ages: Some(Ages::new(Duration::from_secs(1))), ..store(100, usize::MAX) };
+        let submit = |store: &mut MemoryStore, now| {
+            let mut batch = Batch::default();
+            batch.push(0, 0, EventFlags::NONE, &store.end.0.to_le_bytes());
+            batch.number_from(store.end);
+            store.submit(batch, Monotonic(now));
+            while store.outcome(Monotonic(now)).is_some() {}
+        };
+        submit(&mut store, 0);
+        submit(&mut store, 500_000_000);
+        let due = store.due().expect("something becomes old");
+        assert!(store.outcome(due).is_none());
+        assert_eq!((store.held_events(), read(&store, None, 10).0), (Some(1), vec![2]));
+        assert!(store.outcome(store.due().expect("the other one too")).is_none());
+        assert_eq!((store.held_events(), store.due()), (Some(0), None));
+        submit(&mut store, 9_000_000_000);
+        assert_eq!(read(&store, Some(1), 10).0, [3]);
     }
 
     #[test]
