@@ -208,3 +208,103 @@ impl Worker {
 
 /// How long a caller looks for an answer before it sleeps.
 const SPIN: Duration = Duration::from_micros(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::duty::Round;
+
+    enum Mail {
+        Double(u64, Sender<u64>),
+        Panic(Sender<u64>),
+        Keep(Sender<u64>),
+        End,
+    }
+
+    struct Doubler {
+        inbox: Inbox<Mail>,
+        kept: Vec<Sender<u64>>,
+        rests: u64,
+        ended: bool,
+    }
+
+    impl Doubler {
+        fn new(inbox: Inbox<Mail>) -> Doubler {
+            Doubler { inbox, kept: Vec::new(), rests: 0, ended: false }
+        }
+    }
+
+    impl Duty for Doubler {
+        fn round(&mut self, _: Monotonic) -> Round {
+            let mut work = 0;
+            self.inbox.open();
+            while let Some(mail) = self.inbox.take() {
+                work += 1;
+                match mail {
+                    Mail::Double(number, answer) => drop(answer.try_send(2 * number)),
+                    Mail::Panic(_) => panic!("on purpose"),
+                    Mail::Keep(answer) => self.kept.push(answer),
+                    Mail::End => self.ended = true,
+                }
+            }
+            Round { work, submitted: false, finished: self.ended }
+        }
+        fn has_work(&self) -> bool {
+            self.inbox.has_mail()
+        }
+        fn due(&self) -> Option<Monotonic> {
+            None
+        }
+        fn is_outstanding(&self) -> bool {
+            false
+        }
+        fn spin_budget(&self) -> Duration {
+            Duration::ZERO
+        }
+        fn rest(&mut self, _: Monotonic) {
+            self.rests += 1;
+        }
+        fn end(self) -> Option<crate::adapter::Closing> {
+            None
+        }
+    }
+
+    fn doubler() -> (Mailbox<Mail>, Worker) {
+        let (mailbox, inbox) = mailbox(4);
+        (mailbox, start("net-redex", inbox, Doubler::new).expect("the machine allows it"))
+    }
+
+    #[test]
+    fn a_worker_that_sleeps_answers_and_ends_when_its_duty_does() {
+        let (mailbox, worker) = doubler();
+        for number in 0..200 {
+            assert_eq!(mailbox.ask(HANG, |answer| Mail::Double(number, answer)), Ok(2 * number));
+        }
+        assert!(!worker.has_ended());
+        assert!(mailbox.post(Mail::End).is_ok());
+        assert!(worker.join(HANG));
+        assert_eq!(mailbox.ask(HANG, |answer| Mail::Double(1, answer)), Err(Unanswered::Gone));
+    }
+
+    #[test]
+    fn callers_of_a_worker_that_panics_are_told_at_once() {
+        let (mailbox, worker) = doubler();
+        assert_eq!(mailbox.ask(HANG, Mail::Panic), Err(Unanswered::Gone));
+        assert!(worker.join(HANG));
+    }
+
+    #[test]
+    fn no_answer_and_no_room_are_told_apart() {
+        let (mailbox, worker) = doubler();
+        assert_eq!(mailbox.ask(Duration::from_millis(1), Mail::Keep), Err(Unanswered::Late));
+        let (full, _inbox) = super::mailbox(1);
+        assert!(full.post(Mail::End).is_ok());
+        assert!(full.post(Mail::End).is_err());
+        assert_eq!(full.ask(Duration::from_millis(1), Mail::Keep), Err(Unanswered::Full));
+        assert!(mailbox.post(Mail::End).is_ok());
+        assert!(worker.join(HANG));
+    }
+
+    /// Far longer than anything here takes.
+    const HANG: Duration = Duration::from_mins(1);
+}
