@@ -242,7 +242,7 @@ mod tests {
                 work += 1;
                 match mail {
                     Mail::Double(number, answer) => drop(answer.try_send(2 * number)),
-                    Mail::Panic(_) => panic!("on purpose"),
+                    Mail::Panic(answer) => panic!("on purpose: {answer:?}"),
                     Mail::Keep(answer) => self.kept.push(answer),
                     Mail::End => self.ended = true,
                 }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use engine::event::Sequence;
 
+use super::WAITING_BYTES_MAX;
 use super::error::RedexError;
-use super::{APPEND_WAIT, WAITING_BYTES_MAX};
 
 /// The board of one open file.
 pub(crate) struct Board {
@@ -105,10 +105,11 @@ impl Board {
         }
     }
 
-    /// Takes room for `bytes`, and waits for it up to [`APPEND_WAIT`]. One event always finds room where nothing waits.
+    /// Takes room for `bytes`, and waits for it up to `within`. One event always finds room where nothing waits.
     pub(crate) fn take_room(
         self: &Arc<Board>,
         bytes: usize,
+        within: Duration,
         is_over: impl Fn() -> bool,
     ) -> Result<Room, RedexError> {
         let mut started = None;
@@ -121,7 +122,7 @@ impl Board {
                 inner.waiting_bytes += bytes;
                 return Ok(Room { board: Arc::clone(self), bytes });
             }
-            let left = APPEND_WAIT.saturating_sub(started.get_or_insert_with(Instant::now).elapsed());
+            let left = within.saturating_sub(started.get_or_insert_with(Instant::now).elapsed());
             if left.is_zero() {
                 return Err(RedexError::Busy);
             }
@@ -163,6 +164,7 @@ const SPIN: Duration = Duration::from_micros(5);
 
 #[cfg(test)]
 mod tests {
+    use super::super::APPEND_WAIT;
     use super::*;
     use std::sync::atomic::AtomicBool;
     use std::thread;
@@ -226,15 +228,18 @@ mod tests {
         assert_eq!(waited, Waited::Over);
         let waited = when_asleep(&board, || board.wait_for(Sequence(1), None, || false), || board.close());
         assert_eq!(waited, Waited::Over);
-        assert_eq!(board.take_room(1, || false).err(), Some(RedexError::Closed));
+        assert_eq!(board.take_room(1, APPEND_WAIT, || false).err(), Some(RedexError::Closed));
     }
 
     #[test]
     fn an_event_beyond_the_bound_waits_for_room() {
         let board = board();
-        let first = board.take_room(WAITING_BYTES_MAX + 1, || false).expect("nothing waits");
-        let second = when_asleep(&board, || board.take_room(1, || false), || drop(first));
+        let first = board.take_room(WAITING_BYTES_MAX + 1, APPEND_WAIT, || false).expect("nothing waits");
+        let second = when_asleep(&board, || board.take_room(1, APPEND_WAIT, || false), || drop(first));
         assert!(second.is_ok());
+        let patience = Duration::from_millis(1);
+        let third = board.take_room(WAITING_BYTES_MAX, patience, || false);
+        assert_eq!(third.err(), Some(RedexError::Busy), "and is refused when there is none in time");
         assert_eq!(board.inner().waiting_bytes, 1);
         drop(second);
         assert_eq!(board.inner().waiting_bytes, 0);

@@ -253,23 +253,19 @@ impl Shelf for Stores {
         notify: Notify,
     ) -> Result<Box<dyn Adapter>, AdapterError> {
         let kept = config.retention;
-        match self.directory.as_ref().filter(|_| config.persistent) {
-            Some((root, _)) => {
-                let segment_bytes = kept.bytes.map_or(SEGMENT_BYTES_MAX, |bytes| {
-                    (bytes.get() / 8).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX)
-                });
-                let options = log::Options { segment_bytes, sync: config.sync, retention: kept };
-                log::open(&name.directory(root), options, notify)
-            }
-            None => {
-                let default = memory::Retention::default();
-                let retention = memory::Retention {
-                    events: kept.events.and_then(|events| events.try_into().ok()).unwrap_or(default.events),
-                    bytes: kept.bytes.and_then(|bytes| bytes.try_into().ok()).unwrap_or(default.bytes),
-                };
-                Ok(memory::store(retention, kept.age))
-            }
+        if let Some((root, _)) = self.directory.as_ref().filter(|_| config.persistent) {
+            let segment_bytes = kept.bytes.map_or(SEGMENT_BYTES_MAX, |bytes| {
+                (bytes.get() / 8).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX)
+            });
+            let options = log::Options { segment_bytes, sync: config.sync, retention: kept };
+            return log::open(&name.directory(root), options, notify);
         }
+        let default = memory::Retention::default();
+        let retention = memory::Retention {
+            events: kept.events.and_then(|events| events.try_into().ok()).unwrap_or(default.events),
+            bytes: kept.bytes.and_then(|bytes| bytes.try_into().ok()).unwrap_or(default.bytes),
+        };
+        Ok(memory::store(retention, kept.age))
     }
 }
 

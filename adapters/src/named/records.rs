@@ -81,3 +81,58 @@ impl Records {
         (block.more && through > next && through < end).then_some(through)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine::adapter::ReadBlock;
+    use engine::event::{EventFlags, Sequence};
+
+    /// What a read finds: the events with these places, and where it is stored up to.
+    fn found(seqs: &[u64], stored: u64, more: bool) -> Found {
+        let mut batch = Batch::default();
+        for &seq in seqs {
+            batch.push_at(Sequence(seq + 1), 0, 0, EventFlags::NONE, &seq.to_le_bytes());
+        }
+        let through = seqs.last().map(|seq| Sequence(seq + 1));
+        Found { block: ReadBlock { batch, through, more, ..ReadBlock::default() }, end: Sequence(stored + 1) }
+    }
+
+    fn seqs(records: &Records) -> Vec<u64> {
+        records
+            .iter()
+            .inspect(|record| assert_eq!(record.payload, record.seq.to_le_bytes()))
+            .map(|record| record.seq)
+            .collect()
+    }
+
+    #[test]
+    fn only_what_was_asked_for_and_is_stored_is_taken() {
+        for (stored, next, end, expected) in [
+            (10, 0, u64::MAX, vec![3, 4, 7, 8]),
+            (10, 4, 8, vec![4, 7]),
+            (8, 0, u64::MAX, vec![3, 4, 7]),
+            (3, 0, u64::MAX, vec![]),
+            (10, 5, 7, vec![]),
+        ] {
+            let mut records = Records::default();
+            assert_eq!(records.take(found(&[3, 4, 7, 8], stored, false), next, end), None);
+            assert_eq!(seqs(&records), expected, "{stored} {next} {end}");
+            assert_eq!(records.len(), expected.len());
+            assert_eq!(records.last_seq(), expected.last().copied());
+        }
+    }
+
+    #[test]
+    fn a_read_goes_on_behind_what_it_has_found_and_not_behind_what_is_not_stored_yet() {
+        let mut records = Records::default();
+        assert_eq!(records.take(found(&[3, 4], 10, true), 0, 9), Some(5));
+        assert_eq!(records.take(found(&[5, 8], 10, true), 5, 9), None, "the range is read");
+        assert_eq!(seqs(&records), [3, 4, 5, 8]);
+        let mut records = Records::default();
+        assert_eq!(records.take(found(&[3, 4], 4, true), 0, 9), None, "4 is in flight");
+        assert_eq!(seqs(&records), [3]);
+        let mut records = Records::default();
+        assert_eq!(records.take(found(&[], 9, true), 4, 9), None, "nothing was examined");
+    }
+}

@@ -116,7 +116,7 @@ impl NamedFile {
             return Err(RedexError::TooLarge { bytes: payload.len() });
         }
         let room = board
-            .take_room(payload.len() + EVENT_OVERHEAD_BYTES, || self.access.is_over())
+            .take_room(payload.len() + EVENT_OVERHEAD_BYTES, APPEND_WAIT, || self.access.is_over())
             .map_err(|refused| self.access.or_ended(refused))?;
         let (payload, timestamp_ns) = (payload.into(), unix_ns());
         let sequence = line.ask(ANSWER_WAIT, |answer| {

@@ -179,7 +179,7 @@ impl Stage {
 
     /// Posts an append, without a round.
     fn append(&mut self, file: &Opened, payload: &[u8]) -> Answered<Sequence> {
-        let room = file.board.take_room(payload.len(), || false).expect("there is room");
+        let room = file.board.take_room(payload.len(), Duration::ZERO, || false).expect("there is room");
         let (file, payload) = (file.file, payload.into());
         self.post(|answer| {
             let append = Append { payload, timestamp_ns: 7, appender: Appender { answer, room } };
@@ -240,5 +240,5 @@ fn transient() -> AdapterError {
 }
 
 fn is_over(board: &Arc<Board>) -> bool {
-    board.take_room(0, || false).is_err()
+    board.take_room(0, Duration::ZERO, || false).is_err()
 }
