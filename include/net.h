@@ -124,6 +124,10 @@ typedef enum net_error_t {
      * Something else. See `net_last_error`.
      */
     NET_ERR_UNKNOWN = -99,
+    /**
+     * A named file, its name, its configuration or its store was refused. See `net_last_error`.
+     */
+    NET_ERR_REDEX = -103,
 } net_error_t;
 
 /**

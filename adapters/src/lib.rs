@@ -22,10 +22,12 @@
 #[cfg(any(feature = "memory", feature = "log"))]
 mod retained;
 
-#[cfg(feature = "memory")]
-pub mod memory;
 #[cfg(feature = "log")]
 pub mod log;
+#[cfg(feature = "memory")]
+pub mod memory;
+#[cfg(feature = "named")]
+pub mod named;
 #[cfg(feature = "noop")]
 pub mod noop;
 #[cfg(feature = "redis")]

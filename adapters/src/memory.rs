@@ -5,8 +5,11 @@
 //! trickle of events does not leave memory full of holes. Retention counts events exactly, and gives memory back a
 //! segment at a time. Nothing outlives the process: each bus has an incarnation of its own.
 
+mod ages;
+
 use std::collections::VecDeque;
 use std::num::{NonZeroU16, NonZeroUsize};
+use std::time::Duration;
 
 use engine::adapter::{
     Adapter, AdapterError, AdapterFactory, Outcome, ReadBlock, ReadRequest, Resident, ShardContext,
@@ -20,6 +23,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::retained::Retained;
+use ages::Ages;
 
 /// How much a store keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,12 +95,20 @@ impl AdapterFactory for MemoryStores {
     }
 }
 
+/// A store by itself, which keeps `retention`, and no event much longer than `age`.
+#[cfg(feature = "named")]
+pub(crate) fn store(retention: Retention, age: Option<Duration>) -> Box<dyn Adapter> {
+    let store = MemoryStore::new(retention.events.get(), retention.bytes.get());
+    Box::new(MemoryStore { ages: age.map(Ages::new), ..store })
+}
+
 /// One shard's log.
 struct MemoryStore {
     retained: Retained,
     end: Sequence,
     events_max: usize,
     bytes_max: usize,
+    ages: Option<Ages>,
     /// First sequence of the batch that was stored last and not acknowledged yet, and its memory.
     stored: Option<(Sequence, Option<Batch>)>,
     news: VecDeque<Outcome>,
@@ -109,6 +121,7 @@ impl MemoryStore {
             end: Sequence::FIRST,
             events_max,
             bytes_max,
+            ages: None,
             stored: None,
             news: VecDeque::new(),
         }
@@ -130,6 +143,15 @@ impl MemoryStore {
         {
             let excess = retained.events().saturating_sub(self.events_max);
             retained.evict(excess.clamp(1, retained.events() - 1));
+        }
+    }
+
+    /// Removes what is too old, the newest one too.
+    #[inline]
+    fn expire(&mut self, now: Monotonic) {
+        let Some(before) = self.ages.as_mut().and_then(|ages| ages.expire(now)) else { return };
+        while let Some(first) = self.retained.first().filter(|first| *first < before) {
+            self.retained.evict(usize::try_from(before.0 - first.0).unwrap_or(usize::MAX));
         }
     }
 
@@ -158,14 +180,18 @@ impl Adapter for MemoryStore {
         true
     }
 
-    fn submit(&mut self, batch: Batch, _: Monotonic) {
+    fn submit(&mut self, batch: Batch, now: Monotonic) {
         let first = batch.first();
         let spent = self.append(batch);
         self.stored = Some((first, spent));
+        if let Some(ages) = &mut self.ages {
+            ages.note(self.end, now);
+        }
     }
 
     #[inline]
-    fn outcome(&mut self, _: Monotonic) -> Option<Outcome> {
+    fn outcome(&mut self, now: Monotonic) -> Option<Outcome> {
+        self.expire(now);
         if let Some((first, spent)) = self.stored.take() {
             return Some(Outcome::Stored { first, spent });
         }
@@ -176,7 +202,8 @@ impl Adapter for MemoryStore {
         None
     }
 
-    fn read(&mut self, ticket: u64, request: ReadRequest, _: Monotonic) {
+    fn read(&mut self, ticket: u64, request: ReadRequest, now: Monotonic) {
+        self.expire(now);
         self.news.push_back(Outcome::Read { ticket, result: Ok(self.block(request)) });
     }
 
@@ -190,6 +217,14 @@ impl Adapter for MemoryStore {
             Some((batch, index)) => Resident::Events { batch, index, skipped: from.0 - wanted.0 },
             None => Resident::Nothing { skipped: 0 },
         }
+    }
+
+    fn held_events(&self) -> Option<u64> {
+        Some(self.retained.events() as u64)
+    }
+
+    fn due(&self) -> Option<Monotonic> {
+        self.ages.as_ref().and_then(Ages::due)
     }
 
     fn sync(&mut self, ticket: u64, _: Monotonic) {
@@ -266,6 +301,28 @@ mod tests {
         let (events, block) = read(&store, Some(200), 1_000);
         assert_eq!(events, (251..=350).collect::<Vec<u64>>());
         assert_eq!(block.skipped, 50);
+    }
+
+    #[test]
+    fn what_is_too_old_is_gone_and_counted_the_newest_too() {
+        let mut store =
+            MemoryStore { ages: Some(Ages::new(Duration::from_secs(1))), ..store(100, usize::MAX) };
+        let submit = |store: &mut MemoryStore, now| {
+            let mut batch = Batch::default();
+            batch.push(0, 0, EventFlags::NONE, &store.end.0.to_le_bytes());
+            batch.number_from(store.end);
+            store.submit(batch, Monotonic(now));
+            while store.outcome(Monotonic(now)).is_some() {}
+        };
+        submit(&mut store, 0);
+        submit(&mut store, 500_000_000);
+        let due = store.due().expect("something becomes old");
+        assert!(store.outcome(due).is_none());
+        assert_eq!((store.held_events(), read(&store, None, 10).0), (Some(1), vec![2]));
+        assert!(store.outcome(store.due().expect("the other one too")).is_none());
+        assert_eq!((store.held_events(), store.due()), (Some(0), None));
+        submit(&mut store, 9_000_000_000);
+        assert_eq!(read(&store, Some(1), 10).0, [3]);
     }
 
     #[test]

@@ -78,7 +78,7 @@ pub struct ShardContext {
     pub notify: Notify,
 }
 
-/// Rings a shard, from any thread, so that it asks its adapter for outcomes. The default rings nobody.
+/// Rings a shard or a worker, from any thread, so that it asks its adapter for outcomes. The default rings nobody.
 #[derive(Clone, Default)]
 pub struct Notify(pub(crate) Arc<Doorbell>);
 
@@ -132,6 +132,11 @@ pub trait Adapter {
 
     /// Starts a sync of everything stored so far; its outcome carries `ticket`. A store that cannot sync answers at once.
     fn sync(&mut self, ticket: u64, now: Monotonic);
+
+    /// How many events it holds: stored, and not removed by retention. `None` where it does not know. A shard does not ask.
+    fn held_events(&self) -> Option<u64> {
+        None
+    }
 
     /// When it is to be asked for outcomes although nobody rings: to connect again, say.
     fn due(&self) -> Option<Monotonic> {

@@ -350,10 +350,11 @@ impl Drop for Bus {
     }
 }
 
-/// Whether the calling thread is one that a bus has made.
+/// Whether the calling thread is one that a bus or a worker has made.
 pub fn owns_current_thread() -> bool {
     let current = std::thread::current();
-    let is_own = |name: &str| name.starts_with("net-shard-") || ["net-bridge", "net-resolve"].contains(&name);
+    let others = ["net-bridge", "net-resolve", "net-redex"];
+    let is_own = |name: &str| name.starts_with("net-shard-") || others.contains(&name);
     current.name().is_some_and(is_own)
 }
 

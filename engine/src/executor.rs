@@ -1,11 +1,11 @@
-//! The executor: a shard's thread, its glommio executor, and what it does when there is nothing to do. The only file
-//! of this crate that names glommio.
+//! The executor: the thread of a shard or a worker, its glommio executor, and what it does when there is nothing to do.
+//! The only file of this crate that names glommio.
 //!
 //! Two properties of the runtime shape it. A preempt timer that fires between polling for I/O and running tasks makes
 //! the executor park for ever with runnable tasks, so none ever fires: preemption and latency are an hour.
 //! And while a task stays runnable, requests are not submitted and completions are not seen unless a pass over the
 //! reactor is forced, so the loop forces one after it queued requests and every [`PASS_PERIOD`] while any are
-//! outstanding. A shard that is parked hears everything.
+//! outstanding. A thread that is parked hears everything.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -22,7 +22,8 @@ use glommio::{Latency, LocalExecutor, LocalExecutorBuilder, Placement, PoolPlace
 
 use crate::adapter::{AdapterError, AdapterFactory, Notify, ShardContext};
 use crate::clock::{Clock, Monotonic};
-use crate::config::Idle;
+use crate::doorbell::Doorbell;
+use crate::duty::Duty;
 use crate::event::ShardId;
 use crate::identity::Identity;
 use crate::os;
@@ -76,20 +77,60 @@ fn run(seat: Seat) {
 }
 
 fn start(seat: Seat) {
-    match executor(seat.core) {
-        Err(error) => drop(seat.started.try_send((seat.id, Err(SpawnError::Executor(error))))),
-        Ok(executor) => executor.run(async move {
-            let queue =
-                glommio::executor().create_task_queue(Shares::default(), Latency::Matters(NEVER), "shard");
-            let shard =
-                glommio::spawn_local_into(open_and_drive(seat), queue).expect("the queue was made above");
-            shard.await;
-        }),
+    let (started, id) = (seat.started.clone(), seat.id);
+    if let Err(error) = run_alone(Placement::Fixed(seat.core), "shard", || open_and_drive(seat)) {
+        // The channel has room for every shard; a caller that has gone needs no answer.
+        let _ = started.try_send((id, Err(SpawnError::Executor(error))));
     }
 }
 
-fn executor(core: usize) -> Result<LocalExecutor, String> {
-    LocalExecutorBuilder::new(Placement::Fixed(core))
+/// Starts the thread of a worker, pinned nowhere, with every signal blocked. `started` is told once that its duty was
+/// made, or why not; when `make` panics it is told nothing.
+pub(crate) fn spawn_worker<D: Duty>(
+    name: &str,
+    clock: Arc<Clock>,
+    doorbell: Arc<Doorbell>,
+    started: Sender<Result<(), String>>,
+    make: impl FnOnce() -> D + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let bell = Arc::clone(&doorbell);
+    let work = move || {
+        let told = started.clone();
+        let open_and_drive = || async move {
+            let duty = make();
+            let _ = told.try_send(Ok(()));
+            drive(duty, &clock, &doorbell).await;
+        };
+        if let Err(error) = run_alone(Placement::Unbound, "worker", open_and_drive) {
+            let _ = started.try_send(Err(error));
+        }
+    };
+    let builder = thread::Builder::new().name(name.to_owned());
+    os::with_signals_blocked(|| {
+        builder.spawn(move || {
+            // Whoever waits for an answer is told by the end of its channel.
+            let _ = catch_unwind(AssertUnwindSafe(work));
+            bell.silence();
+        })
+    })
+}
+
+/// Makes an executor for the calling thread and runs one task on it to its end.
+fn run_alone<F: Future<Output = ()> + 'static>(
+    placement: Placement,
+    name: &str,
+    make: impl FnOnce() -> F,
+) -> Result<(), String> {
+    let executor = executor(placement)?;
+    executor.run(async move {
+        let queue = glommio::executor().create_task_queue(Shares::default(), Latency::Matters(NEVER), name);
+        glommio::spawn_local_into(make(), queue).expect("the queue was made above").await;
+    });
+    Ok(())
+}
+
+fn executor(placement: Placement) -> Result<LocalExecutor, String> {
+    LocalExecutorBuilder::new(placement)
         .preempt_timer(NEVER)
         .io_memory(IO_MEMORY_BYTES)
         .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
@@ -108,14 +149,13 @@ async fn open_and_drive(seat: Seat) {
         Ok(adapter) => {
             let shard = Shard::new(id, Arc::clone(&shared), inbox, adapter);
             let _ = started.try_send((id, Ok(())));
-            drive(shard, &shared, id).await;
+            drive(shard, &shared.clock, &shared.port(id).doorbell).await;
         }
     }
 }
 
 /// The loop: rounds while there is work, then what the idle policy says.
-async fn drive(mut shard: Shard, shared: &Shared, id: ShardId) {
-    let doorbell = &shared.port(id).doorbell;
+async fn drive<D: Duty>(mut duty: D, clock: &Clock, doorbell: &Doorbell) {
     poll_fn(|context| {
         doorbell.answer_with(context.waker());
         Poll::Ready(())
@@ -125,23 +165,19 @@ async fn drive(mut shard: Shard, shared: &Shared, id: ShardId) {
     let mut passed_at = Monotonic(0);
     let mut trickle = 0;
     loop {
-        let now = shared.clock.now();
+        let now = clock.now();
         doorbell.count_beat();
-        let round = shard.round(now);
+        let round = duty.round(now);
         if round.finished {
-            let (not_stored, closing) = shard.end();
-            let shutdown = shared.shutdown().expect("a shard finishes when it is told to");
-            // The channel has room for every shard; a caller that has gone needs no answer.
-            let _ = shutdown.answer.try_send((id, not_stored));
-            if let Some(closing) = closing {
+            if let Some(closing) = duty.end() {
                 closing.await;
             }
             return;
         }
-        if shard.is_outstanding() && (round.submitted || now.since(passed_at) >= PASS_PERIOD) {
+        if duty.is_outstanding() && (round.submitted || now.since(passed_at) >= PASS_PERIOD) {
             glommio::executor().yield_task_queue_now().await;
-            reactor_pass(&shared.clock).await;
-            passed_at = shared.clock.now();
+            reactor_pass(clock).await;
+            passed_at = clock.now();
         }
         if round.work > 0 {
             idle_since = None;
@@ -155,32 +191,21 @@ async fn drive(mut shard: Shard, shared: &Shared, id: ShardId) {
         }
         trickle = 0;
         let since = *idle_since.get_or_insert(now);
-        if now.since(since) < spin_budget(shared) {
+        if now.since(since) < duty.spin_budget() {
             std::hint::spin_loop();
             continue;
         }
         idle_since = None;
-        shard.rest(now);
-        park(&shard, shared, id).await;
-        shared.bridge().ring();
-    }
-}
-
-/// How long a shard looks for work before it sleeps.
-fn spin_budget(shared: &Shared) -> Duration {
-    match shared.config.idle {
-        Idle::Park => Duration::ZERO,
-        _ if !shared.may_spin() => Duration::ZERO,
-        Idle::Adaptive => shared.config.spin,
-        Idle::Spin => NEVER,
+        duty.rest(now);
+        park(&duty, clock, doorbell).await;
+        duty.woken();
     }
 }
 
 /// Sleeps until somebody rings or something is due.
-async fn park(shard: &Shard, shared: &Shared, id: ShardId) {
-    let doorbell = &shared.port(id).doorbell;
-    let now = shared.clock.now();
-    let mut timer = match shard.due() {
+async fn park<D: Duty>(duty: &D, clock: &Clock, doorbell: &Doorbell) {
+    let now = clock.now();
+    let mut timer = match duty.due() {
         Some(due) if due <= now => return glommio::executor().yield_task_queue_now().await,
         due => due.map(|due| Timer::new(due.since(now))),
     };
@@ -190,7 +215,7 @@ async fn park(shard: &Shard, shared: &Shared, id: ShardId) {
             return Poll::Ready(());
         }
         doorbell.park();
-        if shard.has_work() {
+        if duty.has_work() {
             return Poll::Ready(());
         }
         asleep = true;

@@ -241,6 +241,11 @@ impl Drop for Spinner {
     }
 }
 
+/// Shards, and producers that have a lane, of the whole process.
+pub(crate) fn busy_threads() -> usize {
+    BUSY_THREADS.load(Ordering::Relaxed)
+}
+
 static SPINNERS: AtomicUsize = AtomicUsize::new(0);
 static BUSY_THREADS: AtomicUsize = AtomicUsize::new(0);
 

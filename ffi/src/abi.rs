@@ -140,6 +140,8 @@ pub enum net_error_t {
     NET_ERR_TOO_LARGE = -20,
     /// Something else. See `net_last_error`.
     NET_ERR_UNKNOWN = -99,
+    /// A named file, its name, its configuration or its store was refused. See `net_last_error`.
+    NET_ERR_REDEX = -103,
 }
 
 const _: () = {

@@ -21,6 +21,12 @@ pub(crate) enum Kind {
     Producer = 3,
     /// A `net_subscription_t*`.
     Subscription = 4,
+    /// A `net_redex_t*`.
+    Redex = 5,
+    /// A `net_redex_file_t*`.
+    RedexFile = 6,
+    /// A `net_redex_tail_t*`.
+    RedexTail = 7,
 }
 
 impl Kind {
@@ -38,7 +44,7 @@ impl Kind {
         }
         match (value >> 48) & 0xf {
             kind if kind == self as u64 => Ok(value & PAYLOAD_MAX),
-            1..=4 => Err(Failure::OtherKind),
+            1..=7 => Err(Failure::OtherKind),
             _ => Err(Failure::NotAHandle),
         }
     }

@@ -1,4 +1,4 @@
-//! Memory that is lent to C: poll results and strings, each one block, known here by its address.
+//! Memory that is lent to C: poll results, records and strings, each one block, known here by its address.
 //!
 //! The owner of every block stays in this registry, so that an address that is not lent at the moment frees nothing,
 //! and what a caller wrote into a result decides nothing. An address may be lent again once it was given back. One lock
@@ -20,7 +20,7 @@ pub(crate) fn poll_result(response: &PollResponse) -> net_poll_result_t {
     let cursor = response.next_cursor.as_deref();
     let text_bytes = response.events().map(|(_, event)| event.payload.len() + ID_BYTES_MAX).sum::<usize>()
         + cursor.map_or(0, |cursor| cursor.len() + 1);
-    let (events, mut text) = Block::lend(count, text_bytes);
+    let (events, mut text) = Block::lend::<net_event_t>(count, text_bytes);
     let mut digits = itoa::Buffer::new();
     for (index, (shard, event)) in response.events().enumerate() {
         let id = digits.format(event.sequence.0).as_bytes();
@@ -46,7 +46,7 @@ pub(crate) fn poll_result(response: &PollResponse) -> net_poll_result_t {
 
 /// Lends a NUL-terminated string.
 pub(crate) fn string(text: &str) -> *mut c_char {
-    Block::lend(0, text.len() + 1).1.append_c(text).cast_mut()
+    Block::lend::<u64>(0, text.len() + 1).1.append_c(text).cast_mut()
 }
 
 /// Takes a block back by its address. Whether there was one.
@@ -56,11 +56,13 @@ pub(crate) fn take_back(address: usize) -> bool {
 }
 
 /// Room for events and text, owned by the registry.
-struct Block;
+pub(crate) struct Block;
 
 impl Block {
-    fn lend(events: usize, text_bytes: usize) -> (*mut net_event_t, Text) {
-        let event_words = events * size_of::<net_event_t>() / size_of::<u64>();
+    /// Lends room for `events` structs, and for text behind them.
+    pub(crate) fn lend<T>(events: usize, text_bytes: usize) -> (*mut T, Text) {
+        const { assert!(align_of::<T>() <= align_of::<u64>() && size_of::<T>().is_multiple_of(size_of::<u64>())) };
+        let event_words = events * size_of::<T>() / size_of::<u64>();
         let mut block: Vec<u64> = Vec::with_capacity(event_words + text_bytes.div_ceil(size_of::<u64>()));
         let start = block.as_mut_ptr();
         // SAFETY: the capacity holds that many words, and text behind them.
@@ -74,13 +76,13 @@ impl Block {
 }
 
 /// The part of a block that is still to be filled with text.
-struct Text {
+pub(crate) struct Text {
     at: *mut u8,
     left: usize,
 }
 
 impl Text {
-    fn append(&mut self, bytes: &[u8]) -> *const c_char {
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> *const c_char {
         assert!(bytes.len() <= self.left, "the block was measured before");
         let start = self.at;
         // SAFETY: there is room for the bytes at `at`, in memory that is ours alone until it is handed to C.

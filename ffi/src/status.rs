@@ -4,12 +4,14 @@ use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_char, c_int};
 
 use adapters::FactoryError;
+use adapters::named::{OpenError, RedexError};
 use engine::bus::{FlushError, PollError, StartError};
 use engine::config::ConfigError;
 use engine::consume::request::RequestError;
 use engine::platform::{Missing, PlatformError};
 use engine::producer::{CommitError, Producer, PublishError};
 use engine::subscription::{SubscribeError, SubscriptionEnded};
+use engine::worker::WorkerError;
 
 use crate::abi::net_error_t as Code;
 use crate::thread;
@@ -109,6 +111,20 @@ pub(crate) enum Failure {
     Flush(#[from] FlushError),
     #[error("{0} events were accepted and could not be stored before the deadline")]
     NotStored(u64),
+    #[error("{0}")]
+    RedexOpen(OpenError),
+    #[error("65,536 of them are open")]
+    RedexesExhausted,
+    #[error("65,536 handles of this kind are open")]
+    RedexHandlesExhausted,
+    #[error("{0}")]
+    Redex(#[from] RedexError),
+    #[error("{0}")]
+    TailEnded(RedexError),
+    #[error("another thread is inside the cursor")]
+    TailInUse,
+    #[error("the handle was freed")]
+    Freed,
     #[error("the system gave no random bytes: {0}")]
     Random(getrandom::Error),
 }
@@ -132,13 +148,16 @@ impl Failure {
             | Failure::NotAClaim
             | Failure::ProducerClosed
             | Failure::ProducerInUse
-            | Failure::SubscriptionInUse => Code::NET_ERR_INVALID_ARGUMENT,
+            | Failure::SubscriptionInUse
+            | Failure::RedexHandlesExhausted
+            | Failure::TailInUse
+            | Failure::Freed => Code::NET_ERR_INVALID_ARGUMENT,
             Failure::Json(_) | Failure::Request(_) => Code::NET_ERR_INVALID_JSON,
             Failure::CursorText | Failure::SubscriptionsExhausted => Code::NET_ERR_POLL_FAILED,
             Failure::BufferTooSmall { .. } => Code::NET_ERR_BUFFER_TOO_SMALL,
             Failure::IntOverflow(_) => Code::NET_ERR_INT_OVERFLOW,
             Failure::OtherKind => Code::NET_ERR_MISMATCHED_HANDLES,
-            Failure::ShutDown => Code::NET_ERR_SHUTTING_DOWN,
+            Failure::ShutDown | Failure::TailEnded(_) => Code::NET_ERR_SHUTTING_DOWN,
             Failure::Poisoned | Failure::Panicked(_) | Failure::ShardFailed => Code::NET_ERR_PANIC,
             Failure::Forked => Code::NET_ERR_FORKED,
             Failure::Reentered | Failure::Ending | Failure::ProducersExhausted => {
@@ -149,6 +168,9 @@ impl Failure {
             Failure::Factory(FactoryError::Store(_)) => Code::NET_ERR_ADAPTER,
             Failure::Start(error) => start_code(error),
             Failure::HandlesExhausted | Failure::ForkPage(_) => Code::NET_ERR_INIT_FAILED,
+            Failure::RedexOpen(error) => redex_open_code(error),
+            Failure::RedexesExhausted => Code::NET_ERR_REDEX,
+            Failure::Redex(error) => redex_code(error),
             Failure::Publish(error) => publish_code(error),
             Failure::Subscribe(error) => subscribe_code(error),
             Failure::SubscriptionEnded(ended) => ended_code(*ended),
@@ -244,11 +266,38 @@ fn flush_code(error: &FlushError) -> Code {
     }
 }
 
+fn redex_open_code(error: &OpenError) -> Code {
+    match error {
+        OpenError::Worker(WorkerError::Platform(PlatformError { missing: Missing::IoUring, .. })) => {
+            Code::NET_ERR_NO_IO_URING
+        }
+        OpenError::Worker(_) => Code::NET_ERR_INIT_FAILED,
+        OpenError::Directory(_) | OpenError::Lock(_) => Code::NET_ERR_REDEX,
+    }
+}
+
+fn redex_code(error: &RedexError) -> Code {
+    match error {
+        RedexError::TooLarge { .. } => Code::NET_ERR_TOO_LARGE,
+        RedexError::Range { .. } => Code::NET_ERR_INVALID_ARGUMENT,
+        RedexError::Busy => Code::NET_ERR_INGESTION_FAILED,
+        RedexError::Late => Code::NET_ERR_TIMEOUT,
+        RedexError::Failed => Code::NET_ERR_PANIC,
+        RedexError::Name(_)
+        | RedexError::Config(_)
+        | RedexError::Conflict
+        | RedexError::FilesExhausted
+        | RedexError::Store(_)
+        | RedexError::Closed
+        | RedexError::Ended => Code::NET_ERR_REDEX,
+    }
+}
+
 fn text_of(code: c_int) -> &'static CStr {
     TEXTS.iter().find(|(of, _)| *of as c_int == code).map_or(c"no such code", |(_, text)| text)
 }
 
-const TEXTS: [(Code, &CStr); 22] = [
+const TEXTS: [(Code, &CStr); 23] = [
     (Code::NET_SUCCESS, c"success"),
     (Code::NET_ERR_NULL_POINTER, c"a pointer is NULL"),
     (Code::NET_ERR_INVALID_UTF8, c"not valid UTF-8"),
@@ -271,6 +320,7 @@ const TEXTS: [(Code, &CStr); 22] = [
     (Code::NET_ERR_ADAPTER, c"the store refused"),
     (Code::NET_ERR_TOO_LARGE, c"the event is larger than max_event_bytes"),
     (Code::NET_ERR_UNKNOWN, c"something else went wrong"),
+    (Code::NET_ERR_REDEX, c"a named file was refused"),
 ];
 
 #[cfg(test)]
@@ -279,7 +329,7 @@ mod tests {
 
     #[test]
     fn every_code_has_a_text_of_its_own() {
-        let mut seen: Vec<&CStr> = (-20..=0).chain([-99]).map(text_of).collect();
+        let mut seen: Vec<&CStr> = (-20..=0).chain([-99, -103]).map(text_of).collect();
         seen.sort_unstable();
         seen.dedup();
         assert_eq!(seen.len(), TEXTS.len());

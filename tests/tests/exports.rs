@@ -1,4 +1,4 @@
-//! The shared library exports the functions of `net.h` and nothing else, and says how it is to be loaded.
+//! The shared library exports the functions of the headers and nothing else, and says how it is to be loaded.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,10 +6,14 @@ use std::process::Command;
 
 use harness::c::library;
 
-/// Name and documentation of every function of the header. A declaration starts a line; what follows its name is a
-/// parenthesis.
+/// Name and documentation of every function of the headers.
 fn declarations() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let header = include_str!("../../include/net.h");
+    let headers = [include_str!("../../include/net.h"), include_str!("../../include/net_cortex.h")];
+    headers.into_iter().flat_map(declarations_of)
+}
+
+/// A declaration starts a line; what follows its name is a parenthesis.
+fn declarations_of(header: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
     header.match_indices("\n/**").filter_map(|(at, _)| {
         let (documentation, rest) = header[at..].split_once("*/\n")?;
         let first = rest.lines().next().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()))?;
@@ -25,16 +29,16 @@ fn output_of(program: &str, arguments: &[&str], file: &Path) -> String {
 }
 
 #[test]
-fn every_function_of_the_header_is_exported_and_nothing_else_is() {
+fn every_function_of_the_headers_is_exported_and_nothing_else_is() {
     let symbols = output_of("nm", &["-D", "--defined-only"], library());
     let exported: BTreeSet<&str> = symbols.lines().filter_map(|line| line.split(' ').nth(2)).collect();
     let declared: BTreeSet<&str> = declarations().map(|(name, _)| name).collect();
-    assert!(declared.len() > 25, "{declared:?}");
+    assert!(declared.len() > 45, "{declared:?}");
     assert_eq!(exported, declared);
 }
 
 #[test]
-fn every_function_of_the_header_says_its_threads_ownership_and_errors() {
+fn every_function_of_the_headers_says_its_threads_ownership_and_errors() {
     for (name, documentation) in declarations() {
         for word in ["Threads:", "Ownership:", "Errors:"] {
             assert_eq!(documentation.matches(word).count(), 1, "{name}: {word} {documentation}");

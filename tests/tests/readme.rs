@@ -28,10 +28,20 @@ fn the_quickstart_prints_what_it_says() {
 
 #[test]
 fn the_subscriber_prints_what_it_says() {
+    prints_what_it_says("Subscribing", "second.c");
+}
+
+#[test]
+fn the_named_file_prints_what_it_says() {
+    prints_what_it_says("Named files", "files.c");
+}
+
+/// The program of a section, built and run by its commands with the library of the quickstart's.
+fn prints_what_it_says(section: &str, program: &str) {
     let readme = readme();
-    let section = readme.split("## Subscribing").nth(1).expect("the section is there");
+    let section = readme.split(&format!("## {section}\n")).nth(1).expect("the section is there");
     let folder = tempfile::tempdir().expect("a temporary folder");
-    fs::write(folder.path().join("second.c"), block(section, "c", 0)).expect("the folder is writable");
+    fs::write(folder.path().join(program), block(section, "c", 0)).expect("the folder is writable");
     for shared in ["include", "target"] {
         symlink(root().join(shared), folder.path().join(shared)).expect("the folder is empty");
     }

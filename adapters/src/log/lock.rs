@@ -60,4 +60,5 @@ fn held() -> MutexGuard<'static, Vec<(u64, u64)>> {
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-const FILE: &str = "lock";
+/// A name that no named file has.
+const FILE: &str = "LOCK";

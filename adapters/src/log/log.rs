@@ -87,10 +87,9 @@ impl Log {
         self.writer.end()
     }
 
-    /// One past the last event that is durable.
-    #[cfg(test)]
-    pub(super) fn durable_end(&self) -> Sequence {
-        self.writer.durable_end()
+    /// Events that are there, damaged ones included.
+    pub(super) fn events(&self) -> u64 {
+        self.catalog.events()
     }
 
     /// Whether something has failed, and what it may have cost is not durable again.

@@ -25,6 +25,7 @@ pub(super) struct FirstSegment {
     pub(super) header: Header,
     /// Where it goes on.
     pub(super) at: u64,
+    pub(super) length: u64,
     /// What it has already, and one past what was submitted before.
     pub(super) copied: Option<(Segment, Sequence)>,
 }
@@ -46,7 +47,7 @@ pub(super) fn open(disk: &dyn Disk, identity: Identity, options: Options, wall_n
     let copied = append(&copies, number, salt, &mut content);
     let bytes = options.segment_bytes.max(content.len() as u64);
     disk.create(number, bytes, &content)?;
-    let first = FirstSegment { header, at: content.len() as u64, copied };
+    let first = FirstSegment { header, at: content.len() as u64, length: bytes, copied };
     Ok(Log::new(identity, options, &recovered, first))
 }
 

@@ -209,7 +209,8 @@ impl Tail {
             let bytes = scan.bytes(at, block)?;
             let mut records = block.records(&bytes, segment.header.salt);
             records.skip_to(durable_end);
-            let mut next = block.first.max(durable_end);
+            // Where no record is good, the log ends where it ended before.
+            let mut next = if block.first > durable_end { self.end } else { durable_end };
             for item in records {
                 match item {
                     _ if next >= end => break,

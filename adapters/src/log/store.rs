@@ -123,6 +123,10 @@ impl Adapter for LogStore {
         if stream == self.stream { self.log.resident(after) } else { Resident::Elsewhere }
     }
 
+    fn held_events(&self) -> Option<u64> {
+        Some(self.log.events())
+    }
+
     fn follow(&mut self, stream: ShardId, wanted: bool, _: Monotonic) {
         if stream == self.stream {
             self.followed = wanted.then(|| self.log.end());

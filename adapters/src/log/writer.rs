@@ -47,8 +47,8 @@ pub(super) struct Writer {
     rewrite_from: Option<Sequence>,
     /// Something has failed, and what was written again is not durable yet.
     is_suspect: bool,
-    /// What is to be written next does not fit.
-    lacks_room: bool,
+    /// What is to be written next does not fit, and takes so many bytes.
+    lacks_bytes: Option<u64>,
     failures: u32,
     retry_at: Monotonic,
     flushes: Vec<(u64, Sequence)>,
@@ -88,6 +88,7 @@ struct Active {
     number: u64,
     salt: u64,
     at: u64,
+    length: u64,
     reserved_end: Sequence,
 }
 
@@ -131,7 +132,7 @@ impl Writer {
         Writer {
             identity,
             options,
-            active: Some(Active { at: first.at, ..Active::of(&first.header) }),
+            active: Some(Active { at: first.at, ..Active::of(&first.header, first.length) }),
             spare: Spare::None,
             next_number: first.header.number + 1,
             pending: None,
@@ -144,7 +145,7 @@ impl Writer {
             synced_at: Monotonic(0),
             rewrite_from: None,
             is_suspect: false,
-            lacks_room: false,
+            lacks_bytes: None,
             failures: 0,
             retry_at: Monotonic(0),
             flushes: Vec::new(),
@@ -183,12 +184,6 @@ impl Writer {
         self.end
     }
 
-    /// One past the last event that is durable.
-    #[cfg(test)]
-    pub(super) fn durable_end(&self) -> Sequence {
-        self.durable_end
-    }
-
     /// Whether something has failed, and what it may have cost is not durable again.
     #[cfg(test)]
     pub(super) fn is_suspect(&self) -> bool {
@@ -202,7 +197,7 @@ impl Writer {
 
     /// Whether nothing can be written until a segment can be made.
     pub(super) fn is_stuck(&self) -> bool {
-        self.failures > 0 && (self.lacks_room || self.active.is_none())
+        self.failures > 0 && (self.lacks_bytes.is_some() || self.active.is_none())
     }
 
     /// What has gone wrong last, if that was not asked before.
@@ -267,17 +262,17 @@ impl Writer {
         if self.writing.is_some() {
             return;
         }
-        self.lacks_room = false;
+        self.lacks_bytes = None;
         let Some((draft, is_again)) = self.draft(ways.recent) else { return };
         let fits = |active: &Active| {
-            active.room(&self.options) >= draft.bytes() as u64 && active.reserved_end >= draft.header.end()
+            active.room() >= draft.bytes() as u64 && active.reserved_end >= draft.header.end()
         };
         if !self.active.as_ref().is_some_and(fits) {
-            self.lacks_room = true;
+            self.lacks_bytes = Some(draft.bytes() as u64);
             match std::mem::replace(&mut self.spare, Spare::None) {
                 Spare::Ready(spare) if fits(&spare) => {
                     self.retire(ways);
-                    (self.active, self.lacks_room) = (Some(spare), false);
+                    (self.active, self.lacks_bytes) = (Some(spare), None);
                 }
                 Spare::Ready(spare) => {
                     // Too many sequences were refused since it was made.
@@ -336,13 +331,15 @@ impl Writer {
         let reserved_end = header.reserved_end.max(ahead.advanced_by(header.reserved_end.0 - base.0));
         let header = Header { reserved_end, ..header };
         self.next_number += 1;
-        self.spare = Spare::Making(Active::of(&header));
-        let bytes = self.options.segment_bytes;
+        // One event may be larger than a segment is by itself.
+        let needed = HEADER_BYTES as u64 + self.lacks_bytes.unwrap_or_default();
+        let bytes = self.options.segment_bytes.max(needed);
+        self.spare = Spare::Making(Active::of(&header, bytes));
         ways.operations.push_back(Operation::Create { header: Box::new(header), bytes });
     }
 
     fn needs_segment(&self) -> bool {
-        self.lacks_room || self.active.is_none_or(|active| active.at > self.options.segment_bytes / 2)
+        self.lacks_bytes.is_some() || self.active.is_none_or(|active| active.at > active.length / 2)
     }
 
     /// Begins a round of syncs, if one is due.
@@ -580,13 +577,12 @@ impl Writer {
             Spare::Making(spare) | Spare::Ready(spare) => Some(spare.number),
         };
         let is_clean = self.writing.is_none() && !self.is_suspect && self.is_settled();
-        let last =
-            self.active.take().filter(|active| is_clean && active.room(&self.options) > 0).map(|active| {
-                let draft = Draft::closing(self.end);
-                let index = catalog.segment(active.number).and_then(|segment| segment.index.as_ref());
-                let index = index.map(|index| index.encode(active.salt)).unwrap_or_default();
-                (Write { number: active.number, at: active.at, draft, salt: active.salt }, index)
-            });
+        let last = self.active.take().filter(|active| is_clean && active.room() > 0).map(|active| {
+            let draft = Draft::closing(self.end);
+            let index = catalog.segment(active.number).and_then(|segment| segment.index.as_ref());
+            let index = index.map(|index| index.encode(active.salt)).unwrap_or_default();
+            (Write { number: active.number, at: active.at, draft, salt: active.salt }, index)
+        });
         Closing { spare, last }
     }
 }
@@ -601,13 +597,13 @@ pub(super) struct Closing {
 }
 
 impl Active {
-    fn of(header: &Header) -> Active {
+    fn of(header: &Header, length: u64) -> Active {
         let (number, salt) = (header.number, header.salt);
-        Active { number, salt, at: HEADER_BYTES as u64, reserved_end: header.reserved_end }
+        Active { number, salt, at: HEADER_BYTES as u64, length, reserved_end: header.reserved_end }
     }
 
-    fn room(&self, options: &Options) -> u64 {
-        options.segment_bytes.saturating_sub(self.at)
+    fn room(&self) -> u64 {
+        self.length.saturating_sub(self.at)
     }
 }
 

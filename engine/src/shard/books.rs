@@ -29,6 +29,11 @@ impl Books {
         now.since(self.published_at) >= SNAPSHOT_PERIOD
     }
 
+    /// The shard is about to sleep.
+    pub(super) fn count_park(&mut self) {
+        self.parks += 1;
+    }
+
     /// The shard holds this much after a drain.
     #[inline]
     pub(super) fn note_held(&mut self, held: Amount) {
@@ -43,13 +48,6 @@ impl Books {
 }
 
 impl Shard {
-    /// Called before the shard sleeps, so that a snapshot read meanwhile is up to date.
-    pub(crate) fn rest(&mut self, now: Monotonic) {
-        self.books.parks += 1;
-        self.outbox.rest();
-        self.publish_snapshot(now);
-    }
-
     /// Puts on the board what everybody has counted, and what the adapter has refused with.
     pub(super) fn publish_snapshot(&mut self, now: Monotonic) {
         self.intake.retire();

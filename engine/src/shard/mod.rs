@@ -23,6 +23,8 @@ use crossbeam_channel::Receiver;
 
 use crate::adapter::{self, Adapter};
 use crate::clock::Monotonic;
+use crate::config::Idle;
+use crate::duty::{Duty, Round};
 use crate::event::ShardId;
 use crate::port::{Mail, Port};
 use crate::shared::Shared;
@@ -59,17 +61,6 @@ struct Closing {
     synced: bool,
 }
 
-/// What a round has found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Round {
-    /// Events read, batches submitted, outcomes heard, requests answered. Zero means that the shard may rest.
-    pub(crate) work: usize,
-    /// Whether something may have gone to the adapter: a batch, a read, a sync.
-    pub(crate) submitted: bool,
-    /// The shard has stored or given up everything and is to be dropped.
-    pub(crate) finished: bool,
-}
-
 impl Shard {
     pub(crate) fn new(
         id: ShardId,
@@ -96,54 +87,6 @@ impl Shard {
             stalls: tampered::Stalls::default(),
             shared,
         }
-    }
-
-    /// One round.
-    #[inline]
-    pub(crate) fn round(&mut self, now: Monotonic) -> Round {
-        if self.closing.is_none() && self.shared.is_closing() {
-            self.start_closing();
-        }
-        let mail = self.receive(now);
-        let drained = self.drain(now);
-        if drained > 0 {
-            self.served.ask_ahead();
-        }
-        let submitted = self.submit(now);
-        let news = self.acknowledge(now);
-        let gone_on = self.served.go_on(&mut self.outbox, now);
-        let synced = self.advance(now);
-        let work = mail + drained + usize::from(submitted) + news + gone_on.moved + gone_on.reads;
-        let finished = self.closing.is_some() && self.close(now);
-        if self.books.are_due(now) {
-            self.publish_snapshot(now);
-        }
-        Round { work, submitted: submitted || gone_on.reads > 0 || synced || mail > 0, finished }
-    }
-
-    /// The last look before sleeping: whether a round would find work. `true` is always safe.
-    pub(crate) fn has_work(&self) -> bool {
-        self.port().doorbell.posted() != self.mail_seen || self.intake.has_work() || self.served.has_work()
-    }
-
-    /// When a round is due although nobody rings.
-    pub(crate) fn due(&self) -> Option<Monotonic> {
-        let closing = self.closing.as_ref().map(|_| self.books.published_at.after(CLOSING_PERIOD));
-        [self.outbox.due(&self.buffer), self.served.due(), self.barriers.due(), closing]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// Whether the adapter waits for the kernel.
-    pub(crate) fn is_outstanding(&self) -> bool {
-        self.outbox.is_outstanding()
-    }
-
-    /// Ends a shard that is [`finished`](Round::finished). Returns how many events it did not store, and what its adapter has
-    /// to end with the kernel.
-    pub(crate) fn end(self) -> (u64, Option<adapter::Closing>) {
-        (self.dropped_at_shutdown, self.outbox.close())
     }
 
     fn port(&self) -> &Port {
@@ -292,6 +235,76 @@ impl Shard {
     }
 }
 
+impl Duty for Shard {
+    #[inline]
+    fn round(&mut self, now: Monotonic) -> Round {
+        if self.closing.is_none() && self.shared.is_closing() {
+            self.start_closing();
+        }
+        let mail = self.receive(now);
+        let drained = self.drain(now);
+        if drained > 0 {
+            self.served.ask_ahead();
+        }
+        let submitted = self.submit(now);
+        let news = self.acknowledge(now);
+        let gone_on = self.served.go_on(&mut self.outbox, now);
+        let synced = self.advance(now);
+        let work = mail + drained + usize::from(submitted) + news + gone_on.moved + gone_on.reads;
+        let finished = self.closing.is_some() && self.close(now);
+        if self.books.are_due(now) {
+            self.publish_snapshot(now);
+        }
+        Round { work, submitted: submitted || gone_on.reads > 0 || synced || mail > 0, finished }
+    }
+
+    fn has_work(&self) -> bool {
+        self.port().doorbell.posted() != self.mail_seen || self.intake.has_work() || self.served.has_work()
+    }
+
+    fn due(&self) -> Option<Monotonic> {
+        let closing = self.closing.as_ref().map(|_| self.books.published_at.after(CLOSING_PERIOD));
+        [self.outbox.due(&self.buffer), self.served.due(), self.barriers.due(), closing]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn is_outstanding(&self) -> bool {
+        self.outbox.is_outstanding()
+    }
+
+    fn spin_budget(&self) -> Duration {
+        match self.shared.config.idle {
+            Idle::Park => Duration::ZERO,
+            _ if !self.shared.may_spin() => Duration::ZERO,
+            Idle::Adaptive => self.shared.config.spin,
+            Idle::Spin => SPIN_MAX,
+        }
+    }
+
+    /// A snapshot that is read while it sleeps is up to date.
+    fn rest(&mut self, now: Monotonic) {
+        self.books.count_park();
+        self.outbox.rest();
+        self.publish_snapshot(now);
+    }
+
+    fn woken(&self) {
+        self.shared.bridge().ring();
+    }
+
+    /// Says how many events it did not store.
+    fn end(self) -> Option<adapter::Closing> {
+        let shutdown = self.shared.shutdown().expect("a shard finishes when it is told to");
+        // The channel has room for every shard; a caller that has gone needs no answer.
+        let _ = shutdown.answer.try_send((self.id, self.dropped_at_shutdown));
+        self.outbox.close()
+    }
+}
+
+/// How long a shard that is to spin goes without a pass over its executor's reactor.
+const SPIN_MAX: Duration = Duration::from_hours(1);
 /// Requests that one round answers at most.
 const ROUND_REQUESTS_MAX: usize = 16;
 /// How much longer than its deadline a shutdown waits for publications under way, so that they are counted.

@@ -86,7 +86,7 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Writes include/net.h from the crate `ffi`.
+    /// Writes the headers in include/ from the crate `ffi`.
     Header {
         /// Writes nothing; fails with the difference when the committed header is not what would be written.
         #[arg(long)]

@@ -15,6 +15,7 @@ use crate::adapter::{Adapter, AdapterError, Outcome, ReadBlock, ReadRequest, Res
 use crate::batch::Batch;
 use crate::clock::Monotonic;
 use crate::config::Config;
+use crate::duty::Duty;
 use crate::event::{EventFlags, Sequence, ShardId};
 use crate::lane::{LaneBudget, lane};
 use crate::port::{Mail, Subscribe};
