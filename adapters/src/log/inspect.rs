@@ -8,6 +8,9 @@ mod repair;
 mod segments;
 mod verify;
 
+#[cfg(test)]
+mod tests;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,6 +23,7 @@ use super::recovery::{self, Recovered};
 use super::{SHARD, boot_id, folder_of};
 
 pub use engine::event::Event;
+use engine::event::Sequence;
 
 pub use damage::{Damage, DamageKind};
 pub use events::Events;
@@ -155,7 +159,7 @@ impl ShardLog {
 
     /// What opening it would find. Segments that a bus removes meanwhile make it look again.
     fn recover(&self) -> Result<Recovered, InspectError> {
-        self.attempt(|folder| recovery::recover(folder, boot_id()))
+        self.attempt(|folder| recover(folder))
     }
 
     fn found(&self) -> Result<Vec<Found>, InspectError> {
@@ -192,6 +196,16 @@ impl ShardLog {
     fn index_path(&self, number: u64) -> PathBuf {
         self.folder.segment(number).with_extension("idx")
     }
+}
+
+/// What opening the log would find.
+fn recover(disk: &dyn Disk) -> io::Result<Recovered> {
+    recovery::recover(disk, boot_id())
+}
+
+/// What the segment at `place` has at or above this is void, or a newer segment has it as well.
+fn bound(recovered: &Recovered, place: usize) -> Sequence {
+    recovered.segments.get(place + 1).map_or(recovered.end, |next| next.first)
 }
 
 /// Whether a directory is locked; a single log also by who has locked the one around it.

@@ -16,12 +16,12 @@ use super::super::format::block::Draft;
 use super::super::format::header::{HEADER_BYTES, Header};
 use super::super::log::Log;
 use super::super::options::Options;
-use super::super::recovery::{self, Recovered};
+use super::super::recovery::Recovered;
 use super::super::scan::{Scan, load_index};
 use super::super::store::wall_ns;
 use super::super::writer::{Identity, Writer};
 use super::super::{Lock, boot_id};
-use super::{IndexState, InspectError, ShardLog};
+use super::{IndexState, InspectError, ShardLog, recover};
 
 /// What there is to repair in one log.
 #[derive(Debug)]
@@ -79,17 +79,13 @@ impl ShardLog {
 
 impl<'a> Repair<'a> {
     fn plan(log: &'a ShardLog, before: Recovered) -> io::Result<Repair<'a>> {
-        let mut paper = Paper::of(&log.folder);
-        let mut steps = Vec::new();
         let newest = log.folder.segments()?.into_iter().rev();
         let newest = newest.map(|found| log.headers(found.number)).collect::<io::Result<Vec<_>>>()?;
         let newest = newest.into_iter().find_map(|copies| copies.into_iter().flatten().next());
         let new = newest.as_ref().filter(|_| !before.was_closed).map(|newest| closed(newest, &before));
-        if let Some(bytes) = &new {
-            paper.added = Some((before.next_number, bytes.clone()));
-            let (end, next) = (before.end.0, before.next.0);
-            steps.push(Step::End { number: before.next_number, end, next });
-        }
+        let mut paper = Paper::of(&log.folder);
+        paper.added = new.clone().map(|bytes| (before.next_number, bytes));
+        let mut steps = Vec::new();
         // Together, since each alone may leave what only the other one's bytes vouch for.
         let mut trial = paper.clone();
         let mut candidates = Vec::new();
@@ -106,9 +102,14 @@ impl<'a> Repair<'a> {
             trial.hidden.insert(number);
             candidates.push(Step::Remove { number });
         }
-        if reads_alike(&before, &recovery::recover(&trial, boot_id())?) {
-            steps.extend(candidates);
+        let reads_alike = |disk: &Paper<'_>| Ok::<_, io::Error>(reads_alike(&before, &recover(disk)?));
+        let is_harmless = reads_alike(&trial)?;
+        let new = if is_harmless || reads_alike(&paper)? { new } else { None };
+        if new.is_some() {
+            let (number, end, next) = (before.next_number, before.end.0, before.next.0);
+            steps.push(Step::End { number, end, next });
         }
+        steps.extend(candidates.into_iter().filter(|_| is_harmless));
         for survivor in &before.segments {
             let number = survivor.found.number;
             if log.index_state(number, survivor.header.salt) != IndexState::Good {
@@ -155,7 +156,7 @@ impl<'a> Repair<'a> {
             }
         }
         sync_directory(&self.log.path)?;
-        let after = recovery::recover(folder, boot_id())?;
+        let after = recover(folder)?;
         if reads_alike(&self.before, &after) {
             Ok(())
         } else {

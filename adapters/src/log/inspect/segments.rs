@@ -3,7 +3,7 @@
 use super::super::disk::Disk;
 use super::super::format::index::Index;
 use super::super::scan::load_index;
-use super::{InspectError, ShardLog};
+use super::{InspectError, ShardLog, bound};
 
 /// A segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl ShardLog {
             };
             if let Some(place) = place {
                 let first = recovered.segments[place].first;
-                let bound = recovered.segments.get(place + 1).map_or(recovered.end, |next| next.first);
+                let bound = bound(&recovered, place);
                 let index = load_index(&self.folder, found.number, header.salt);
                 let end = index.map_or(bound, |index| index.end).min(bound).max(first);
                 (segment.first, segment.end) = (first.0, end.0);

@@ -15,7 +15,7 @@ use super::super::format::header::HEADER_BYTES;
 use super::super::format::record::{Item, RECORD_HEADER_BYTES};
 use super::super::recovery::{Recovered, Survivor};
 use super::super::scan::Scan;
-use super::{Damage, DamageKind, IndexState, InspectError, ShardLog};
+use super::{Damage, DamageKind, IndexState, InspectError, ShardLog, bound};
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -159,19 +159,13 @@ impl Walk<'_> {
     fn survivor(&mut self, place: usize, salt: u64) -> io::Result<()> {
         let survivor = &self.recovered.segments[place];
         let number = survivor.found.number;
-        let next = self.recovered.segments.get(place + 1).map(|next| next.first);
-        let bound = next.unwrap_or(self.recovered.end);
-        let is_last = next.is_none();
+        let bound = bound(self.recovered, place);
+        let is_last = place + 1 == self.recovered.segments.len();
         let index = self.log.index_state(number, salt);
         if index == IndexState::Bad {
             let path = self.log.index_path(number);
             self.add(Damage { path, offset: 0, bytes: 0, events: 0, kind: DamageKind::Index });
         }
-        let missing = self.missing_before(survivor.first);
-        if missing > 0 {
-            self.note(number, HEADER_BYTES as u64, 0, missing, DamageKind::Missing);
-        }
-        self.position = self.position.max(survivor.first);
         let mut scan = Scan::new(&self.log.folder, number, salt);
         let mut at = HEADER_BYTES as u64;
         let mut is_superseded = false;
@@ -266,8 +260,9 @@ impl Walk<'_> {
                 }
                 None => {
                     let records_end = block.records_bytes as usize;
+                    let is_bad = bad.is_some() || block.end() > bound;
                     self.bad_records(number, body, bad.take(), records_end, end);
-                    let begin = if block.end() > bound { records_end } else { records.at() };
+                    let begin = if is_bad { records_end } else { records.at() };
                     self.padding(number, body, bytes, begin..block.bytes as usize - BLOCK_HEADER_BYTES);
                     if bytes.len() < block.bytes as usize {
                         let missing = block.bytes as usize - bytes.len();
@@ -349,10 +344,8 @@ impl Walk<'_> {
     }
 
     fn pass(&mut self, place: Option<usize>) {
-        let next = place.map(|place| self.recovered.segments.get(place + 1).map(|next| next.first));
-        if let Some(next) = next {
-            self.position = self.position.max(next.unwrap_or(self.recovered.end));
-        }
+        let next = place.map(|place| bound(self.recovered, place));
+        self.position = next.map_or(self.position, |next| self.position.max(next));
     }
 
     fn note(&mut self, number: u64, offset: u64, bytes: u64, events: u64, kind: DamageKind) {

@@ -12,6 +12,7 @@ use super::chosen;
 use crate::args::CatArguments;
 use crate::config::Refusal;
 use crate::exit::ExitStatus;
+use crate::report::counted;
 
 /// Prints a line for each event. Whoever has read enough may go away.
 pub(super) fn cat(arguments: &CatArguments) -> Result<ExitStatus, Refusal> {
@@ -25,8 +26,8 @@ pub(super) fn cat(arguments: &CatArguments) -> Result<ExitStatus, Refusal> {
             Err(error) => return ended(&error),
         };
         if passed_over > 0 {
-            let shard = log.shard();
-            eprintln!("netload: shard {shard}: {passed_over} events are damaged, and were passed over");
+            let (shard, damaged) = (log.shard(), counted(passed_over, "damaged event"));
+            eprintln!("netload: shard {shard}: {damaged} passed over");
             status = ExitStatus::Failed;
         }
     }

@@ -9,7 +9,7 @@ use super::chosen;
 use crate::args::LookArguments;
 use crate::config::Refusal;
 use crate::exit::ExitStatus;
-use crate::report::grouped;
+use crate::report::{counted, grouped};
 
 /// Prints a row for each log, what is wrong, and a verdict.
 pub(super) fn verify(arguments: &LookArguments) -> Result<ExitStatus, Refusal> {
@@ -86,8 +86,8 @@ pub(super) fn verdict(all: &Verified) -> String {
             format!("NOT OK      something is damaged, and none of {} events is lost", grouped(all.events))
         }
         (_, lost) => {
-            let events = grouped(all.events);
-            format!("NOT OK      {} events are damaged or missing; {events} are whole", grouped(lost))
+            let (lost, whole) = (counted(lost, "event"), grouped(all.events));
+            format!("NOT OK      {lost} damaged or missing, {whole} whole")
         }
     }
 }
@@ -95,9 +95,9 @@ pub(super) fn verdict(all: &Verified) -> String {
 /// One thing that is wrong.
 fn remark(damage: &Damage, root: &Path) -> String {
     let (file, offset, kind) = (name(&damage.path, root), grouped(damage.offset), &damage.kind);
-    let bytes = if damage.bytes > 0 { format!(", {} bytes", grouped(damage.bytes)) } else { String::new() };
+    let bytes = if damage.bytes > 0 { format!(", {}", counted(damage.bytes, "byte")) } else { String::new() };
     let events =
-        if damage.events > 0 { format!(", {} events", grouped(damage.events)) } else { String::new() };
+        if damage.events > 0 { format!(", {}", counted(damage.events, "event")) } else { String::new() };
     format!("{:<12}{file} at {offset}{bytes}{events}: {kind}", "damaged")
 }
 
