@@ -13,7 +13,7 @@ use super::super::format::PAGE_BYTES;
 use super::super::format::block::{BLOCK_HEADER_BYTES, BlockHeader};
 use super::super::format::header::HEADER_BYTES;
 use super::super::format::record::{Item, RECORD_HEADER_BYTES};
-use super::super::recovery::{Recovered, Survivor};
+use super::super::recovery::Recovered;
 use super::super::scan::Scan;
 use super::{Damage, DamageKind, IndexState, InspectError, ShardLog, bound};
 
@@ -94,6 +94,12 @@ impl ShardLog {
                 Ok(()) => {}
             }
         }
+        if let Some(last) = recovered.segments.last() {
+            let missing = walk.missing_before(recovered.end);
+            if missing > 0 {
+                walk.note(last.found.number, HEADER_BYTES as u64, 0, missing, DamageKind::Missing);
+            }
+        }
         Ok(walk.found)
     }
 }
@@ -157,8 +163,7 @@ impl Walk<'_> {
 
     /// A segment with events.
     fn survivor(&mut self, place: usize, salt: u64) -> io::Result<()> {
-        let survivor = &self.recovered.segments[place];
-        let number = survivor.found.number;
+        let number = self.recovered.segments[place].found.number;
         let bound = bound(self.recovered, place);
         let is_last = place + 1 == self.recovered.segments.len();
         let index = self.log.index_state(number, salt);
@@ -195,30 +200,24 @@ impl Walk<'_> {
                 return self.tail_if(is_last, number, begin + BLOCK_HEADER_BYTES as u64);
             }
         }
-        self.rest(survivor, bound, at, is_last, is_superseded, index)
+        self.rest(number, at, is_last, is_superseded, index)
     }
 
-    /// What follows the last block of a segment.
+    /// What follows the last block of a segment. Whether events are missing there is told by the block that follows.
     fn rest(
         &mut self,
-        survivor: &Survivor,
-        bound: Sequence,
+        number: u64,
         at: u64,
         is_last: bool,
         is_superseded: bool,
         index: IndexState,
     ) -> io::Result<()> {
-        let number = survivor.found.number;
         if is_last && self.is_tail() {
             return self.tail(number, at);
         }
-        let missing = if is_superseded || is_last { 0 } else { self.missing_before(bound) };
         // A segment that was cut when it was full has nothing behind its last block; what a crash has left there is no damage.
-        if is_last || missing > 0 || index == IndexState::Good && !is_superseded {
-            let is_bad = self.unblocked(number, at, u64::MAX, missing)?;
-            if is_bad {
-                self.position = self.position.max(bound);
-            }
+        if is_last || index == IndexState::Good && !is_superseded {
+            self.unblocked(number, at, u64::MAX, 0)?;
         }
         Ok(())
     }
@@ -309,7 +308,7 @@ impl Walk<'_> {
     /// all of it.
     fn unblocked(&mut self, number: u64, from: u64, to: u64, events: u64) -> io::Result<bool> {
         let written = self.log.written(number, from, to)?;
-        let all = (events > 0 && to != u64::MAX && from < to).then_some((from, to));
+        let all = (events > 0 && from < to).then_some((from, to));
         let Some((begin, end)) = all.or(written) else {
             return Ok(false);
         };

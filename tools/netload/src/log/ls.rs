@@ -23,7 +23,9 @@ pub(super) fn ls(arguments: &LookArguments) -> Result<ExitStatus, Refusal> {
             let is_in_use = inspection.is_in_use();
             println!("{}", json!({ "shard": log.shard(), "in_use": is_in_use, "segments": segments }));
         } else {
-            segments.iter().for_each(|segment| println!("{}", line(log.shard(), segment)));
+            for segment in &segments {
+                println!("{}", line(log.shard(), segment));
+            }
         }
     }
     Ok(ExitStatus::Success)

@@ -40,7 +40,9 @@ pub(super) fn repair(arguments: &RepairArguments) -> Result<ExitStatus, Refusal>
     if !remarks.is_empty() {
         println!();
     }
-    remarks.iter().for_each(|remark| println!("{remark}"));
+    for remark in &remarks {
+        println!("{remark}");
+    }
     println!("\n{}", verify::verdict(&all));
     Ok(if all.is_good() { ExitStatus::Success } else { ExitStatus::Failed })
 }

@@ -41,7 +41,9 @@ pub(super) fn verify(arguments: &LookArguments) -> Result<ExitStatus, Refusal> {
         if !remarks.is_empty() {
             println!();
         }
-        remarks.iter().for_each(|remark| println!("{remark}"));
+        for remark in &remarks {
+            println!("{remark}");
+        }
         println!("\n{}", verdict(&all));
     }
     Ok(if all.is_good() { ExitStatus::Success } else { ExitStatus::Failed })
