@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use adapters::SECTIONS;
 use engine::bus::Bus;
+use engine::config::Config;
 use engine::consume::request::PollRequest;
 use engine::event::EventFlags;
-use harness::log::bus;
 use harness::random::Random;
 use harness::{c, python};
 use serde_json::{Value, json};
@@ -35,7 +36,11 @@ fn both_pass_over_what_a_flipped_bit_has_damaged() {
         let segments = with_events(copy.path());
         let path = &segments[random.below(segments.len() as u64) as usize];
         let mut bytes = fs::read(path).expect("it is there");
-        let at = random.below(bytes.len() as u64) as usize;
+        let at = if turn % 2 == 0 {
+            random.below(bytes.len() as u64) as usize
+        } else {
+            block(&bytes, &mut random) + random.below(64) as usize
+        };
         bytes[at] ^= 1 << random.below(8);
         fs::write(path, bytes).expect("it is writable");
         let (read, polled) = (read_by_script(copy.path()), polled(copy.path()));
@@ -57,12 +62,12 @@ fn both_end_at_the_first_write_that_is_torn_or_has_never_arrived() {
         let mut bytes = fs::read(&path).expect("it is there");
         // Without the block that closed the log nothing says that any of this run was durable.
         let closing = bytes.len() - 4_096;
-        let at = 8_192 + 4_096 * random.below((closing as u64 - 8_192) / 4_096) as usize;
         bytes[closing..].fill(0);
+        let at = block(&bytes, &mut random);
         match turn % 3 {
             0 => bytes[at..].fill(0),
             1 => bytes[at..at + 4_096].fill(0),
-            _ => bytes[at + random.below(4_096) as usize..closing].fill(0x5a),
+            _ => bytes[at + random.below(4_096) as usize..][..4_096].fill(0x5a),
         }
         fs::write(&path, bytes).expect("it is writable");
         let (read, polled) = (read_by_script(copy.path()), polled(copy.path()));
@@ -94,8 +99,20 @@ fn write(dir: &Path) {
     }
 }
 
+/// Blocks are of few events, so that there are many.
 fn open(dir: &Path) -> Bus {
-    bus(dir, 2, r#""segment_bytes":2097152,"sync":"never""#).expect("the log opens")
+    let log = json!({ "dir": dir, "segment_bytes": 2 << 20, "sync": "never" });
+    let document = json!({ "num_shards": 2, "batch": { "max_size": 20 }, "log": log }).to_string();
+    let (config, section) = Config::parse(&document, &SECTIONS).expect("it is right");
+    let stores = adapters::factory(section, &config).expect("nobody uses the log");
+    Bus::start(config, stores).expect("it starts")
+}
+
+/// Where a block begins.
+fn block(bytes: &[u8], random: &mut Random) -> usize {
+    let pages = (8_192..bytes.len()).step_by(4_096);
+    let blocks: Vec<usize> = pages.filter(|&at| bytes[at + 8..].starts_with(b"blk1")).collect();
+    blocks[random.below(blocks.len() as u64) as usize]
 }
 
 /// What the script prints, by shard and sequence.
