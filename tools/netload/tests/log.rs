@@ -136,7 +136,9 @@ fn a_log_in_use_is_read_and_not_repaired_and_a_killed_one_reads_the_same_once_it
     for _ in 0..5 {
         let verified = log("verify", folder.path(), &[]);
         assert_eq!(verified.status.code(), Some(0), "{}", text(&verified));
+        assert!(!text(&verified).contains("not closed"), "{}", text(&verified));
     }
+    assert!(lines(&log("verify", folder.path(), &["--json"])).iter().all(|log| log["in_use"] == true));
     let refused = log("repair", folder.path(), &[]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(text(&refused).contains("in use"), "{}", text(&refused));

@@ -199,6 +199,22 @@ fn one_bad_record_is_one_damage() {
 }
 
 #[test]
+fn who_looks_at_a_locked_log_leaves_it_locked_and_repairs_nothing() {
+    let specimen = Specimen::new(1);
+    let open = || Inspection::open(specimen.dir.path()).expect("there is a log");
+    assert!(!open().is_in_use() && !specimen.dir.path().join("lock").exists());
+    let lock = open().lock().expect("nobody has it");
+    for _ in 0..2 {
+        let inspection = open();
+        assert!(inspection.is_in_use());
+        assert!(matches!(inspection.lock(), Err(InspectError::InUse(_))));
+        assert!(matches!(inspection.logs()[0].repair(), Err(InspectError::InUse(_))));
+    }
+    drop(lock);
+    assert!(!open().is_in_use());
+}
+
+#[test]
 fn an_identity_of_random_bytes_is_refused_by_a_bus_and_named_by_the_inspection() {
     let mut rng = Rng::with_seed(3);
     for length in 0..200 {
