@@ -32,14 +32,14 @@ def events(body, first, end, salt):
 def log(folder):
     files = [(int(path.stem), path.read_bytes()) for path in sorted(folder.glob("*.seg"))]
     headers = [(found, data) for number, data in files if (found := header(data, number))]
-    jumps = headers[-1][0][1] if headers else []
-    after = lambda sequence: next((jump[1] for jump in jumps if jump[0] <= sequence < jump[1]), sequence)
-    segments = [(salt, found, found[0][2]) for (salt, _), data in headers if (found := list(blocks(data, salt))) and found[0][1]]
-    kept = [one for i, one in enumerate(segments) if all(one[2] < newer[2] for newer in segments[i + 1:])]
-    durable, end = 0, kept[0][2] if kept else 0
-    for _, found, first in reversed(kept):
-        durable = max([durable] + [block[4] for block in found]) if durable < first else durable
-    for (salt, found, _), bound in zip(kept, [one[2] for one in kept[1:]] + [1 << 64]):
+    after = lambda sequence: next((n for e, n in (headers[-1][0][1] if headers else []) if e <= sequence < n), sequence)
+    kept, bound, end, durable = [], 1 << 64, 1 << 64, 0
+    for (salt, _), data in reversed(headers):
+        found = list(blocks(data, salt))
+        if found and found[0][1] and found[0][2] < bound and after(found[0][2]) == found[0][2]:
+            durable = max([durable] + [block[4] for block in found]) if durable < end else durable
+            kept, end, bound = [(salt, found, bound)] + kept, found[0][2], found[0][3]
+    for salt, found, bound in kept:
         for body, count, first, previous_end, _ in (block for block in found if block[1] and block[2] < bound):
             if first > end and previous_end > max(after(end), durable):
                 return
