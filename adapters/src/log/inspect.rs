@@ -25,11 +25,10 @@ use super::{SHARD, boot_id, folder_of};
 pub use engine::event::Event;
 use engine::event::Sequence;
 
-pub use damage::{Damage, DamageKind};
+pub use damage::{Damage, DamageKind, Tail, Verified};
 pub use events::Events;
 pub use repair::{Repair, Step};
 pub use segments::{IndexState, Segment, SegmentState};
-pub use verify::{Tail, Verified};
 
 /// The logs in a directory.
 #[derive(Debug)]

@@ -137,7 +137,7 @@ impl AdapterFactory for LogStores {
 }
 
 /// Opens the log in `directory`, a single one, which is made where it is missing. Runs on the thread that uses it, inside its
-/// executor. The directory is [locked](lock) by the caller.
+/// executor. The directory is [locked](fn@lock) by the caller.
 pub fn open(directory: &Path, options: Options, notify: Notify) -> Result<Box<dyn Adapter>, AdapterError> {
     let open = || {
         Folder::new(directory).make()?;

@@ -1,7 +1,58 @@
-//! What is wrong in a log, and where.
+//! What a verification finds: counts, and what is wrong, and where.
 
 use std::fmt;
 use std::path::PathBuf;
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Which shard's log it is.
+    pub shard: u16,
+    /// Segments that are there.
+    pub segments: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Events that are whole.
+    pub events: u64,
+    /// Events that are damaged or missing: readers pass them over.
+    pub damaged_events: u64,
+    /// Sequence of the oldest event, or where there is none, `end`.
+    pub first: u64,
+    /// One past the last event.
+    pub end: u64,
+    /// Sequence with which the log goes on.
+    pub next: u64,
+    /// Whether it was closed by whoever had it.
+    pub was_closed: bool,
+    /// Segments of which nothing is part of the log. They go when it is opened.
+    pub void: Vec<u64>,
+    /// Segments whose header is bad. They stay.
+    pub unreadable: Vec<u64>,
+    /// What is wrong: the first of it, where it is very much.
+    pub damage: Vec<Damage>,
+    /// How many times something is wrong.
+    pub damage_count: u64,
+    /// What lies behind the end.
+    pub tail: Option<Tail>,
+}
+
+/// What lies behind the end of a log: begun and not finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tail {
+    /// The segment.
+    pub path: PathBuf,
+    /// Where it begins there.
+    pub offset: u64,
+    /// Up to the last byte that is not zero.
+    pub bytes: u64,
+}
+
+impl Verified {
+    /// Whether nothing is wrong.
+    pub fn is_good(&self) -> bool {
+        self.damage_count == 0
+    }
+}
 
 /// Something that is not as the format has it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,6 @@
 //! writing at this moment: that is the log's tail.
 
 use std::io;
-use std::path::PathBuf;
 
 use engine::event::Sequence;
 
@@ -15,51 +14,7 @@ use super::super::format::header::HEADER_BYTES;
 use super::super::format::record::{Item, RECORD_HEADER_BYTES};
 use super::super::recovery::Recovered;
 use super::super::scan::Scan;
-use super::{Damage, DamageKind, IndexState, InspectError, ShardLog, bound};
-
-/// What was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verified {
-    /// Which shard's log it is.
-    pub shard: u16,
-    /// Segments that are there.
-    pub segments: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Events that are whole.
-    pub events: u64,
-    /// Events that are damaged or missing: readers pass them over.
-    pub damaged_events: u64,
-    /// Sequence of the oldest event, or where there is none, `end`.
-    pub first: u64,
-    /// One past the last event.
-    pub end: u64,
-    /// Sequence with which the log goes on.
-    pub next: u64,
-    /// Whether it was closed by whoever had it.
-    pub was_closed: bool,
-    /// Segments of which nothing is part of the log. They go when it is opened.
-    pub void: Vec<u64>,
-    /// Segments whose header is bad. They stay.
-    pub unreadable: Vec<u64>,
-    /// What is wrong: the first of it, where it is very much.
-    pub damage: Vec<Damage>,
-    /// How many times something is wrong.
-    pub damage_count: u64,
-    /// What lies behind the end.
-    pub tail: Option<Tail>,
-}
-
-/// What lies behind the end of a log: begun and not finished.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tail {
-    /// The segment.
-    pub path: PathBuf,
-    /// Where it begins there.
-    pub offset: u64,
-    /// Up to the last byte that is not zero.
-    pub bytes: u64,
-}
+use super::{Damage, DamageKind, IndexState, InspectError, ShardLog, Tail, Verified, bound};
 
 impl ShardLog {
     /// Reads and checks everything.
@@ -101,13 +56,6 @@ impl ShardLog {
             }
         }
         Ok(walk.found)
-    }
-}
-
-impl Verified {
-    /// Whether nothing is wrong.
-    pub fn is_good(&self) -> bool {
-        self.damage_count == 0
     }
 }
 
