@@ -220,6 +220,20 @@ fn the_main_command_verifies_what_it_published() {
 }
 
 #[test]
+fn the_log_that_a_run_leaves_is_verified_and_read() {
+    let readme = readme();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let dir = folder.path().display().to_string();
+    let run = |words: &str| {
+        assert!(readme.contains(&format!("`netload {words}`")), "{words}");
+        let words = words.replace("DIR", &dir).replace("run ", "run --events 50000 ");
+        run_command(netload().args(words.split(' '))).stdout
+    };
+    assert!(run("run --target log:DIR").contains("verified    all 50,000"));
+    assert!(run("log verify DIR").contains("verified    50,000 events are whole, and none is missing"));
+}
+
+#[test]
 fn the_lines_of_a_real_file_come_back_once_and_in_order() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let listing = folder.path().join("listing.ndjson");

@@ -22,6 +22,11 @@ pub(super) struct LogIdentity {
 impl LogIdentity {
     /// That of the log in `directory`; a new one where there is none.
     pub(super) fn load_or_make(directory: &Path) -> io::Result<LogIdentity> {
+        LogIdentity::load(directory)?.map_or_else(|| LogIdentity::make(directory), Ok)
+    }
+
+    /// That of the log in `directory`, if there is one.
+    pub(super) fn load(directory: &Path) -> io::Result<Option<LogIdentity>> {
         match fs::read(directory.join(FILE)) {
             Ok(bytes) => {
                 let identity: LogIdentity = serde_json::from_slice(&bytes).map_err(|error| {
@@ -31,9 +36,9 @@ impl LogIdentity {
                     let what = format!("{FILE} has version {}, and this is for {VERSION}", identity.version);
                     return Err(io::Error::new(io::ErrorKind::InvalidData, what));
                 }
-                Ok(identity)
+                Ok(Some(identity))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => LogIdentity::make(directory),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 /// A directory's lock, until it is dropped.
 #[derive(Debug)]
@@ -39,6 +40,23 @@ impl Lock {
         let inode = (metadata.dev(), metadata.ino());
         held.push(inode);
         Ok(Lock { inode, file: Some(file) })
+    }
+
+    /// Whether somebody has the lock, in this process or another. Takes nothing, and makes nothing.
+    pub(super) fn is_taken(directory: &Path) -> io::Result<bool> {
+        let path = directory.join(FILE);
+        // As above, and for as long as the file is open.
+        let held = held();
+        let metadata = match fs::metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if held.contains(&(metadata.dev(), metadata.ino())) {
+            return Ok(true);
+        }
+        let holder = fcntl_getlk(&File::open(&path)?, &Flock::from(FlockType::ReadLock))?;
+        Ok(holder.is_some())
     }
 }
 

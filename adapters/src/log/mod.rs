@@ -11,7 +11,7 @@
 //!
 //! From the disk inwards: `format` (bytes), `disk` and `files` (the blocking and the asynchronous way to it), `scan` and `recovery`
 //! (what is there), `jumps` and `catalog` (which sequences are where), `writer` and `reads`, `log` (one shard's, synchronous),
-//! `archive` (one that is only read), `store` (the adapter). `lock` and `identity` belong to the directory. FORMAT.md has every byte.
+//! `archive` (one that is only read), `store` (the adapter), `inspect` (the tools). `lock` and `identity` belong to the directory. FORMAT.md has every byte.
 
 mod archive;
 mod catalog;
@@ -19,6 +19,7 @@ mod disk;
 mod files;
 mod format;
 mod identity;
+pub mod inspect;
 mod jumps;
 mod lock;
 mod log;
@@ -140,7 +141,7 @@ impl AdapterFactory for LogStores {
 }
 
 /// Opens the log in `directory`, a single one, which is made where it is missing. Runs on the thread that uses it, inside its
-/// executor. The directory is [locked](lock) by the caller.
+/// executor. The directory is [locked](fn@lock) by the caller.
 pub fn open(directory: &Path, options: Options, notify: Notify) -> Result<Box<dyn Adapter>, AdapterError> {
     let open = || {
         Folder::new(directory).make()?;

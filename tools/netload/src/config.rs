@@ -3,7 +3,7 @@
 //! Without `--config` the bus refuses rather than drops, takes events as large as the run has them, up to the library's
 //! bound, and its store retains the whole run where 1 GiB allows it.
 //! With one, only `--shards` and `--target` change it. In both cases producers hold back before retention could remove what
-//! the reader has not seen. A Redis server keeps everything, and there the bus refuses unless the configuration says otherwise.
+//! the reader has not seen. A Redis server and a log keep everything, and there the bus refuses unless the configuration says otherwise.
 
 mod bus;
 
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{io, thread};
 
+use adapters::log::inspect::InspectError;
 pub(crate) use bus::document;
 use bus::{Store, configured, fitting};
 
@@ -97,6 +98,10 @@ pub(crate) enum Refusal {
     Document { path: PathBuf, why: &'static str },
     #[error("--to {to} is below --from {from}")]
     RatesReversed { from: u64, to: u64 },
+    #[error("{0}")]
+    Log(#[from] InspectError),
+    #[error("`{}` has no log of shard {shard}", directory.display())]
+    NoShard { directory: PathBuf, shard: u16 },
     #[error("signals cannot be listened to: {0}")]
     Signals(io::Error),
     #[error("{0}")]
@@ -121,7 +126,7 @@ impl Plan {
             },
         };
         let scratch = match &load.bus.target {
-            Target::Inproc | Target::Udp(_) => None,
+            Target::Inproc | Target::Log(_) | Target::Udp(_) => None,
             Target::Redis(url) => Some(Scratch::on(url).map_err(Refusal::Server)?),
         };
         let (config, store) = match &load.bus.config {
@@ -169,6 +174,11 @@ impl Plan {
     /// Whether events go to another process, so that none comes back.
     pub(crate) fn goes_elsewhere(&self) -> bool {
         self.store.is_elsewhere
+    }
+
+    /// Whether the store may have events of earlier runs, which the reader has to begin behind.
+    pub(crate) fn has_past(&self) -> bool {
+        self.store.has_past
     }
 
     /// Whether events come back and are verified.

@@ -22,6 +22,7 @@ mod latency;
 mod left;
 mod lines;
 mod live;
+mod log;
 mod machine;
 mod manual;
 mod outcome;
@@ -83,6 +84,7 @@ fn main() -> ExitStatus {
         Command::Verify(arguments) => ways::verify(arguments),
         Command::Serve(arguments) => serve::serve(arguments),
         Command::Keygen(arguments) => keygen::keygen(arguments),
+        Command::Log(arguments) => log::log(arguments),
         Command::Compare(arguments) => compare::compare(arguments),
         Command::Report(arguments) => reports::report(arguments),
         Command::Doctor => Ok(doctor::doctor()),

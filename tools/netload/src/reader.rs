@@ -24,17 +24,18 @@ pub(crate) struct Read {
     pub(crate) failure: Option<String>,
 }
 
-/// Polls until the producers are finished and nothing is left. With `takes_turns` it polls only while no producer
+/// Polls from `cursor` on until the producers are finished and nothing is left. With `takes_turns` it polls only while no producer
 /// publishes. However it ends, no producer waits for it any longer.
 pub(crate) fn run(
     bus: &Bus,
     gate: &Gate,
     takes_turns: bool,
+    cursor: Option<CString>,
     verifier: &mut dyn Verify,
     progress: &AtomicU64,
 ) -> Read {
     let gaps = IdGaps::new(bus.shard_count());
-    let mut reader = Reader { bus, verifier, progress, cursor: None, gaps, read: Read::default() };
+    let mut reader = Reader { bus, verifier, progress, cursor, gaps, read: Read::default() };
     let result = reader.follow(gate, takes_turns);
     gate.open();
     Read {

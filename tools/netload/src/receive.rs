@@ -94,6 +94,14 @@ fn receive(
 }
 
 impl Source<'_> {
+    /// Where polls begin; `None` is at the oldest event.
+    pub(crate) fn cursor(self) -> Option<CString> {
+        match self {
+            Source::Subscription(_) => None,
+            Source::Poll { cursor, .. } => cursor,
+        }
+    }
+
     /// Visits what there is now, and tells how much it was.
     fn next(&mut self, mut visit: impl FnMut(&Event<'_>)) -> Result<u64, BusError> {
         let mut count = 0;

@@ -248,7 +248,8 @@ fn time(seconds: f64) -> String {
     if seconds < 0.1 { format!("{:.3} ms", seconds * 1e3) } else { format!("{seconds:.3} s") }
 }
 
-fn counted(count: u64, noun: &str) -> String {
+/// A count and what is counted.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", grouped(count))
 }

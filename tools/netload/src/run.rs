@@ -146,6 +146,9 @@ fn publish_and_read(
     };
     let source = match plan.mode {
         Mode::Subscribe if plan.reads_back() => Source::Subscription(Subscription::open(bus, plan.wait)?),
+        _ if plan.reads_back() && plan.has_past() => {
+            Source::Poll { bus, cursor: Some(Subscription::open(bus, plan.wait)?.cursor()?) }
+        }
         _ => Source::Poll { bus, cursor: None },
     };
     let (seconds, all_seconds) = mpsc::channel();
@@ -190,7 +193,8 @@ fn read(
             return Ok(receive::run(source, stage, verifier, recorder(stage.plan, seconds)));
         }
         drop(seconds);
-        let read = reader::run(stage.bus, stage.gate, takes_turns, verifier, &stage.read_back);
+        let read =
+            reader::run(stage.bus, stage.gate, takes_turns, source.cursor(), verifier, &stage.read_back);
         Ok(Received { read, service: None })
     });
     received.unwrap_or_else(|failure| {

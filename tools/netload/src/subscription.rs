@@ -1,6 +1,6 @@
 //! A subscription of the C ABI behind a safe type, and the ways to wait for it.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::BorrowedFd;
 use std::ptr;
 
@@ -68,12 +68,28 @@ impl Subscription {
 
     /// How many events retention removed before they were given, since the last time it was asked.
     pub(crate) fn skipped(&mut self) -> Result<u64, BusError> {
-        let (mut cursor, mut skipped) = (vec![0; CURSOR_BYTES_MAX], 0);
+        self.stand().map(|(_, skipped)| skipped)
+    }
+
+    /// Where it stands.
+    pub(crate) fn cursor(&mut self) -> Result<CString, BusError> {
+        self.stand().map(|(cursor, _)| cursor)
+    }
+
+    fn stand(&mut self) -> Result<(CString, u64), BusError> {
+        let (mut cursor, mut skipped) = (vec![0_u8; CURSOR_BYTES_MAX], 0);
         // SAFETY: `cursor` has that many writable bytes, and `skipped` is ours.
         let code = unsafe {
-            net::net_subscription_cursor(self.handle, cursor.as_mut_ptr(), cursor.len(), &raw mut skipped)
+            net::net_subscription_cursor(
+                self.handle,
+                cursor.as_mut_ptr().cast(),
+                cursor.len(),
+                &raw mut skipped,
+            )
         };
-        checked("net_subscription_cursor", code).map(|_| skipped)
+        checked("net_subscription_cursor", code)?;
+        let cursor = CStr::from_bytes_until_nul(&cursor).map(CStr::to_owned).unwrap_or_default();
+        Ok((cursor, skipped))
     }
 
     fn wait_for_descriptor(&self) -> Result<(), BusError> {

@@ -1,6 +1,7 @@
 //! The values of options: how they are written, and what they mean.
 
 use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ pub(crate) enum Target {
     Inproc,
     /// On the Redis server with this URL.
     Redis(String),
+    /// In the log that is in this directory, or is made there.
+    Log(PathBuf),
     /// In another process, which it reaches so.
     Udp(UdpTarget),
 }
@@ -116,10 +119,12 @@ pub(crate) fn parse_target(text: &str) -> Result<Target, String> {
             Ok(Target::Redis(text.to_owned()))
         }
         _ if text.starts_with(udp_target::SCHEME) => text.parse().map(Target::Udp),
-        _ if ["nats://", "log:"].iter().any(|scheme| text.starts_with(scheme)) => {
-            Err(format!("libnet cannot store there yet; {TARGETS}"))
-        }
-        _ => Err(TARGETS.to_owned()),
+        "log:" => Err("log: names no directory, as in log:DIR".to_owned()),
+        _ if text.starts_with("nats://") => Err(format!("libnet cannot store there yet; {TARGETS}")),
+        _ => match text.strip_prefix("log:") {
+            Some(directory) => Ok(Target::Log(directory.into())),
+            None => Err(TARGETS.to_owned()),
+        },
     }
 }
 
@@ -141,7 +146,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     if duration.is_zero() { Err("a run of no time measures nothing".to_owned()) } else { Ok(duration) }
 }
 
-const TARGETS: &str = "expected inproc, redis://, rediss://, redis+unix:// or udp://";
+const TARGETS: &str = "expected inproc, redis://, rediss://, redis+unix://, log:DIR or udp://";
 /// Longer than any run, and far from what a clock of nanoseconds can hold.
 const TIME_MAX: Duration = Duration::from_hours(100 * 24);
 

@@ -199,7 +199,8 @@ fn the_doctor_has_a_line_for_each_thing_and_a_cure_for_what_is_not_ok() {
 #[test]
 fn every_verb_shows_examples_and_the_whole_its_exit_statuses() {
     let all = text(&netload(&["--help"]).output().expect("netload runs"));
-    for verb in ["run", "sweep", "peak", "verify", "compare", "report", "doctor", "completions", "man"] {
+    for verb in ["run", "sweep", "peak", "verify", "log", "compare", "report", "doctor", "completions", "man"]
+    {
         assert!(all.contains(&format!("  netload {verb}")), "{all}");
         let output = netload(&[verb, "--help"]).output().expect("netload runs");
         assert_eq!(output.status.code(), Some(0));

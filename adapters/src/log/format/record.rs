@@ -74,6 +74,11 @@ impl<'a> Records<'a> {
         }
     }
 
+    /// Where it goes on, in bytes from the first record.
+    pub(in crate::log) fn at(&self) -> usize {
+        self.at
+    }
+
     /// Bytes of the record that seems to be here.
     fn unchecked(&self) -> Option<usize> {
         let record = self.body.get(self.at..)?;

@@ -129,9 +129,10 @@ pub(crate) struct BusArguments {
     /// Where the bus stores events: `inproc` is its own memory, or what the configuration says; `redis://HOST:PORT`,
     /// `rediss://HOST:PORT` (TLS, trusting whom the system trusts, or who is in the file that `SSL_CERT_FILE` names) and
     /// `redis+unix:///PATH` are a Redis server, on which the run has keys of its own and deletes them at its end;
+    /// `log:DIR` is a log in a directory, which stays and which further runs append to;
     /// `udp://HOST:PORT?public_key=HEX&psk_file=PATH` is another process, encrypted, in which `netload serve` receives and
     /// verifies. More keys of the `net` section may follow, such as `&reliability=none`.
-    #[arg(long, value_name = "inproc|redis://…|udp://…", default_value = "inproc", value_parser = parse_target)]
+    #[arg(long, value_name = "inproc|redis://…|log:DIR|udp://…", default_value = "inproc", value_parser = parse_target)]
     pub(crate) target: Target,
 }
 

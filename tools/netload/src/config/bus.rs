@@ -14,16 +14,44 @@ pub(super) struct Store {
     pub(super) readable: bool,
     /// Events go to another process, and none comes back.
     pub(super) is_elsewhere: bool,
+    /// It may have events of earlier runs.
+    pub(super) has_past: bool,
     pub(super) retention_events: u64,
     pub(super) retention_bytes: u64,
 }
 
 impl Store {
     /// One that keeps everything.
-    const WHOLE: Store =
-        Store { readable: true, is_elsewhere: false, retention_events: u64::MAX, retention_bytes: u64::MAX };
+    const WHOLE: Store = Store {
+        readable: true,
+        is_elsewhere: false,
+        has_past: false,
+        retention_events: u64::MAX,
+        retention_bytes: u64::MAX,
+    };
     /// One that is in another process.
     const ELSEWHERE: Store = Store { readable: false, is_elsewhere: true, ..Store::WHOLE };
+    /// One that keeps everything, and what was there before.
+    const LOG: Store = Store { has_past: true, ..Store::WHOLE };
+
+    /// The one with this name.
+    fn named(name: &str) -> Store {
+        match name {
+            "net" => Store::ELSEWHERE,
+            "log" => Store::LOG,
+            _ => Store::WHOLE,
+        }
+    }
+
+    /// The log of a configuration. Its retention counts whole pages, of which an event may take one to itself.
+    fn log_of(document: &Map<String, Value>) -> Store {
+        let option = |name| option_of(document, "log", name);
+        Store {
+            retention_events: option("retention_events").unwrap_or(u64::MAX),
+            retention_bytes: option("retention_bytes").map_or(u64::MAX, |bytes| bytes / EVENT_OVERHEAD_BYTES),
+            ..Store::LOG
+        }
+    }
 }
 
 /// The store section that `--target` stands for.
@@ -33,6 +61,7 @@ fn section_of(load: &LoadArguments, scratch: Option<&Scratch>) -> Option<(&'stat
             Some(("redis", json!({ "url": url, "prefix": scratch.prefix() })))
         }
         (Target::Udp(target), _) => Some(("net", target.section())),
+        (Target::Log(directory), _) => Some(("log", json!({ "dir": directory }))),
         _ => None,
     }
 }
@@ -68,22 +97,24 @@ pub(super) fn configured(
         document.insert(name.to_owned(), section);
         document.entry("backpressure_mode").or_insert(json!("FailProducer"));
     }
-    for (name, store) in [("redis", Store::WHOLE), ("net", Store::ELSEWHERE)] {
+    let stores = [("redis", Store::WHOLE), ("log", Store::log_of(&document)), ("net", Store::ELSEWHERE)];
+    for (name, store) in stores {
         if document.get(name).is_some_and(|section| !section.is_null()) {
             return Ok((Value::Object(document).to_string(), store));
         }
     }
+    let option = |name| option_of(&document, "memory", name);
     let store = Store {
-        is_elsewhere: false,
         readable: document.get("noop").is_none_or(Value::is_null),
-        retention_events: memory_option(&document, "retention_events").unwrap_or(DEFAULT_RETENTION_EVENTS),
-        retention_bytes: memory_option(&document, "retention_bytes").unwrap_or(DEFAULT_RETENTION_BYTES),
+        retention_events: option("retention_events").unwrap_or(DEFAULT_RETENTION_EVENTS),
+        retention_bytes: option("retention_bytes").unwrap_or(DEFAULT_RETENTION_BYTES),
+        ..Store::WHOLE
     };
     Ok((Value::Object(document).to_string(), store))
 }
 
-fn memory_option(document: &Map<String, Value>, name: &str) -> Option<u64> {
-    document.get("memory")?.get(name)?.as_u64()
+fn option_of(document: &Map<String, Value>, section: &str, name: &str) -> Option<u64> {
+    document.get(section)?.get(name)?.as_u64()
 }
 
 /// A configuration that fits the run: it refuses instead of dropping, and retains the whole run if that is affordable.
@@ -110,11 +141,10 @@ pub(super) fn fitting(
     });
     if let Some((name, section)) = section_of(load, scratch) {
         config[name] = section;
-        // What fills the buffer takes a server or a peer that is busy with other things a while.
+        // What fills the buffer takes a server, a peer or a disk that is busy with other things a while.
         config["flush_timeout_ms"] = json!(SERVER_TIMEOUT_MS);
         config["shutdown_timeout_ms"] = json!(SERVER_TIMEOUT_MS);
-        let store = if name == "net" { Store::ELSEWHERE } else { Store::WHOLE };
-        return (config.to_string(), store);
+        return (config.to_string(), Store::named(name));
     }
     let run_bytes = bytes.saturating_add(events.saturating_mul(EVENT_OVERHEAD_BYTES));
     let affordable = run_bytes <= AFFORDABLE_BYTES || work.limit().is_none();
