@@ -24,7 +24,6 @@ pub(super) struct Specimen {
     pub(super) is_closed: bool,
     /// Each segment was cut behind its last block.
     pub(super) is_sealed: bool,
-    pub(super) has_jumps: bool,
 }
 
 /// What is being made.
@@ -66,8 +65,8 @@ impl Specimen {
         if is_closed && making.rng.bool() {
             making.close(number + 1);
         }
-        let Making { written, salts, is_sealed, jumps, .. } = making;
-        Specimen { dir, written, salts, is_closed, is_sealed, has_jumps: !jumps.is_empty() }
+        let Making { written, salts, is_sealed, .. } = making;
+        Specimen { dir, written, salts, is_closed, is_sealed }
     }
 
     /// Its segments and indexes.
