@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: Apache-2.0 OR MIT
 """usage: read_log.py DIR. Prints every event of a log as a line of JSON, shard by shard and in order. Written from FORMAT.md alone."""
 import json, pathlib, sys
 from struct import unpack_from as unpack
@@ -39,6 +38,7 @@ def log(folder):
         if found and found[0][1] and found[0][2] < bound and after(found[0][2]) == found[0][2]:
             durable = max([durable] + [block[4] for block in found]) if durable < end else durable
             kept, end, bound = [(salt, found, bound)] + kept, found[0][2], found[0][3]
+    end = min(end, durable)
     for salt, found, bound in kept:
         for body, count, first, previous_end, _ in (block for block in found if block[1] and block[2] < bound):
             if first > end and previous_end > max(after(end), durable):

@@ -11,7 +11,7 @@ use engine::event::{EventFlags, ShardId};
 /// A bus that keeps its log in `dir`. `options` follow in the section, after a comma.
 pub fn bus(dir: &Path, shards: u16, options: &str) -> Result<Bus, String> {
     let comma = if options.is_empty() { "" } else { "," };
-    let json = format!(r#"{{"num_shards":{shards},"log":{{"dir":{dir:?}{comma}{options}}}}}"#);
+    let json = format!(r#"{{"num_shards":{shards},"log":{{"dir":"{}"{comma}{options}}}}}"#, dir.display());
     let (config, section) = Config::parse(&json, &SECTIONS).expect("a test's configuration is right");
     let stores = adapters::factory(section, &config).map_err(|error: FactoryError| error.to_string())?;
     Bus::start(config, stores).map_err(|error| error.to_string())

@@ -130,7 +130,8 @@ impl Disk for Folder {
 
     fn seal(&self, number: u64, length: u64, index: &[u8]) -> io::Result<()> {
         OpenOptions::new().write(true).open(self.segment(number))?.set_len(length)?;
-        fs::write(self.index_file(number), index)
+        // Where there are no events there is no index.
+        if index.is_empty() { Ok(()) } else { fs::write(self.index_file(number), index) }
     }
 
     fn index(&self, number: u64) -> io::Result<Vec<u8>> {

@@ -1,5 +1,5 @@
 //! The files: carries out what a log asks for, on the shard's executor. Blocks go past the page cache with aligned buffers
-//! (`O_DIRECT`) and syncs through io_uring, reads through the page cache; what has no asynchronous form waits on the executor's
+//! (`O_DIRECT`) and syncs through `io_uring`, reads through the page cache; what has no asynchronous form waits on the executor's
 //! helper thread. The only file of this store that names the runtime.
 
 use std::cell::{Cell, RefCell};
@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use engine::adapter::Notify;
-use glommio::io::{BufferedFile, DmaFile, OpenOptions, ReadResult};
+use glommio::io::{BufferedFile, DmaBuffer, DmaFile, OpenOptions, ReadResult};
 
 use super::disk::{Disk, Folder};
 use super::format::index::Index;
@@ -41,6 +41,12 @@ enum Writable {
     Direct(DmaFile),
     /// Where the file system refuses the other.
     Buffered(BufferedFile),
+}
+
+/// What is written.
+enum Buffer {
+    Aligned(DmaBuffer),
+    Plain(Vec<u8>),
 }
 
 /// An operation that has ended.
@@ -153,34 +159,28 @@ impl Files {
 
     fn write(&self, write: &Write, encode: impl FnOnce(&Write, &mut [u8])) {
         let (number, at, bytes) = (write.number, write.at, write.draft.bytes());
-        let file = self.shared.written.borrow().get(&number).map(Rc::clone);
-        match file.as_deref() {
-            Some(Writable::Direct(direct)) => {
-                let mut buffer = direct.alloc_dma_buffer(bytes);
-                encode(write, &mut buffer.as_bytes_mut()[..bytes]);
-                self.run(async move {
-                    let Some(Writable::Direct(file)) = file.as_deref() else { unreachable!("matched above") };
-                    let result = file.write_at(buffer, at).await;
-                    Finished::Written(number, result.map_err(io::Error::from))
-                });
-            }
-            Some(Writable::Buffered(_)) => {
-                let mut buffer = vec![0; bytes];
-                encode(write, &mut buffer);
-                self.run(async move {
-                    let Some(Writable::Buffered(file)) = file.as_deref() else {
-                        unreachable!("matched above")
-                    };
-                    let result = file.write_at(buffer, at).await;
-                    Finished::Written(number, result.map_err(io::Error::from))
-                });
-            }
-            None => {
-                let closed = io::Error::new(io::ErrorKind::NotFound, "the segment is not open");
-                self.shared.finished.borrow_mut().push_back(Finished::Written(number, Err(closed)));
-                self.shared.notify.ring();
-            }
-        }
+        let shared = Rc::clone(&self.shared);
+        let open = shared.written.borrow().get(&number).map(Rc::clone);
+        let buffer = if let Some(Writable::Direct(file)) = open.as_deref() {
+            let mut buffer = file.alloc_dma_buffer(bytes);
+            encode(write, &mut buffer.as_bytes_mut()[..bytes]);
+            Buffer::Aligned(buffer)
+        } else {
+            let mut buffer = vec![0; bytes];
+            encode(write, &mut buffer);
+            Buffer::Plain(buffer)
+        };
+        self.run(async move {
+            let file = match open {
+                Some(file) => file,
+                // The first write to the segment in which the log was opened.
+                None => match shared.open(number).await {
+                    Ok(file) => file,
+                    Err(error) => return Finished::Written(number, Err(error)),
+                },
+            };
+            Finished::Written(number, file.write(buffer, at).await)
+        });
     }
 
     fn run(&self, operation: impl Future<Output = Finished> + 'static) {
@@ -202,14 +202,7 @@ impl Files {
 
     /// Waits for what is under way, and ends the log on the disk.
     pub(super) async fn close(self, closing: Closing) {
-        poll_fn(|context| {
-            if self.shared.running.get() == 0 {
-                return Poll::Ready(());
-            }
-            self.shared.ended.set(Some(context.waker().clone()));
-            Poll::Pending
-        })
-        .await;
+        self.wait().await;
         if let Some(spare) = closing.spare {
             self.shared.forget(spare);
             let folder = self.shared.folder.clone();
@@ -289,6 +282,22 @@ impl Shared {
 }
 
 impl Writable {
+    async fn write(&self, buffer: Buffer, at: u64) -> io::Result<usize> {
+        let written = match (self, buffer) {
+            (Writable::Direct(file), Buffer::Aligned(buffer)) => file.write_at(buffer, at).await,
+            (Writable::Direct(file), Buffer::Plain(bytes)) => {
+                let mut buffer = file.alloc_dma_buffer(bytes.len());
+                buffer.as_bytes_mut()[..bytes.len()].copy_from_slice(&bytes);
+                file.write_at(buffer, at).await
+            }
+            (Writable::Buffered(file), Buffer::Plain(bytes)) => file.write_at(bytes, at).await,
+            (Writable::Buffered(file), Buffer::Aligned(buffer)) => {
+                file.write_at(buffer.as_bytes().to_vec(), at).await
+            }
+        };
+        written.map_err(io::Error::from)
+    }
+
     async fn sync(&self) -> io::Result<()> {
         let synced = match self {
             Writable::Direct(file) => file.fdatasync().await,

@@ -13,7 +13,9 @@ impl Jumps {
     /// Those of a header.
     pub(super) fn new(jumps: Vec<Jump>) -> Jumps {
         let mut all = Jumps::default();
-        jumps.into_iter().for_each(|jump| all.note(jump));
+        for jump in jumps {
+            all.note(jump);
+        }
         all
     }
 

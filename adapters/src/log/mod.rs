@@ -1,4 +1,4 @@
-//! The log store: a shard's events in segment files on its own disk, through io_uring, for polls and subscriptions across restarts.
+//! The log store: a shard's events in segment files on its own disk, through `io_uring`, for polls and subscriptions across restarts.
 //!
 //! Invariants, with what breaks when they are given up:
 //!
@@ -10,9 +10,10 @@
 //! - **Where events are missing, a reader is told**: removed or lost ones are counted as skipped, damaged ones as passed over.
 //!
 //! From the disk inwards: `format` (bytes), `disk` and `files` (the blocking and the asynchronous way to it), `scan` and `recovery`
-//! (what is there), `jumps` and `catalog` (which sequences are where), `writer` and `reads`, `log` (one shard's, synchronous),
+//! (what is there), `jumps` and `catalog` (which sequences are where), `active`, `writer` and `reads`, `running` (one shard's, synchronous),
 //! `archive` (one that is only read), `store` (the adapter), `inspect` (the tools). `lock` and `identity` belong to the directory. FORMAT.md has every byte.
 
+mod active;
 mod archive;
 mod catalog;
 mod disk;
@@ -22,7 +23,7 @@ mod identity;
 pub mod inspect;
 mod jumps;
 mod lock;
-mod log;
+
 #[cfg(test)]
 mod model;
 mod opening;
@@ -30,6 +31,7 @@ mod operation;
 mod options;
 mod reads;
 mod recovery;
+mod running;
 mod scan;
 #[cfg(test)]
 mod simulation;
@@ -46,15 +48,15 @@ use engine::config::{Config, ConfigError};
 use engine::event::ShardId;
 use serde_json::Value;
 
+use active::Identity;
 use archive::Archive;
 use disk::Folder;
 use files::Files;
 use identity::LogIdentity;
 pub use lock::Lock;
-use log::Log;
 pub use options::{LogConfig, Options, Retention, SyncDocument, SyncPolicy, segment_bytes_min};
+use running::Log;
 use store::{COUNT_NAMES, LogStore, wall_ns};
-use writer::Identity;
 
 /// The logs of one bus.
 pub struct LogStores {

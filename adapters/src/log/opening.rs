@@ -7,17 +7,17 @@ use engine::batch::Batch;
 use engine::event::Sequence;
 use engine::identity::random_word;
 
+use super::active::{self, Identity};
 use super::catalog::Segment;
 use super::disk::Disk;
 use super::format::block::Draft;
 use super::format::header::{HEADER_BYTES, Header};
 use super::format::index::Index;
 use super::format::record::Item;
-use super::log::Log;
 use super::options::Options;
 use super::recovery::{Recovered, recover};
+use super::running::Log;
 use super::scan::Scan;
-use super::writer::{Identity, Writer};
 
 /// The segment in which a log goes on.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub(super) fn open(disk: &dyn Disk, identity: Identity, options: Options, wall_n
     let catalog = Log::catalog(options, &recovered);
     let (number, salt) = (recovered.next_number, random_word());
     let header =
-        Writer::header(identity, number, recovered.next, options.segment_bytes, &catalog, salt, wall_ns);
+        active::header(identity, number, recovered.next, options.segment_bytes, &catalog, salt, wall_ns);
     let base = copies.first().map_or(header.base, |copy| copy.batch.first().min(header.base));
     let header = Header { base, ..header };
     let mut content = header.encode();

@@ -13,7 +13,7 @@ use super::format::index::Index;
 pub(super) enum Operation {
     /// Make a segment, as [`Disk::create`](super::disk::Disk::create) has it.
     Create { header: Box<Header>, bytes: u64 },
-    /// Write a block, which [`Log::encode`](super::log::Log::encode) puts together.
+    /// Write a block, which [`Log::encode`](super::running::Log::encode) puts together.
     Write(Write),
     /// Make durable what was written to a segment before.
     Sync { number: u64 },

@@ -98,7 +98,7 @@ impl Reads {
         match result {
             Err(error) => {
                 let what = format!("segment {} could not be read at byte {}: {error}", read.number, read.at);
-                self.fail(job, what, source.news);
+                self.fail(&job, what, source.news);
             }
             Ok(bytes) => {
                 let is_last = bytes.len() < read.bytes;
@@ -127,7 +127,7 @@ impl Reads {
         for id in waiting {
             let Some(job) = self.jobs.remove(&id) else { continue };
             match &error {
-                Some(error) => self.fail(job, error.clone(), source.news),
+                Some(error) => self.fail(&job, error.clone(), source.news),
                 None => self.place(id, job, source),
             }
         }
@@ -146,23 +146,22 @@ impl Reads {
         let Some(segment) = source.catalog.place(job.position) else { return self.finish(job, source) };
         let (number, salt) = (segment.number, segment.salt);
         job.segment_first = segment.first;
-        match &segment.index {
-            Some(index) => match index.seek(job.position) {
+        if let Some(index) = &segment.index {
+            match index.seek(job.position) {
                 Some(at) => {
                     job.at = at;
                     self.read(id, job, number, READ_BYTES, source);
                 }
                 None => self.follow(id, job, source),
-            },
-            None => {
-                if !self.waiting.iter().any(|&(_, awaited)| awaited == number) {
-                    segment.readers += 1;
-                    source.operations.push_back(Operation::LoadIndex { number, salt });
-                }
-                self.waiting.push((id, number));
-                self.jobs.insert(id, job);
             }
+            return;
         }
+        if !self.waiting.iter().any(|&(_, awaited)| awaited == number) {
+            segment.readers += 1;
+            source.operations.push_back(Operation::LoadIndex { number, salt });
+        }
+        self.waiting.push((id, number));
+        self.jobs.insert(id, job);
     }
 
     fn read(&mut self, id: u64, job: Job, number: u64, bytes: usize, source: &mut Source<'_>) {
@@ -219,7 +218,7 @@ impl Reads {
         source.news.push_back(Outcome::Read { ticket: job.ticket, result: Ok(block) });
     }
 
-    fn fail(&mut self, job: Job, what: String, news: &mut VecDeque<Outcome>) {
+    fn fail(&mut self, job: &Job, what: String, news: &mut VecDeque<Outcome>) {
         self.failed += 1;
         news.push_back(Outcome::Read { ticket: job.ticket, result: Err(AdapterError::Transient(what)) });
     }
@@ -247,10 +246,10 @@ impl Job {
                 continue;
             };
             let length = block.bytes as usize;
-            if block.is_closing() || block.first >= end {
+            if block.first >= end {
                 return Step::Following;
             }
-            if block.end() > self.position && jumps.over(block.first).is_none() {
+            if !block.is_closing() && block.end() > self.position && jumps.over(block.first).is_none() {
                 if length > rest.len() && !is_last {
                     self.move_by(at);
                     return Step::Here(length.max(READ_BYTES));

@@ -102,7 +102,9 @@ pub(super) fn recover(disk: &dyn Disk, boot_id: u128) -> io::Result<Recovered> {
     if let Some(last) = segments.last_mut() {
         last.end = last.end.min(tail.end);
     }
-    let end = segments.last().map_or(next, |last| last.end);
+    // Where nothing is left of what there was, that is void from its beginning on.
+    let void_from = if tail.end > Sequence(0) { tail.end } else { next };
+    let end = segments.last().map_or(void_from, |last| last.end);
     jumps.note(Jump { end, next });
     let undurable_from = (runs_on && !was_closed && durable_end < end).then_some(durable_end);
     Ok(Recovered { segments, void, undurable_from, unreadable, jumps, end, next, next_number, was_closed })
@@ -152,7 +154,8 @@ impl Tail {
                 break;
             }
         }
-        let mut tail = Tail { end: Sequence(0), closed_in: None };
+        let begin = blocks.last().map_or(durable_end, |(segment, _)| segment.first.min(durable_end));
+        let mut tail = Tail { end: begin, closed_in: None };
         tail.go_through(disk, blocks, durable_end, jumps)?;
         Ok((tail, durable_end))
     }
@@ -186,10 +189,7 @@ impl Tail {
     }
 
     /// Whether the block goes on where the log ends, or what lies between is known to be gone.
-    fn takes(&mut self, block: &BlockHeader, durable_end: Sequence, jumps: &Jumps) -> bool {
-        if self.end == Sequence(0) {
-            self.end = block.first;
-        }
+    fn takes(&self, block: &BlockHeader, durable_end: Sequence, jumps: &Jumps) -> bool {
         let resumed = jumps.after(self.end);
         block.first <= self.end || block.previous_end <= resumed || block.previous_end <= durable_end
     }

@@ -12,15 +12,15 @@ use engine::clock::Monotonic;
 use engine::event::{EventFlags, Sequence, ShardId};
 use fastrand::Rng;
 
+use super::active::Identity;
 use super::disk::Disk;
 use super::format::PAGE_BYTES;
-use super::log::Log;
 use super::model::{Counts, Faults, ModelDisk};
 use super::opening;
 use super::operation::{Done, Operation};
 use super::options::{Options, Retention, SyncPolicy};
+use super::running::Log;
 use super::scan::load_index;
-use super::writer::Identity;
 
 /// The kinds of run. What a disk that lies or turns bits over has lost is not to be had again, but never made up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,7 @@ struct Known {
     payload: u64,
     is_stored: bool,
     is_durable: bool,
+    was_shown: bool,
 }
 
 struct Run {
@@ -151,7 +152,8 @@ impl Run {
             let mut payload = payload;
             payload[..8].copy_from_slice(&self.next_payload.to_le_bytes());
             batch.push(self.wall_ns(), sequence, EventFlags::NONE, &payload);
-            let known = Known { payload: self.next_payload, is_stored: false, is_durable: false };
+            let known =
+                Known { payload: self.next_payload, is_stored: false, is_durable: false, was_shown: false };
             self.known.insert(sequence, known);
         }
         self.in_flight = Some((batch.first(), batch.end()));
@@ -245,7 +247,7 @@ impl Run {
                 assert_eq!(first, begun, "seed {}", self.seed);
                 let is_durable = self.options.sync == SyncPolicy::EveryBatch;
                 for (_, known) in self.known.range_mut(first.0..end.0) {
-                    known.is_stored = true;
+                    (known.is_stored, known.was_shown) = (true, true);
                     known.is_durable |= is_durable;
                 }
                 self.shown_end = self.shown_end.max(end.0);
@@ -402,21 +404,13 @@ impl Run {
             assert!(missing.is_none(), "seed {}: {missing:?} was durable", self.seed);
         }
         // A reader whose last event is gone is told that events are.
-        let lost = (1..self.shown_end).rev().find(|sequence| present.binary_search(sequence).is_err());
-        if let Some(lost) = lost.filter(|lost| self.known.contains_key(lost)) {
-            let block = self.read_now(ReadRequest { after: Some(Sequence(lost)), ..request });
-            let told = block.skipped + block.passed_over > 0 || self.kind == Kind::Lying;
-            let is_cut = self.known.get(&lost).is_some_and(|known| !known.is_stored);
-            assert!(
-                told || !is_cut || self.log.end().0 <= lost + 1 || !self.was_shown(lost),
-                "seed {}: {lost} is gone in silence",
-                self.seed
-            );
+        let is_gone = |sequence: &u64| present.binary_search(sequence).is_err();
+        let last = self.known.iter().rev().find(|(sequence, known)| known.was_shown && is_gone(sequence));
+        let keeps_all = self.options.retention == Retention::default();
+        if let Some((&last, _)) = last.filter(|_| keeps_all && self.kind == Kind::Honest) {
+            let block = self.read_now(ReadRequest { after: Some(Sequence(last)), ..request });
+            assert!(block.skipped > 0, "seed {}: {last} is gone in silence", self.seed);
         }
-    }
-
-    fn was_shown(&self, _: u64) -> bool {
-        false
     }
 
     fn read_now(&mut self, request: ReadRequest) -> ReadBlock {

@@ -11,7 +11,7 @@ use engine::event::{Sequence, ShardId};
 
 use super::archive::Archive;
 use super::files::Files;
-use super::log::Log;
+use super::running::Log;
 
 /// One shard's store.
 pub(super) struct LogStore {

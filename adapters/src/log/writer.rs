@@ -13,6 +13,7 @@ use engine::batch::Batch;
 use engine::clock::Monotonic;
 use engine::event::Sequence;
 
+use super::active::{self, Active, Identity, Spare};
 use super::catalog::{Catalog, Segment};
 use super::format::block::Draft;
 use super::format::header::{HEADER_BYTES, Header};
@@ -20,7 +21,6 @@ use super::format::index::Index;
 use super::opening::FirstSegment;
 use super::operation::{Operation, Write};
 use super::options::{Options, SyncPolicy};
-use super::recovery::reserved_events;
 use crate::retained::Retained;
 
 /// The writing side of one shard's log.
@@ -59,14 +59,6 @@ pub(super) struct Writer {
     pub(super) counts: Counts,
 }
 
-/// What every segment of a shard's log has in its header.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Identity {
-    pub(super) shard: u32,
-    pub(super) incarnation: u64,
-    pub(super) boot_id: u128,
-}
-
 /// What was counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
@@ -80,23 +72,6 @@ pub(super) struct Counts {
     pub(super) events_rewritten: u64,
     /// Times that no segment could be made.
     pub(super) segments_refused: u64,
-}
-
-/// The segment that is written to.
-#[derive(Clone, Copy, Debug)]
-struct Active {
-    number: u64,
-    salt: u64,
-    at: u64,
-    length: u64,
-    reserved_end: Sequence,
-}
-
-#[derive(Debug)]
-enum Spare {
-    None,
-    Making(Active),
-    Ready(Active),
 }
 
 #[derive(Debug)]
@@ -153,29 +128,6 @@ impl Writer {
             removable: Vec::new(),
             error: None,
             counts: Counts { segments_made: 1, ..Counts::default() },
-        }
-    }
-
-    /// Header of a segment that may be needed for events from `base` on.
-    pub(super) fn header(
-        identity: Identity,
-        number: u64,
-        base: Sequence,
-        segment_bytes: u64,
-        catalog: &Catalog,
-        salt: u64,
-        wall_ns: u64,
-    ) -> Header {
-        Header {
-            shard: identity.shard,
-            number,
-            salt,
-            incarnation: identity.incarnation,
-            base,
-            reserved_end: base.advanced_by(reserved_events(segment_bytes)),
-            created_ns: wall_ns,
-            boot_id: identity.boot_id,
-            jumps: catalog.jumps.as_slice().to_vec(),
         }
     }
 
@@ -319,7 +271,7 @@ impl Writer {
         }
         let base = self.rewrite_from.unwrap_or(self.end).min(self.end);
         let ahead = self.pending.as_ref().map_or(base, |pending| pending.batch.first());
-        let header = Writer::header(
+        let header = active::header(
             self.identity,
             self.next_number,
             base,
@@ -594,17 +546,6 @@ pub(super) struct Closing {
     pub(super) spare: Option<u64>,
     /// The last block, which is to be synced, and the index of its segment, which ends with it.
     pub(super) last: Option<(Write, Vec<u8>)>,
-}
-
-impl Active {
-    fn of(header: &Header, length: u64) -> Active {
-        let (number, salt) = (header.number, header.salt);
-        Active { number, salt, at: HEADER_BYTES as u64, length, reserved_end: header.reserved_end }
-    }
-
-    fn room(&self) -> u64 {
-        self.length.saturating_sub(self.at)
-    }
 }
 
 /// Bytes of records that stay in memory for whoever reads along.

@@ -68,7 +68,9 @@ impl BlockHeader {
             durable_end: Sequence(u64_at(header, 40)?),
             newest_ns: u64_at(header, 48)?,
         };
-        let fits = pages(BLOCK_HEADER_BYTES + block.records_bytes as usize) == block.bytes as usize;
+        let is_large = block.bytes > BLOCK_BYTES_MAX;
+        let fits =
+            !is_large && pages(BLOCK_HEADER_BYTES + block.records_bytes as usize) == block.bytes as usize;
         (fits && block.previous_end <= block.first).then_some(block)
     }
 
@@ -130,4 +132,6 @@ impl Draft {
     }
 }
 
+/// No batch is larger: the largest event has 64 MiB.
+const BLOCK_BYTES_MAX: u32 = 256 << 20;
 const MAGIC: u32 = u32::from_le_bytes(*b"blk1");

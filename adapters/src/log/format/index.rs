@@ -55,11 +55,9 @@ impl Index {
         let (entries, rest) = bytes.get(HEADER_BYTES..)?.as_chunks::<ENTRY_BYTES>();
         let entry = |entry: &[u8; ENTRY_BYTES]| Some((Sequence(u64_at(entry, 0)?), u64_at(entry, 8)?));
         let entries = entries.iter().map(entry).collect::<Option<Vec<_>>>()?;
-        rest.is_empty().then_some(Index {
-            entries,
-            end: Sequence(u64_at(bytes, 16)?),
-            length: u64_at(bytes, 24)?,
-        })
+        let (end, length) = (Sequence(u64_at(bytes, 16)?), u64_at(bytes, 24)?);
+        let is_sound = rest.is_empty() && entries.iter().all(|&(first, at)| first < end && at < length);
+        is_sound.then_some(Index { entries, end, length })
     }
 }
 

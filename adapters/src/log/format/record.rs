@@ -114,11 +114,21 @@ impl<'a> Records<'a> {
     /// Where the next whole record is that has a sequence from `from` on.
     #[cold]
     fn search(&self, from: Sequence) -> Option<(usize, Sequence)> {
-        (self.at..self.body.len()).step_by(ALIGNMENT).find_map(|at| {
+        let mut hashed = 0;
+        for at in (self.at..self.body.len()).step_by(ALIGNMENT) {
             let sequence = Sequence(u64_at(self.body, at + 16)?);
-            let is_wanted = sequence >= from && sequence < self.end;
-            (is_wanted && self.checked(at).is_some()).then_some((at, sequence))
-        })
+            if sequence < from || sequence >= self.end {
+                continue;
+            }
+            if self.checked(at).is_some() {
+                return Some((at, sequence));
+            }
+            hashed += (u32_at(self.body, at + 8)? as usize).min(self.body.len());
+            if hashed > SEARCH_BYTES_MAX {
+                return None;
+            }
+        }
+        None
     }
 }
 
@@ -147,4 +157,6 @@ impl<'a> Iterator for Records<'a> {
 }
 
 const ALIGNMENT: usize = 8;
+/// Bytes whose checksum one search computes: a payload may be made to look like many records.
+const SEARCH_BYTES_MAX: usize = 64 << 20;
 const FLAG_JSON: u32 = 1;

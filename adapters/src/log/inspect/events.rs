@@ -7,10 +7,10 @@ use engine::event::{Sequence, ShardId};
 
 use super::super::catalog::Catalog;
 use super::super::disk::Disk;
-use super::super::log::Log;
 use super::super::operation::Operation;
 use super::super::options::Options;
 use super::super::reads::{Reads, Source};
+use super::super::running::Log;
 use super::super::scan::load_index;
 use super::{InspectError, ShardLog};
 use crate::retained::Retained;

@@ -10,16 +10,16 @@ use std::io;
 use engine::event::Sequence;
 use engine::identity::random_word;
 
+use super::super::active::{self, Identity};
 use super::super::disk::{Disk, Folder, Found, sync_directory};
 use super::super::format::PAGE_BYTES;
 use super::super::format::block::Draft;
 use super::super::format::header::{HEADER_BYTES, Header};
-use super::super::log::Log;
 use super::super::options::Options;
 use super::super::recovery::Recovered;
+use super::super::running::Log;
 use super::super::scan::{Scan, load_index};
 use super::super::store::wall_ns;
-use super::super::writer::{Identity, Writer};
 use super::super::{Lock, boot_id};
 use super::{IndexState, InspectError, ShardLog, recover};
 
@@ -189,7 +189,7 @@ fn closed(newest: &Header, before: &Recovered) -> Vec<u8> {
     let catalog = Log::catalog(Options::default(), before);
     let bytes = (HEADER_BYTES + PAGE_BYTES) as u64;
     let (number, next) = (before.next_number, before.next);
-    let header = Writer::header(identity, number, next, bytes, &catalog, random_word(), wall_ns());
+    let header = active::header(identity, number, next, bytes, &catalog, random_word(), wall_ns());
     let mut segment = header.encode();
     let draft = Draft::closing(next);
     let at = segment.len();

@@ -11,10 +11,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use fastrand::Rng;
 
 use super::super::LogStores;
+use super::super::active::Identity;
 use super::super::disk::Folder;
 use super::super::opening::open as start;
 use super::super::options::Options;
-use super::super::writer::Identity;
 use super::*;
 use mutation::{by_a_forger, by_chance};
 use specimen::Specimen;

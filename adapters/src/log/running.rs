@@ -9,13 +9,14 @@ use engine::batch::Batch;
 use engine::clock::Monotonic;
 use engine::event::Sequence;
 
+use super::active::Identity;
 use super::catalog::{Catalog, Segment};
 use super::opening::FirstSegment;
 use super::operation::{Done, Operation, Write};
 use super::options::Options;
 use super::reads::{Reads, Source};
 use super::recovery::{Recovered, Survivor};
-use super::writer::{Closing, Counts, Identity, Ways, Writer};
+use super::writer::{Closing, Counts, Ways, Writer};
 use crate::retained::Retained;
 
 /// One shard's log.
