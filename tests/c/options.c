@@ -75,7 +75,7 @@ int main(void) {
         }
         CHECK(net_init(REFUSED[i].json) == NULL);
     }
-    static const char *const absent[] = {"log", "jetstream"};
+    static const char *const absent[] = {"jetstream"};
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
         char json[64];
         snprintf(json, sizeof json, "{\"%s\":{}}", absent[i]);
