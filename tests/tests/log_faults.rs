@@ -16,7 +16,9 @@ fn a_process_that_is_killed_a_hundred_times_loses_no_durable_event_and_has_none_
     let dir = tempfile::tempdir().expect("a directory is made");
     let mut random = Random::new(7);
     let mut next = 0_u64;
-    for round in 0..ROUNDS {
+    let rounds =
+        std::env::var("LIBNET_LOG_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(ROUNDS);
+    for round in 0..rounds {
         let durable = run_until_killed(dir.path(), next, random.below(40));
         let there = numbers(dir.path());
         let expected: Vec<u64> = (0..there.len() as u64).collect();

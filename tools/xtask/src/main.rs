@@ -40,6 +40,7 @@ fn run(shell: &Shell, command: Command) -> Result<(), Failure> {
         Command::Soak { what: Soak::Bus { minutes } } => soak::bus(shell, minutes),
         Command::Soak { what: Soak::Redis { minutes } } => soak::redis(shell, minutes),
         Command::Soak { what: Soak::Udp { millions } } => soak::udp(shell, millions),
+        Command::Soak { what: Soak::Log { kills } } => soak::log(shell, kills),
         Command::Figures { quick, check } => {
             let form = match (quick, check) {
                 (_, true) => Form::Check,
@@ -117,5 +118,11 @@ enum Soak {
         /// Millions of events that each publishes.
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1_000))]
         millions: u64,
+    },
+    /// A process that appends to a log and is killed, a full disk and others; then the simulation of a disk, with 1,000 seeds for each time.
+    Log {
+        /// How often it is killed.
+        #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+        kills: u64,
     },
 }

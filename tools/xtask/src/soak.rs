@@ -42,7 +42,21 @@ pub(crate) fn udp(shell: &Shell, millions: u64) -> Result<(), Failure> {
     command.env("LIBNET_UDP_EVENTS", (millions * 1_000_000).to_string());
     shell::stage("two processes over UDP", &mut command)?;
     let mut command = shell.cargo();
-    command.args(["test", "--release", "--package", "libnet-adapters", "--lib", "simulation"]);
+    command.args(["test", "--release", "--package", "libnet-adapters", "--lib", "udp"]);
     command.env("LIBNET_SIM_SEEDS", (millions * 10_000).to_string());
     shell::stage("simulations of UDP", &mut command)
+}
+
+/// Kills a process that appends to a log `kills` times, and then goes through a thousand seeds of the disk's simulation for each.
+pub(crate) fn log(shell: &Shell, kills: u64) -> Result<(), Failure> {
+    deps::ensure(shell)?;
+    let mut command = shell.cargo();
+    command.args(["test", "--release", "--package", "libnet-tests", "--test", "log_faults"]);
+    command.args(["--", "--test-threads", "1", "--nocapture"]);
+    command.env("LIBNET_LOG_KILLS", kills.to_string());
+    shell::stage("a process that is killed", &mut command)?;
+    let mut command = shell.cargo();
+    command.args(["test", "--release", "--package", "libnet-adapters", "--lib", "log::simulation"]);
+    command.env("LIBNET_SIM_SEEDS", (kills * 1_000).to_string());
+    shell::stage("simulations of the log", &mut command)
 }
