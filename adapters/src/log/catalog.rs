@@ -137,9 +137,11 @@ impl Catalog {
         before - self.segments.len()
     }
 
-    /// Segments that go now, since nobody reads them.
+    /// Segments that go now, since nobody reads them or one before them: after a crash no newer one is to be missing before an older.
     pub(super) fn take_doomed(&mut self) -> impl Iterator<Item = u64> + '_ {
-        self.doomed.extract_if(.., |segment| segment.readers == 0).map(|segment| segment.number)
+        self.doomed.sort_unstable_by_key(|segment| segment.number);
+        let count = self.doomed.iter().take_while(|segment| segment.readers == 0).count();
+        self.doomed.drain(..count).map(|segment| segment.number)
     }
 
     /// Events of all segments, damaged ones included.

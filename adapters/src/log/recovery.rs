@@ -47,6 +47,8 @@ pub(super) struct Survivor {
     pub(super) first: Sequence,
     /// One past what was submitted before: older segments have nothing from there on.
     previous_end: Sequence,
+    /// Whether it may not have been cut behind its last block: it was the one that was written to.
+    pub(super) is_open: bool,
     /// What it has at or above this is void, or a newer segment has it as well.
     pub(super) end: Sequence,
 }
@@ -75,6 +77,7 @@ pub(super) fn recover(disk: &dyn Disk, boot_id: u128) -> io::Result<Recovered> {
                     header: header.clone(),
                     first: block.first,
                     previous_end: block.previous_end,
+                    is_open: false,
                     end: Sequence(u64::MAX),
                 });
             }
@@ -101,6 +104,9 @@ pub(super) fn recover(disk: &dyn Disk, boot_id: u128) -> io::Result<Recovered> {
     }
     if let Some(last) = segments.last_mut() {
         last.end = last.end.min(tail.end);
+    }
+    for segment in segments.iter_mut().rev().take(OPEN_MAX) {
+        segment.is_open = disk.index(segment.found.number).is_err();
     }
     // Where nothing is left of what there was, that is void from its beginning on.
     let void_from = if tail.end > Sequence(0) { tail.end } else { next };
@@ -129,6 +135,9 @@ fn drop_void(jumps: &Jumps, segments: &mut Vec<Survivor>, void: &mut Vec<u64>) {
         }
     }
 }
+
+/// Segments that may not have been cut when a process ended: the one that was written to, and some that have failed.
+const OPEN_MAX: usize = 4;
 
 /// The end of the log.
 struct Tail {

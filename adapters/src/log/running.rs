@@ -35,6 +35,8 @@ pub(super) struct Log {
     /// Segments to be removed: one after the other, so that after a crash no newer one is missing before an older.
     removals: VecDeque<u64>,
     is_removing: bool,
+    /// Segments that a process has left without cutting them behind their last block.
+    left_open: Vec<u64>,
 }
 
 impl Log {
@@ -62,8 +64,10 @@ impl Log {
             removed: 0,
             removals: recovered.void.iter().copied().collect(),
             is_removing: false,
+            left_open: Vec::new(),
         };
         log.remove();
+        log.cut(recovered);
         log
     }
 
@@ -195,6 +199,18 @@ impl Log {
                 self.remove_doomed();
             }
             Done::IndexLoaded { number, result } => {
+                self.left_open.retain(|&left_open| {
+                    let is_it = left_open == number;
+                    if let (true, Ok(index), Some(segment)) = (is_it, &result, self.catalog.segment(number)) {
+                        segment.bytes = index.length;
+                        self.operations.push_back(Operation::Seal {
+                            number,
+                            length: index.length,
+                            index: index.encode(segment.salt),
+                        });
+                    }
+                    !is_it
+                });
                 let (reads, mut source) = self.reading();
                 reads.index_loaded(number, result, &mut source);
                 self.remove_doomed();
@@ -242,6 +258,17 @@ impl Log {
         let doomed = self.catalog.take_doomed().chain(self.writer.take_unused());
         self.removals.extend(doomed);
         self.remove();
+    }
+
+    /// Cuts the segments that were left open, once their indexes are made.
+    fn cut(&mut self, recovered: &Recovered) {
+        for survivor in recovered.segments.iter().filter(|survivor| survivor.is_open) {
+            let number = survivor.found.number;
+            let Some(segment) = self.catalog.segment(number) else { continue };
+            segment.readers += 1;
+            self.left_open.push(number);
+            self.operations.push_back(Operation::LoadIndex { number, salt: segment.salt });
+        }
     }
 
     fn remove(&mut self) {
