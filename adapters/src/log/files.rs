@@ -52,7 +52,7 @@ enum Buffer {
 /// An operation that has ended.
 enum Finished {
     Created(u64, io::Result<()>),
-    Written(u64, io::Result<usize>),
+    Written(u64, u64, io::Result<usize>),
     Synced(u64, io::Result<()>),
     Sealed(u64, io::Result<()>),
     Removed(u64, io::Result<()>),
@@ -99,7 +99,7 @@ impl Files {
             let Some(finished) = self.shared.finished.borrow_mut().pop_front() else { return };
             match finished {
                 Finished::Created(number, result) => tell(Done::Created { number, result }),
-                Finished::Written(number, result) => tell(Done::Written { number, result }),
+                Finished::Written(number, at, result) => tell(Done::Written { number, at, result }),
                 Finished::Synced(number, result) => tell(Done::Synced { number, result }),
                 Finished::Sealed(number, result) => tell(Done::Sealed { number, result }),
                 Finished::Removed(number, result) => tell(Done::Removed { number, result }),
@@ -176,10 +176,10 @@ impl Files {
                 // The first write to the segment in which the log was opened.
                 None => match shared.open(number).await {
                     Ok(file) => file,
-                    Err(error) => return Finished::Written(number, Err(error)),
+                    Err(error) => return Finished::Written(number, at, Err(error)),
                 },
             };
-            Finished::Written(number, file.write(buffer, at).await)
+            Finished::Written(number, at, file.write(buffer, at).await)
         });
     }
 

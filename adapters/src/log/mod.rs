@@ -29,6 +29,7 @@ mod model;
 mod opening;
 mod operation;
 mod options;
+mod pending;
 mod reads;
 mod recovery;
 mod running;

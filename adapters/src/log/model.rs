@@ -121,17 +121,17 @@ impl ModelDisk {
         Ok(())
     }
 
-    /// The process ends. A write that was under way may have come to any part.
-    pub(super) fn end_process(&self, under_way: Option<(u64, u64, Vec<u8>)>) {
+    /// The process ends. Of the writes that were under way any part may be there.
+    pub(super) fn end_process(&self, under_way: Vec<(u64, u64, Vec<u8>)>) {
         let mut inner = self.0.borrow_mut();
-        if let Some((number, at, bytes)) = under_way {
+        for (number, at, bytes) in under_way {
             let torn = inner.part_of(&bytes);
             inner.put(number, at, &torn);
         }
     }
 
     /// The machine ends: of what was not synced, any sectors are lost, and what was removed may be there again.
-    pub(super) fn crash(&self, under_way: Option<(u64, u64, Vec<u8>)>) {
+    pub(super) fn crash(&self, under_way: Vec<(u64, u64, Vec<u8>)>) {
         self.end_process(under_way);
         let mut inner = self.0.borrow_mut();
         // Names come and go in order.
@@ -169,8 +169,12 @@ impl ModelDisk {
         let used = file.stable.iter().rposition(|byte| *byte != 0).unwrap_or_default() + 1;
         let byte = rng.usize(..used);
         let byte = if (PAGE_BYTES..HEADER_BYTES).contains(&byte) { byte - PAGE_BYTES } else { byte };
-        file.stable[byte] ^= 1 << rng.u8(..8);
-        counts.bits_flipped += 1;
+        let page = byte / PAGE_BYTES * PAGE_BYTES;
+        if file.stable[page..used.min(page + PAGE_BYTES)].iter().any(|byte| *byte != 0) {
+            // A page that nothing was written to may still be, and what is written to it is what counts.
+            file.stable[byte] ^= 1 << rng.u8(..8);
+            counts.bits_flipped += 1;
+        }
     }
 }
 

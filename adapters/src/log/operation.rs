@@ -56,6 +56,7 @@ pub(super) enum Done<'a> {
     /// How much was written.
     Written {
         number: u64,
+        at: u64,
         result: io::Result<usize>,
     },
     Synced {

@@ -178,9 +178,9 @@ impl Log {
                 self.writer.created(number, result, now);
                 self.retain(wall_ns);
             }
-            Done::Written { number, result } => {
+            Done::Written { number, at, result } => {
                 let (writer, mut ways) = self.writing();
-                writer.written(number, result, &mut ways, now);
+                writer.written(number, at, result, &mut ways, now);
             }
             Done::Synced { number, result } => {
                 let (writer, mut ways) = self.writing();

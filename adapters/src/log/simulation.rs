@@ -2,7 +2,7 @@
 //! books checks what is read: what was reported durable is there, in order, once; what is returned was written; nothing else is.
 //! `LIBNET_SIM_SEEDS` says how many seeds are tried, `LIBNET_SIM_FIRST` with which they begin.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ struct Run {
     /// One past the highest sequence that was ever stored, and so perhaps shown.
     shown_end: u64,
     next_payload: u64,
-    in_flight: Option<(Sequence, Sequence)>,
+    in_flight: VecDeque<(Sequence, Sequence)>,
     next_ticket: u64,
     /// A flush under way, and what it speaks of.
     flushes: Vec<(u64, u64)>,
@@ -98,7 +98,7 @@ impl Run {
             known: BTreeMap::new(),
             shown_end: 1,
             next_payload: 0,
-            in_flight: None,
+            in_flight: VecDeque::new(),
             next_ticket: 0,
             flushes: Vec::new(),
             reads: Vec::new(),
@@ -137,14 +137,15 @@ impl Run {
     }
 
     fn submit(&mut self) {
-        if !self.log.is_ready() || self.in_flight.is_some() {
+        if !self.log.is_ready() {
             return;
         }
         let mut batch = Batch::default();
         let refused = if self.rng.u8(..20) == 0 { self.rng.u64(1..50) } else { 0 };
         // Who gives up a batch takes its sequences along.
         let submitted = self.known.last_key_value().map_or(1, |(&last, _)| last + 1);
-        let first = self.log.end().0.max(submitted.min(self.log.end().0 + 1_000)) + refused;
+        let end = self.in_flight.back().map_or(self.log.end(), |&(_, end)| end).0;
+        let first = end.max(submitted.min(end + 1_000)) + refused;
         batch.number_from(Sequence(first));
         for sequence in first..first + self.rng.u64(1..40) {
             self.next_payload += 1;
@@ -156,7 +157,7 @@ impl Run {
                 Known { payload: self.next_payload, is_stored: false, is_durable: false, was_shown: false };
             self.known.insert(sequence, known);
         }
-        self.in_flight = Some((batch.first(), batch.end()));
+        self.in_flight.push_back((batch.first(), batch.end()));
         self.log.submit(batch);
     }
 
@@ -175,7 +176,8 @@ impl Run {
             }
             Operation::Write(write) => {
                 let bytes = bytes.expect("encoded when it was begun");
-                Done::Written { number: write.number, result: disk.write(write.number, write.at, &bytes) }
+                let (number, at) = (write.number, write.at);
+                Done::Written { number, at, result: disk.write(number, at, &bytes) }
             }
             Operation::Sync { number } => Done::Synced { number, result: disk.sync_written(number) },
             Operation::Seal { number, length, index } => {
@@ -210,13 +212,13 @@ impl Run {
     }
 
     fn cancel(&mut self) {
-        if let Some((first, end)) = self.in_flight
+        if let &[(first, end)] = &*self.in_flight.make_contiguous()
             && let Some(batch) = self.log.cancel()
         {
             assert_eq!((batch.first(), batch.end()), (first, end));
-            self.in_flight = None;
+            self.in_flight.clear();
             if self.rng.bool() {
-                self.in_flight = Some((first, end));
+                self.in_flight.push_back((first, end));
                 self.log.submit(batch);
             }
         }
@@ -243,7 +245,7 @@ impl Run {
     fn hear(&mut self, news: Outcome) {
         match news {
             Outcome::Stored { first, .. } => {
-                let (begun, end) = self.in_flight.take().expect("a batch is under way");
+                let (begun, end) = self.in_flight.pop_front().expect("a batch is under way");
                 assert_eq!(first, begun, "seed {}", self.seed);
                 let is_durable = self.options.sync == SyncPolicy::EveryBatch;
                 for (_, known) in self.known.range_mut(first.0..end.0) {
@@ -311,10 +313,11 @@ impl Run {
         if kind == 2 {
             self.close();
         }
-        let under_way = self.outstanding.drain(..).find_map(|(operation, bytes)| match operation {
+        let under_way = self.outstanding.drain(..).filter_map(|(operation, bytes)| match operation {
             Operation::Write(write) => Some((write.number, write.at, bytes?)),
             _ => None,
         });
+        let under_way = under_way.collect();
         if kind == 1 {
             self.disk.crash(under_way);
             self.boot_id += 1;
@@ -322,7 +325,7 @@ impl Run {
         } else {
             self.disk.end_process(under_way);
         }
-        self.in_flight = None;
+        self.in_flight.clear();
         self.flushes.clear();
         self.reads.clear();
         self.open();
@@ -335,7 +338,7 @@ impl Run {
 
     fn close(&mut self) {
         let closing = self.log.close();
-        if !self.outstanding.is_empty() || self.in_flight.is_some() {
+        if !self.outstanding.is_empty() || !self.in_flight.is_empty() {
             return;
         }
         if let Some(spare) = closing.spare
@@ -367,7 +370,7 @@ impl Run {
                 Err(_) if self.rng.u8(..8) > 0 => {}
                 Err(_) => {
                     self.lose_what_is_not_durable();
-                    self.disk.crash(None);
+                    self.disk.crash(Vec::new());
                     self.boot_id += 1;
                 }
             }

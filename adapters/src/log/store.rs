@@ -11,6 +11,7 @@ use engine::event::{Sequence, ShardId};
 
 use super::archive::Archive;
 use super::files::Files;
+use super::pending::SUBMITTED_MAX;
 use super::running::Log;
 
 /// One shard's store.
@@ -88,6 +89,10 @@ impl Adapter for LogStore {
 
     fn ready(&self) -> bool {
         self.log.is_ready()
+    }
+
+    fn in_flight_max(&self) -> usize {
+        SUBMITTED_MAX
     }
 
     fn submit(&mut self, batch: Batch, now: Monotonic) {

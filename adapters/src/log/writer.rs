@@ -1,6 +1,6 @@
 //! The writer: where the next block goes, when what was written is synced, and what is done when either fails.
 //!
-//! One write is under way at a time, and one round of syncs. A segment to which a write or a sync has failed is closed for
+//! Several writes are under way at a time, all to one segment, and one round of syncs. A segment to which a write or a sync has failed is closed for
 //! ever: what was not durable is written again into a new one from memory, and until that is durable nothing else is
 //! acknowledged. The same sync is never tried twice.
 
@@ -21,6 +21,7 @@ use super::format::index::Index;
 use super::opening::FirstSegment;
 use super::operation::{Operation, Write};
 use super::options::{Options, SyncPolicy};
+use super::pending::{Ended, Pending};
 use crate::retained::Retained;
 
 /// The writing side of one shard's log.
@@ -31,9 +32,7 @@ pub(super) struct Writer {
     active: Option<Active>,
     spare: Spare,
     next_number: u64,
-    /// What was submitted and is not acknowledged.
-    pending: Option<Pending>,
-    writing: Option<Writing>,
+    pending: Pending,
     /// One past the last event that is written, as far as writing counts: with a sync for every batch, that is durable.
     end: Sequence,
     durable_end: Sequence,
@@ -75,19 +74,6 @@ pub(super) struct Counts {
 }
 
 #[derive(Debug)]
-struct Pending {
-    batch: Batch,
-    is_written: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Writing {
-    write: Write,
-    /// Whether it writes again what memory has.
-    is_again: bool,
-}
-
-#[derive(Debug)]
 struct Round {
     end: Sequence,
     left: Vec<u64>,
@@ -110,8 +96,7 @@ impl Writer {
             active: Some(Active { at: first.at, ..Active::of(&first.header, first.length) }),
             spare: Spare::None,
             next_number: first.header.number + 1,
-            pending: None,
-            writing: None,
+            pending: Pending::default(),
             end,
             durable_end: end,
             memory_from: end,
@@ -144,7 +129,7 @@ impl Writer {
 
     /// Whether it takes a batch.
     pub(super) fn is_ready(&self) -> bool {
-        self.pending.is_none()
+        self.pending.has_place()
     }
 
     /// Whether nothing can be written until a segment can be made.
@@ -159,16 +144,13 @@ impl Writer {
 
     /// Takes a batch.
     pub(super) fn submit(&mut self, batch: Batch, catalog: &mut Catalog) {
-        assert!(self.pending.is_none(), "one batch is under way");
-        catalog.jump(self.end, batch.first());
-        self.pending = Some(Pending { batch, is_written: false });
+        catalog.jump(self.pending.end(self.end), batch.first());
+        self.pending.push(batch);
     }
 
-    /// Gives the batch back, if nothing of it is under way.
+    /// Gives the only batch back, if nothing of it is under way.
     pub(super) fn cancel(&mut self) -> Option<Batch> {
-        let is_being_written = self.writing.is_some_and(|writing| !writing.is_again);
-        let pending = self.pending.take_if(|pending| !pending.is_written && !is_being_written)?;
-        Some(pending.batch)
+        self.pending.cancel()
     }
 
     /// Answers when everything that is stored is durable.
@@ -182,7 +164,7 @@ impl Writer {
 
     /// Begins what can be begun.
     pub(super) fn go_on(&mut self, ways: &mut Ways<'_>, now: Monotonic, wall_ns: u64) {
-        self.write(ways);
+        while self.write(ways) {}
         self.prepare(ways, now, wall_ns);
         self.sync(ways, now);
     }
@@ -201,51 +183,52 @@ impl Writer {
 
     /// The batch that a write is made of.
     pub(super) fn source<'a>(&'a self, write: &Write, recent: &'a Retained) -> Option<&'a Batch> {
-        match &self.writing {
-            Some(writing) if writing.is_again => {
-                recent.following(write.draft.header.first).map(|(batch, _)| batch)
-            }
-            _ => self.pending.as_ref().map(|pending| &pending.batch),
-        }
+        self.pending.source(write, recent)
     }
 
-    /// Writes what has to be written next, if there is room.
-    fn write(&mut self, ways: &mut Ways<'_>) {
-        if self.writing.is_some() {
-            return;
+    /// Writes what has to be written next, if there is room. Whether something was begun.
+    fn write(&mut self, ways: &mut Ways<'_>) -> bool {
+        // What is under way to a segment that has failed meanwhile is waited for.
+        if self.pending.writes_elsewhere(self.active.map(|active| active.number)) {
+            return false;
         }
         self.lacks_bytes = None;
-        let Some((draft, is_again)) = self.draft(ways.recent) else { return };
+        let Some((draft, is_again)) = self.draft(ways.recent) else { return false };
         let fits = |active: &Active| {
             active.room() >= draft.bytes() as u64 && active.reserved_end >= draft.header.end()
         };
         if !self.active.as_ref().is_some_and(fits) {
             self.lacks_bytes = Some(draft.bytes() as u64);
             match std::mem::replace(&mut self.spare, Spare::None) {
-                Spare::Ready(spare) if fits(&spare) => {
+                Spare::Ready(spare) if fits(&spare) && self.pending.is_quiet() => {
                     self.retire(ways);
                     (self.active, self.lacks_bytes) = (Some(spare), None);
                 }
-                Spare::Ready(spare) => {
+                Spare::Ready(spare) if !fits(&spare) => {
                     // Too many sequences were refused since it was made.
                     self.unused.push(spare.number);
-                    return;
+                    return false;
                 }
                 other => {
                     self.spare = other;
-                    return;
+                    return false;
                 }
             }
         }
-        let active = self.active.expect("it fits into one");
+        let active = self.active.as_mut().expect("it fits into one");
         let write = Write { number: active.number, at: active.at, draft, salt: active.salt };
-        self.writing = Some(Writing { write, is_again });
+        active.at += draft.bytes() as u64;
+        self.pending.begin(write, is_again);
         ways.operations.push_back(Operation::Write(write));
+        true
     }
 
     /// The next block. What has to be written again comes first, and what is new only when that is durable.
     fn draft(&mut self, recent: &Retained) -> Option<(Draft, bool)> {
         if let Some(from) = self.rewrite_from {
+            if !self.pending.is_quiet() {
+                return None;
+            }
             if let Some((batch, index)) = recent.following(from) {
                 return Some((Draft::of(batch, index, from, self.durable_end), true));
             }
@@ -255,8 +238,8 @@ impl Writer {
         if self.is_suspect && !self.is_settled() || too_much {
             return None;
         }
-        let pending = self.pending.as_ref().filter(|pending| !pending.is_written)?;
-        Some((Draft::of(&pending.batch, 0, self.end, self.durable_end), false))
+        let (batch, previous_end) = self.pending.waiting(self.end)?;
+        Some((Draft::of(batch, 0, previous_end, self.durable_end), false))
     }
 
     /// Whether nothing is left that would have to become durable before anything new is written.
@@ -270,7 +253,7 @@ impl Writer {
             return;
         }
         let base = self.rewrite_from.unwrap_or(self.end).min(self.end);
-        let ahead = self.pending.as_ref().map_or(base, |pending| pending.batch.first());
+        let ahead = self.pending.waiting(base).map_or(base, |(batch, _)| batch.first());
         let header = active::header(
             self.identity,
             self.next_number,
@@ -299,10 +282,10 @@ impl Writer {
         if self.round.is_some() || self.rewrite_from.is_some() {
             return;
         }
-        let pending_end = self.pending.as_ref().filter(|pending| pending.is_written).map(|it| it.batch.end());
-        let end = pending_end.unwrap_or(self.end);
+        let written_end = self.pending.written_end();
+        let end = written_end.unwrap_or(self.end);
         let is_due = match self.options.sync {
-            SyncPolicy::EveryBatch => pending_end.is_some(),
+            SyncPolicy::EveryBatch => written_end.is_some(),
             SyncPolicy::Interval(interval) => now.since(self.synced_at) >= interval,
             SyncPolicy::Never => false,
         };
@@ -323,12 +306,25 @@ impl Writer {
     pub(super) fn written(
         &mut self,
         number: u64,
+        at: u64,
         result: io::Result<usize>,
         ways: &mut Ways<'_>,
         now: Monotonic,
     ) {
-        let Some(writing) = self.writing.take_if(|writing| writing.write.number == number) else { return };
-        let draft = writing.write.draft;
+        self.pending.end_write(number, at, result);
+        while let Some(ended) = self.pending.take_ended() {
+            self.heed(ended, ways, now);
+        }
+    }
+
+    /// Every write up to this one has ended.
+    fn heed(&mut self, ended: Ended, ways: &mut Ways<'_>, now: Monotonic) {
+        let Ended { write, is_again, result } = ended;
+        let (number, draft) = (write.number, write.draft);
+        if self.active.is_none_or(|active| active.number != number) {
+            // Another write to it or a sync of it failed meanwhile: it is closed, and this comes again with the rest.
+            return;
+        }
         match result {
             Ok(bytes) if bytes == draft.bytes() => {}
             Ok(bytes) => {
@@ -337,25 +333,21 @@ impl Writer {
             }
             Err(error) => return self.fail(number, &error, ways, now),
         }
-        if self.active.is_none_or(|active| active.number != number) {
-            // A sync of it failed meanwhile: it is closed, and this comes again with the rest.
-            return;
-        }
         self.counts.written_bytes += draft.bytes() as u64;
-        self.note(&writing.write, ways.catalog);
+        self.note(&write, ways.catalog);
         if !self.dirty.contains(&number) {
             if self.dirty.is_empty() && self.round.is_none() {
                 self.synced_at = now.max(self.synced_at);
             }
             self.dirty.push(number);
         }
-        if writing.is_again {
+        if is_again {
             self.counts.events_rewritten += u64::from(draft.header.count);
             self.rewrite_from = Some(draft.header.end());
-        } else if let Some(pending) = &mut self.pending {
-            pending.is_written = true;
+        } else {
+            self.pending.note_written();
             if self.options.sync != SyncPolicy::EveryBatch {
-                self.acknowledge(ways);
+                self.acknowledge(draft.header.end(), ways);
             }
         }
     }
@@ -363,9 +355,7 @@ impl Writer {
     /// Notes where a block is.
     fn note(&mut self, write: &Write, catalog: &mut Catalog) {
         let (first, end) = (write.draft.header.first, write.draft.header.end());
-        let Some(active) = &mut self.active else { return };
         let bytes = write.draft.bytes() as u64;
-        active.at = write.at + bytes;
         if catalog.segment(write.number).is_none() {
             let segment = Segment {
                 number: write.number,
@@ -388,14 +378,15 @@ impl Writer {
         }
     }
 
-    /// The batch under way is stored.
-    fn acknowledge(&mut self, ways: &mut Ways<'_>) {
-        let Some(pending) = self.pending.take_if(|pending| pending.is_written) else { return };
-        let first = pending.batch.first();
-        self.end = pending.batch.end();
-        let spent = ways.recent.append(pending.batch);
-        ways.news.push_back(Outcome::Stored { first, spent });
-        self.forget(ways.recent);
+    /// What is written and ends at or before `limit` is stored.
+    fn acknowledge(&mut self, limit: Sequence, ways: &mut Ways<'_>) {
+        while let Some(batch) = self.pending.take_written(limit) {
+            let first = batch.first();
+            self.end = batch.end();
+            let spent = ways.recent.append(batch);
+            ways.news.push_back(Outcome::Stored { first, spent });
+            self.forget(ways.recent);
+        }
     }
 
     /// Lets go of what memory need not have any more.
@@ -434,10 +425,8 @@ impl Writer {
     fn end_round(&mut self, ways: &mut Ways<'_>) {
         let Some(round) = self.round.take_if(|round| round.left.is_empty()) else { return };
         self.durable_end = self.durable_end.max(round.end);
-        if self.options.sync == SyncPolicy::EveryBatch
-            && self.pending.as_ref().is_some_and(|pending| pending.batch.end() <= self.durable_end)
-        {
-            self.acknowledge(ways);
+        if self.options.sync == SyncPolicy::EveryBatch {
+            self.acknowledge(self.durable_end, ways);
         }
         self.is_suspect &= !self.is_settled();
         let durable_end = self.durable_end;
@@ -488,9 +477,7 @@ impl Writer {
         self.round = None;
         self.dirty.clear();
         self.is_suspect = true;
-        if let Some(pending) = &mut self.pending {
-            pending.is_written = false;
-        }
+        self.pending.start_again();
         let from = self.memory_from.max(self.durable_end);
         self.rewrite_from = (from < self.end).then_some(from);
         if from > self.durable_end {
@@ -512,13 +499,13 @@ impl Writer {
     /// Ends the segment that is written to.
     fn retire(&mut self, ways: &mut Ways<'_>) {
         let Some(active) = self.active.take() else { return };
-        let operation = match ways.catalog.segment(active.number).and_then(|segment| segment.index.as_ref()) {
-            Some(index) => {
-                Operation::Seal { number: active.number, length: active.at, index: index.encode(active.salt) }
-            }
-            None => return self.unused.push(active.number),
-        };
-        ways.operations.push_back(operation);
+        let number = active.number;
+        let Some(segment) = ways.catalog.segment(number) else { return self.unused.push(number) };
+        // Behind it may be what does not count.
+        let length = segment.bytes;
+        if let Some(index) = &segment.index {
+            ways.operations.push_back(Operation::Seal { number, length, index: index.encode(active.salt) });
+        }
     }
 
     /// What is left to be done with the disk when everything is stored and the log is closed, in this order: it ends with a block
@@ -528,7 +515,7 @@ impl Writer {
             Spare::None => None,
             Spare::Making(spare) | Spare::Ready(spare) => Some(spare.number),
         };
-        let is_clean = self.writing.is_none() && !self.is_suspect && self.is_settled();
+        let is_clean = self.pending.is_untouched() && !self.is_suspect && self.is_settled();
         let last = self.active.take().filter(|active| is_clean && active.room() > 0).map(|active| {
             let draft = Draft::closing(self.end);
             let index = catalog.segment(active.number).and_then(|segment| segment.index.as_ref());

@@ -157,6 +157,17 @@ impl Buffer {
         })
     }
 
+    /// Whether the oldest batch may be taken although others are in flight: when it is full, since more would only gather where it waits,
+    /// and when half of the buffer can still be evicted.
+    pub(crate) fn may_take_beside(&self) -> bool {
+        self.chunks.front().is_some_and(|chunk| {
+            let next = Amount::of(&chunk.batch);
+            (self.chunks.len() > 1 || self.is_sealed(chunk))
+                && self.in_flight.events + next.events <= self.events_max / 2
+                && self.in_flight.bytes + next.bytes <= self.bytes_max / 2
+        })
+    }
+
     /// Takes the oldest batch; it counts as in flight until [`settle`](Buffer::settle).
     pub(crate) fn take(&mut self) -> Option<Chunk> {
         let chunk = self.chunks.pop_front()?;

@@ -92,7 +92,7 @@ impl Delivery {
         self.up_to_date.iter_mut().for_each(|feed| feed.stage(batch));
     }
 
-    /// The batch in flight, which ends before `end`, is stored.
+    /// The oldest batch in flight, which ends before `end`, is stored.
     #[inline]
     pub(super) fn stored(&mut self, end: Sequence) {
         self.settled = end;
@@ -114,7 +114,7 @@ impl Delivery {
         self.part();
     }
 
-    /// The batch in flight, which ends before `end`, was given up. It may be stored all the same, when its outcome is not
+    /// The batch in flight, the only one, which ends before `end`, was given up. It may be stored all the same, when its outcome is not
     /// known: the store is asked.
     pub(super) fn refused(&mut self, end: Sequence) {
         self.settled = end;

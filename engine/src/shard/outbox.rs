@@ -1,7 +1,7 @@
-//! The outbox: a shard's side of its adapter. Numbers batches, submits them one at a time, hears what became of them,
+//! The outbox: a shard's side of its adapter. Numbers batches, submits them, hears what became of them,
 //! retries what is worth it under the same sequences, and gives up the rest with a count.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::buffer::{Amount, Buffer, Chunk};
@@ -20,7 +20,8 @@ pub(crate) struct Outbox {
     adapter: Box<dyn Adapter>,
     /// Sequence of the next event that is submitted for the first time; asked of the adapter when it is needed.
     next: Option<Sequence>,
-    in_flight: Option<InFlight>,
+    /// What was submitted, in order. More than one only where the adapter says so.
+    in_flight: VecDeque<InFlight>,
     retry: Option<Retry>,
     next_ticket: u64,
     reads: HashMap<u64, (Monotonic, ReadAnswer)>,
@@ -33,9 +34,9 @@ pub(crate) struct Outbox {
 
 /// What the outbox hears and does not settle by itself.
 pub(crate) enum News {
-    /// The batch in flight is stored; it ended before this sequence.
+    /// The oldest batch in flight is stored; it ended before this sequence.
     Stored { end: Sequence },
-    /// The batch in flight was refused for good.
+    /// The batch in flight, the only one, was refused for good.
     Refused { end: Sequence },
     /// A read has ended that [`start_read`](Outbox::start_read) began.
     Read { ticket: u64, result: Result<ReadBlock, AdapterError> },
@@ -81,7 +82,7 @@ impl Outbox {
         Outbox {
             next: None,
             adapter,
-            in_flight: None,
+            in_flight: VecDeque::new(),
             retry: None,
             next_ticket: 0,
             reads: HashMap::new(),
@@ -107,7 +108,7 @@ impl Outbox {
         urgent: bool,
         first_time: impl FnOnce(&Batch),
     ) -> bool {
-        if self.in_flight.is_some() || !self.adapter.ready() {
+        if !self.takes_more(buffer) {
             return false;
         }
         if let Some(retry) = self.retry.take_if(|retry| retry.due <= now) {
@@ -153,9 +154,11 @@ impl Outbox {
             };
             told.into_iter().for_each(&mut news);
         }
-        if let Some(flight) = self.in_flight.as_mut().filter(|flight| flight.times_out_at <= now) {
+        let is_alone = self.in_flight.len() == 1;
+        if let Some(flight) = self.in_flight.front_mut().filter(|flight| flight.times_out_at <= now) {
             flight.times_out_at = now.after(self.timeout);
-            if let Some(batch) = self.adapter.cancel(now) {
+            // One of several keeps its place in their order: it is waited for.
+            if is_alone && let Some(batch) = self.adapter.cancel(now) {
                 let unknown = AdapterError::Transient("no answer in time".to_owned());
                 self.refused(buffer, batch, unknown, now).into_iter().for_each(news);
                 heard += 1;
@@ -215,19 +218,19 @@ impl Outbox {
 
     /// Position of the oldest event that is submitted and not settled.
     pub(crate) fn front(&self) -> Option<u64> {
-        let in_flight = self.in_flight.as_ref().map(|flight| flight.position);
+        let in_flight = self.in_flight.front().map(|flight| flight.position);
         in_flight.or(self.retry.as_ref().map(|retry| retry.chunk.position))
     }
 
     /// When something is to be done although nobody rings: an adapter that is not ready rings when it is.
     pub(crate) fn due(&self, buffer: &Buffer) -> Option<Monotonic> {
-        let due = match (&self.in_flight, &self.retry) {
-            (Some(flight), _) => Some(flight.times_out_at),
-            _ if !self.adapter.ready() => None,
-            (None, Some(retry)) => Some(retry.due),
-            (None, None) => buffer.due(),
+        let times_out_at = self.in_flight.front().map(|flight| flight.times_out_at);
+        let submission = match &self.retry {
+            _ if !self.takes_more(buffer) => None,
+            Some(retry) => Some(retry.due),
+            None => buffer.due(),
         };
-        due.into_iter().chain(self.adapter.due()).min()
+        times_out_at.into_iter().chain(submission).chain(self.adapter.due()).min()
     }
 
     /// The shard is about to sleep.
@@ -258,14 +261,13 @@ impl Outbox {
 
     /// Drops what is submitted, its outcome unknown. Returns how many events.
     pub(crate) fn discard(&mut self, buffer: &mut Buffer, now: Monotonic) -> u64 {
-        if self.in_flight.is_some() {
+        if self.in_flight.len() == 1 {
             drop(self.adapter.cancel(now));
         }
-        let in_flight = self.in_flight.take().map(|flight| flight.amount);
+        let in_flight = self.in_flight.drain(..).map(|flight| flight.amount);
         let retry = self.retry.take().map(|retry| Amount::of(&retry.chunk.batch));
-        let discarded = in_flight.or(retry).unwrap_or_default();
-        buffer.settle(discarded);
-        discarded.events as u64
+        let discarded = in_flight.chain(retry);
+        discarded.inspect(|amount| buffer.settle(*amount)).map(|amount| amount.events as u64).sum()
     }
 
     /// Writes what became of batches into `stats`.
@@ -278,13 +280,23 @@ impl Outbox {
         stats.submit_latency_ns = self.counts.submit_latency_ns;
         stats.adapter_counts = self.adapter.counts();
         let tries_again =
-            self.retry.is_some() || self.in_flight.as_ref().is_some_and(|flight| flight.attempts > 0);
+            self.retry.is_some() || self.in_flight.front().is_some_and(|flight| flight.attempts > 0);
         let found = if tries_again { AdapterState::Retrying } else { AdapterState::Up };
         stats.adapter = self.adapter.state().max(found);
     }
 
+    /// Whether the next batch could be submitted now, if one is due.
+    #[inline]
+    fn takes_more(&self, buffer: &Buffer) -> bool {
+        let has_place = match self.in_flight.len() {
+            0 => true,
+            several => several < self.adapter.in_flight_max() && buffer.may_take_beside(),
+        };
+        has_place && self.adapter.ready()
+    }
+
     fn send(&mut self, chunk: Chunk, attempts: u32, now: Monotonic) {
-        self.in_flight = Some(InFlight {
+        self.in_flight.push_back(InFlight {
             first: chunk.batch.first(),
             end: chunk.batch.end(),
             position: chunk.position,
@@ -310,7 +322,7 @@ impl Outbox {
         now: Monotonic,
     ) -> Option<News> {
         // Late news of a batch that was cancelled speaks of another one, or of none.
-        let flight = self.in_flight.take_if(|flight| flight.first == first)?;
+        let flight = self.in_flight.pop_front_if(|flight| flight.first == first)?;
         self.settle(buffer, flight.amount);
         self.counts.batches += 1;
         self.counts.batch_events.record(flight.amount.events as u64);
@@ -329,7 +341,7 @@ impl Outbox {
         error: AdapterError,
         now: Monotonic,
     ) -> Option<News> {
-        let flight = self.in_flight.take_if(|flight| flight.end == batch.end())?;
+        let flight = self.in_flight.pop_front_if(|flight| flight.end == batch.end())?;
         let left = Amount::of(&batch);
         let stored = flight.amount.without(left);
         self.settle(buffer, stored);

@@ -100,7 +100,7 @@ impl Served {
         }
     }
 
-    /// The batch in flight, which ends before `end`, is stored.
+    /// The oldest batch in flight, which ends before `end`, is stored.
     #[inline]
     pub(super) fn stored(&mut self, end: Sequence) {
         if self.is_own {
@@ -108,7 +108,7 @@ impl Served {
         }
     }
 
-    /// The batch in flight, which ends before `end`, was given up.
+    /// The batch in flight, the only one, which ends before `end`, was given up.
     pub(super) fn refused(&mut self, end: Sequence) {
         if self.is_own {
             self.deliveries[0].refused(end);

@@ -2,6 +2,7 @@
 
 mod books;
 mod delivery;
+mod in_flight;
 mod keyed;
 
 use std::cell::RefCell;
@@ -28,7 +29,9 @@ struct Script {
     /// Acknowledges every batch at once.
     stores_at_once: bool,
     unready: bool,
-    in_flight: Option<Batch>,
+    /// How many batches it takes at once, if that is more than one.
+    in_flight_max: usize,
+    in_flight: VecDeque<Batch>,
     /// First sequence and payloads of every submission.
     submitted: Vec<(Sequence, Vec<Vec<u8>>)>,
     /// The keys of all of them.
@@ -48,6 +51,9 @@ impl Adapter for Scripted {
     fn ready(&self) -> bool {
         !self.0.borrow().unready
     }
+    fn in_flight_max(&self) -> usize {
+        self.0.borrow().in_flight_max.max(1)
+    }
     fn submit(&mut self, batch: Batch, _: Monotonic) {
         let mut script = self.0.borrow_mut();
         let payloads = batch.events().map(|event| event.payload.to_vec()).collect();
@@ -56,7 +62,7 @@ impl Adapter for Scripted {
         if script.stores_at_once {
             script.news.push_back(Outcome::Stored { first: batch.first(), spent: Some(batch) });
         } else {
-            script.in_flight = Some(batch);
+            script.in_flight.push_back(batch);
         }
     }
     fn outcome(&mut self, _: Monotonic) -> Option<Outcome> {
@@ -65,7 +71,8 @@ impl Adapter for Scripted {
     fn cancel(&mut self, _: Monotonic) -> Option<Batch> {
         let mut script = self.0.borrow_mut();
         script.cancelled += 1;
-        script.in_flight.take()
+        assert!(script.in_flight.len() < 2, "one of several is not given back");
+        script.in_flight.pop_front()
     }
     fn read(&mut self, _: u64, _: ReadRequest, _: Monotonic) {}
     fn sync(&mut self, ticket: u64, _: Monotonic) {
@@ -136,28 +143,28 @@ impl Stage {
         self.now = self.now.after(time);
     }
 
-    /// The adapter acknowledges what it has in flight.
+    /// The adapter acknowledges the oldest that it has in flight.
     fn store(&mut self) {
-        let spent = self.script.borrow_mut().in_flight.take().expect("something is in flight");
+        let spent = self.script.borrow_mut().in_flight.pop_front().expect("something is in flight");
         let first = spent.first();
         self.script.borrow_mut().news.push_back(Outcome::Stored { first, spent: Some(spent) });
     }
 
     fn refuse(&mut self, error: AdapterError) {
-        let batch = self.script.borrow_mut().in_flight.take().expect("something is in flight");
+        let batch = self.script.borrow_mut().in_flight.pop_front().expect("something is in flight");
         self.script.borrow_mut().news.push_back(Outcome::Refused { batch, error });
     }
 
     /// The adapter has stored the first `stored` events of what it has in flight, and refuses the rest.
     fn refuse_behind(&mut self, stored: usize, error: AdapterError) {
-        self.script.borrow_mut().in_flight.as_mut().expect("something is in flight").evict(stored);
+        self.script.borrow_mut().in_flight.front_mut().expect("something is in flight").evict(stored);
         self.refuse(error);
     }
 
     /// Stores until nothing is in flight and nothing waits.
     fn store_all(&mut self) {
         self.settle();
-        while self.script.borrow().in_flight.is_some() {
+        while !self.script.borrow().in_flight.is_empty() {
             self.store();
             self.settle();
         }

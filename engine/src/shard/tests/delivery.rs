@@ -27,11 +27,12 @@ use crate::subscription::{Begin, Joining, Signal, Source};
 /// A store whose answers the test gives, one by one.
 #[derive(Default)]
 struct Store {
+    in_flight_max: usize,
     /// Sequence and number of every event that is still there.
     events: VecDeque<(u64, u64)>,
     /// The same of every event that ever was.
     ever: Vec<(u64, u64)>,
-    in_flight: Option<Batch>,
+    in_flight: VecDeque<Batch>,
     /// Whether it lends what it has instead of being read.
     lends: bool,
     reads: VecDeque<(u64, ReadRequest)>,
@@ -40,7 +41,7 @@ struct Store {
 
 impl Store {
     fn store(&mut self) {
-        if let Some(batch) = self.in_flight.take() {
+        if let Some(batch) = self.in_flight.pop_front() {
             let events =
                 batch.events().map(|event| (event.sequence.0, number_of(event.payload))).collect::<Vec<_>>();
             self.ever.extend(&events);
@@ -50,20 +51,27 @@ impl Store {
     }
 
     fn refuse(&mut self, error: AdapterError) {
-        if let Some(batch) = self.in_flight.take() {
+        if self.in_flight_max == 1
+            && let Some(batch) = self.in_flight.pop_front()
+        {
             self.news.push_back(Outcome::Refused { batch, error });
         }
     }
 
     /// It is stored, and the shard hears that it is not.
     fn store_and_refuse(&mut self) {
-        let in_flight = self.in_flight.clone();
-        self.store();
-        if let Some(batch) = in_flight {
+        let batch = self.in_flight.front().filter(|_| self.in_flight_max == 1).cloned();
+        if let Some(batch) = batch {
+            self.store();
             self.news.pop_back();
             let error = AdapterError::Final("asked for".into());
             self.news.push_back(Outcome::Refused { batch, error });
         }
+    }
+
+    /// The batch in flight, if there is no other.
+    fn take_only(&mut self) -> Option<Batch> {
+        if self.in_flight.len() == 1 { self.in_flight.pop_front() } else { None }
     }
 
     fn answer_read(&mut self) {
@@ -108,14 +116,17 @@ impl Adapter for Handle {
     fn ready(&self) -> bool {
         true
     }
+    fn in_flight_max(&self) -> usize {
+        self.0.borrow().in_flight_max
+    }
     fn submit(&mut self, batch: Batch, _: Monotonic) {
-        self.0.borrow_mut().in_flight = Some(batch);
+        self.0.borrow_mut().in_flight.push_back(batch);
     }
     fn outcome(&mut self, _: Monotonic) -> Option<Outcome> {
         self.0.borrow_mut().news.pop_front()
     }
     fn cancel(&mut self, _: Monotonic) -> Option<Batch> {
-        self.0.borrow_mut().in_flight.take()
+        self.0.borrow_mut().take_only()
     }
     fn read(&mut self, ticket: u64, request: ReadRequest, _: Monotonic) {
         self.0.borrow_mut().reads.push_back((ticket, request));
@@ -194,14 +205,14 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(lends: bool) -> Stage {
+    fn new(lends: bool, in_flight_max: usize) -> Stage {
         crate::sync::register_heavy_fence().expect("membarrier is there");
         let mut config = Config { num_shards: NonZeroU16::MIN, lane_bytes: 4096, ..Config::default() };
         config.push_wait = Duration::ZERO;
         config.batch.max_size = 40;
         let kind = StoreKind { wants_keys: true, ..StoreKind::default() };
         let (shared, mut inboxes) = Shared::new(config, kind, 2, false);
-        let store = Rc::new(RefCell::new(Store { lends, ..Store::default() }));
+        let store = Rc::new(RefCell::new(Store { in_flight_max, lends, ..Store::default() }));
         let adapter = Box::new(Handle(Rc::clone(&store)));
         let shard = Shard::new(ShardId(0), Arc::clone(&shared), inboxes.remove(0), adapter);
         let producer = Producer::new(Arc::clone(&shared));
@@ -351,6 +362,9 @@ fn take(stage: &mut Stage, step: &Step) {
         Step::Read(at, records) => {
             if let Some(subscriber) = stage.subscribers.get_mut(at) {
                 subscriber.read(records);
+                if let Some(last) = subscriber.received.last() {
+                    assert!(store.borrow().ever.binary_search(last).is_ok(), "{last:?} is not stored yet");
+                }
             }
         }
         Step::Pass(ms) => stage.now = stage.now.after(Duration::from_millis(ms)),
@@ -363,9 +377,10 @@ proptest! {
     #[test]
     fn whatever_happens_a_subscriber_gets_what_is_stored_or_a_count(
         lends in any::<bool>(),
+        in_flight_max in 1usize..4,
         steps in proptest::collection::vec(any_step(), 1..150),
     ) {
-        let mut stage = Stage::new(lends);
+        let mut stage = Stage::new(lends, in_flight_max);
         for step in &steps {
             take(&mut stage, step);
         }
@@ -376,12 +391,12 @@ proptest! {
 
 #[test]
 fn nothing_is_delivered_before_it_is_stored() {
-    let mut stage = Stage::new(false);
+    let mut stage = Stage::new(false, 1);
     let subscriber = stage.subscribe(Begin::Now);
     stage.publish(3);
     stage.round();
     stage.round();
-    assert!(stage.store.borrow().in_flight.is_some());
+    assert!(!stage.store.borrow().in_flight.is_empty());
     assert!(!stage.subscribers[subscriber].read(10));
     stage.store.borrow_mut().store();
     stage.round();
@@ -392,7 +407,7 @@ fn nothing_is_delivered_before_it_is_stored() {
 
 #[test]
 fn a_subscriber_that_armed_its_signal_is_rung_once_for_what_is_stored() {
-    let mut stage = Stage::new(false);
+    let mut stage = Stage::new(false, 1);
     let subscriber = stage.subscribe(Begin::Now);
     let signal = Arc::clone(&stage.subscribers[subscriber].signal);
     assert!(signal.arm());
@@ -406,7 +421,7 @@ fn a_subscriber_that_armed_its_signal_is_rung_once_for_what_is_stored() {
 
 #[test]
 fn a_shard_rests_while_a_subscriber_has_no_room_and_goes_on_when_it_has() {
-    let mut stage = Stage::new(false);
+    let mut stage = Stage::new(false, 1);
     let subscriber = stage.subscribe(Begin::Now);
     stage.publish(200);
     for _ in 0..20 {
@@ -428,7 +443,7 @@ fn a_shard_rests_while_a_subscriber_has_no_room_and_goes_on_when_it_has() {
 
 #[test]
 fn several_that_are_behind_catch_up_with_a_shard_that_goes_on_storing() {
-    let mut stage = Stage::new(true);
+    let mut stage = Stage::new(true, 1);
     stage.publish(600);
     stage.settle();
     let behind: Vec<_> = (0..3).map(|_| stage.subscribe(Begin::Oldest)).collect();
