@@ -8,6 +8,7 @@ use engine::event::Sequence;
 use super::format::header::Jump;
 use super::format::index::Index;
 use super::jumps::Jumps;
+use super::operation::Write;
 use super::options::Retention;
 
 /// The segments with events, ascending.
@@ -54,6 +55,32 @@ impl Catalog {
             self.doomed.extend(self.segments.pop_back());
         }
         self.segments.push_back(segment);
+    }
+
+    /// Notes where a block was written. The first one of a segment takes it in.
+    pub(super) fn note(&mut self, write: &Write) {
+        let header = &write.draft.header;
+        let bytes = write.draft.bytes() as u64;
+        if self.segment(write.number).is_none() {
+            let segment = Segment {
+                number: write.number,
+                salt: write.salt,
+                first: header.first,
+                end: header.first,
+                bytes: write.at,
+                newest_ns: 0,
+                index: Some(Index::default()),
+                readers: 0,
+            };
+            self.push(segment, header.previous_end);
+        }
+        let segment = self.segment(write.number).expect("pushed above");
+        segment.end = header.end();
+        segment.bytes += bytes;
+        segment.newest_ns = header.newest_ns;
+        if let Some(index) = &mut segment.index {
+            index.note(header.first, header.end(), write.at, bytes);
+        }
     }
 
     /// Sequence of the oldest event; `None` where there is none.

@@ -10,7 +10,7 @@
 //! - **Where events are missing, a reader is told**: removed or lost ones are counted as skipped, damaged ones as passed over.
 //!
 //! From the disk inwards: `format` (bytes), `disk` and `files` (the blocking and the asynchronous way to it), `scan` and `recovery`
-//! (what is there), `jumps` and `catalog` (which sequences are where), `active`, `writer` and `reads`, `running` (one shard's, synchronous),
+//! (what is there), `jumps` and `catalog` (which sequences are where), `active`, `pending`, `syncs`, `writer` and `reads`, `running` (one shard's, synchronous),
 //! `archive` (one that is only read), `store` (the adapter), `inspect` (the tools). `lock` and `identity` belong to the directory. FORMAT.md has every byte.
 
 mod active;
@@ -37,6 +37,7 @@ mod scan;
 #[cfg(test)]
 mod simulation;
 mod store;
+mod syncs;
 mod writer;
 
 use std::fs;

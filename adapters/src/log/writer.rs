@@ -1,6 +1,6 @@
-//! The writer: where the next block goes, when what was written is synced, and what is done when either fails.
+//! The writer: where the next block goes, when it counts as stored, and what is done when a write or a sync fails.
 //!
-//! Several writes are under way at a time, all to one segment, and one round of syncs. A segment to which a write or a sync has failed is closed for
+//! Several writes are under way at a time, all to one segment. A segment to which a write or a sync has failed is closed for
 //! ever: what was not durable is written again into a new one from memory, and until that is durable nothing else is
 //! acknowledged. The same sync is never tried twice.
 
@@ -14,14 +14,14 @@ use engine::clock::Monotonic;
 use engine::event::Sequence;
 
 use super::active::{self, Active, Identity, Spare};
-use super::catalog::{Catalog, Segment};
+use super::catalog::Catalog;
 use super::format::block::Draft;
 use super::format::header::{HEADER_BYTES, Header};
-use super::format::index::Index;
 use super::opening::FirstSegment;
 use super::operation::{Operation, Write};
 use super::options::{Options, SyncPolicy};
 use super::pending::{Ended, Pending};
+use super::syncs::Syncs;
 use crate::retained::Retained;
 
 /// The writing side of one shard's log.
@@ -35,13 +35,9 @@ pub(super) struct Writer {
     pending: Pending,
     /// One past the last event that is written, as far as writing counts: with a sync for every batch, that is durable.
     end: Sequence,
-    durable_end: Sequence,
     /// Memory has everything from here on.
     memory_from: Sequence,
-    /// Segments with writes that no sync covers.
-    dirty: Vec<u64>,
-    round: Option<Round>,
-    synced_at: Monotonic,
+    syncs: Syncs,
     /// What has to be written again, from here up to `end`.
     rewrite_from: Option<Sequence>,
     /// Something has failed, and what was written again is not durable yet.
@@ -50,7 +46,6 @@ pub(super) struct Writer {
     lacks_bytes: Option<u64>,
     failures: u32,
     retry_at: Monotonic,
-    flushes: Vec<(u64, Sequence)>,
     /// Segments without events that are not used any more. They go when a newer one is there, which tells how far sequences may have got.
     unused: Vec<u64>,
     removable: Vec<u64>,
@@ -73,12 +68,6 @@ pub(super) struct Counts {
     pub(super) segments_refused: u64,
 }
 
-#[derive(Debug)]
-struct Round {
-    end: Sequence,
-    left: Vec<u64>,
-}
-
 /// Where what is asked for and what is told goes.
 pub(super) struct Ways<'a> {
     pub(super) catalog: &'a mut Catalog,
@@ -98,17 +87,13 @@ impl Writer {
             next_number: first.header.number + 1,
             pending: Pending::default(),
             end,
-            durable_end: end,
             memory_from: end,
-            dirty: Vec::new(),
-            round: None,
-            synced_at: Monotonic(0),
+            syncs: Syncs::new(options.sync, end),
             rewrite_from: None,
             is_suspect: false,
             lacks_bytes: None,
             failures: 0,
             retry_at: Monotonic(0),
-            flushes: Vec::new(),
             unused: Vec::new(),
             removable: Vec::new(),
             error: None,
@@ -155,10 +140,10 @@ impl Writer {
 
     /// Answers when everything that is stored is durable.
     pub(super) fn flush(&mut self, ticket: u64, news: &mut VecDeque<Outcome>) {
-        if self.durable_end >= self.end && !self.is_suspect {
+        if self.is_settled() && !self.is_suspect {
             news.push_back(Outcome::Synced { ticket, result: Ok(()) });
         } else {
-            self.flushes.push((ticket, self.end));
+            self.syncs.wait(ticket, self.end);
         }
     }
 
@@ -171,14 +156,8 @@ impl Writer {
 
     /// When something is due although nothing is heard.
     pub(super) fn due(&self) -> Option<Monotonic> {
-        let interval = match self.options.sync {
-            SyncPolicy::Interval(interval) if !self.dirty.is_empty() && self.round.is_none() => {
-                Some(self.synced_at.after(interval))
-            }
-            _ => None,
-        };
         let retry = (self.needs_segment() && matches!(self.spare, Spare::None)).then_some(self.retry_at);
-        interval.into_iter().chain(retry).min()
+        self.syncs.due().into_iter().chain(retry).min()
     }
 
     /// The batch that a write is made of.
@@ -230,7 +209,7 @@ impl Writer {
                 return None;
             }
             if let Some((batch, index)) = recent.following(from) {
-                return Some((Draft::of(batch, index, from, self.durable_end), true));
+                return Some((Draft::of(batch, index, from, self.syncs.durable_end()), true));
             }
             self.rewrite_from = None;
         }
@@ -239,12 +218,12 @@ impl Writer {
             return None;
         }
         let (batch, previous_end) = self.pending.waiting(self.end)?;
-        Some((Draft::of(batch, 0, previous_end, self.durable_end), false))
+        Some((Draft::of(batch, 0, previous_end, self.syncs.durable_end()), false))
     }
 
     /// Whether nothing is left that would have to become durable before anything new is written.
     fn is_settled(&self) -> bool {
-        self.durable_end >= self.end
+        self.syncs.durable_end() >= self.end
     }
 
     /// Has a segment made before it is needed.
@@ -279,27 +258,20 @@ impl Writer {
 
     /// Begins a round of syncs, if one is due.
     fn sync(&mut self, ways: &mut Ways<'_>, now: Monotonic) {
-        if self.round.is_some() || self.rewrite_from.is_some() {
+        if self.rewrite_from.is_some() {
             return;
         }
         let written_end = self.pending.written_end();
         let end = written_end.unwrap_or(self.end);
-        let is_due = match self.options.sync {
-            SyncPolicy::EveryBatch => written_end.is_some(),
-            SyncPolicy::Interval(interval) => now.since(self.synced_at) >= interval,
-            SyncPolicy::Never => false,
-        };
-        let has_retired =
-            self.dirty.iter().any(|&dirty| self.active.is_none_or(|active| active.number != dirty));
-        let too_much = ways.recent.bytes() > RECENT_BYTES + UNSYNCED_BYTES_MAX / 2;
-        let wanted = is_due || has_retired || too_much || self.is_suspect || !self.flushes.is_empty();
-        if !wanted || (self.dirty.is_empty() && end <= self.durable_end && !self.is_suspect) {
+        if self.syncs.is_clean() && end <= self.syncs.durable_end() && !self.is_suspect {
             return;
         }
-        self.synced_at = now;
-        self.round = Some(Round { end, left: self.dirty.clone() });
-        ways.operations.extend(self.dirty.drain(..).map(|number| Operation::Sync { number }));
-        self.end_round(ways);
+        let too_much = ways.recent.bytes() > RECENT_BYTES + UNSYNCED_BYTES_MAX / 2;
+        let (active, has_more) = (self.active.map(|active| active.number), written_end.is_some());
+        if let Some(dirty) = self.syncs.begin(end, active, has_more, too_much || self.is_suspect, now) {
+            ways.operations.extend(dirty.into_iter().map(|number| Operation::Sync { number }));
+            self.end_round(ways);
+        }
     }
 
     /// A write has ended.
@@ -334,13 +306,8 @@ impl Writer {
             Err(error) => return self.fail(number, &error, ways, now),
         }
         self.counts.written_bytes += draft.bytes() as u64;
-        self.note(&write, ways.catalog);
-        if !self.dirty.contains(&number) {
-            if self.dirty.is_empty() && self.round.is_none() {
-                self.synced_at = now.max(self.synced_at);
-            }
-            self.dirty.push(number);
-        }
+        ways.catalog.note(&write);
+        self.syncs.note_written(number, now);
         if is_again {
             self.counts.events_rewritten += u64::from(draft.header.count);
             self.rewrite_from = Some(draft.header.end());
@@ -349,32 +316,6 @@ impl Writer {
             if self.options.sync != SyncPolicy::EveryBatch {
                 self.acknowledge(draft.header.end(), ways);
             }
-        }
-    }
-
-    /// Notes where a block is.
-    fn note(&mut self, write: &Write, catalog: &mut Catalog) {
-        let (first, end) = (write.draft.header.first, write.draft.header.end());
-        let bytes = write.draft.bytes() as u64;
-        if catalog.segment(write.number).is_none() {
-            let segment = Segment {
-                number: write.number,
-                salt: write.salt,
-                first,
-                end,
-                bytes: write.at,
-                newest_ns: 0,
-                index: Some(Index::default()),
-                readers: 0,
-            };
-            catalog.push(segment, write.draft.header.previous_end);
-        }
-        let segment = catalog.segment(write.number).expect("pushed above");
-        segment.end = end;
-        segment.bytes += bytes;
-        segment.newest_ns = write.draft.header.newest_ns;
-        if let Some(index) = &mut segment.index {
-            index.note(first, end, write.at, bytes);
         }
     }
 
@@ -394,7 +335,7 @@ impl Writer {
         while recent.bytes() > RECENT_BYTES
             && recent.events() > 1
             && recent.oldest().is_some_and(|oldest| {
-                oldest.end() <= self.durable_end || self.options.sync == SyncPolicy::Never
+                oldest.end() <= self.syncs.durable_end() || self.options.sync == SyncPolicy::Never
             })
         {
             self.memory_from = recent.oldest().map_or(self.memory_from, Batch::end);
@@ -414,8 +355,7 @@ impl Writer {
         if let Err(error) = result {
             return self.fail(number, &error, ways, now);
         }
-        if let Some(round) = &mut self.round {
-            round.left.retain(|&left| left != number);
+        if self.syncs.ended(number) {
             self.failures = 0;
         }
         self.end_round(ways);
@@ -423,15 +363,15 @@ impl Writer {
 
     /// Where nothing is left to sync, what the round covers is durable.
     fn end_round(&mut self, ways: &mut Ways<'_>) {
-        let Some(round) = self.round.take_if(|round| round.left.is_empty()) else { return };
-        self.durable_end = self.durable_end.max(round.end);
+        if !self.syncs.end_round() {
+            return;
+        }
         if self.options.sync == SyncPolicy::EveryBatch {
-            self.acknowledge(self.durable_end, ways);
+            self.acknowledge(self.syncs.durable_end(), ways);
         }
         self.is_suspect &= !self.is_settled();
-        let durable_end = self.durable_end;
-        let durable = self.flushes.extract_if(.., |(_, end)| *end <= durable_end);
-        ways.news.extend(durable.map(|(ticket, _)| Outcome::Synced { ticket, result: Ok(()) }));
+        let satisfied = self.syncs.take_satisfied();
+        ways.news.extend(satisfied.map(|ticket| Outcome::Synced { ticket, result: Ok(()) }));
         self.forget(ways.recent);
     }
 
@@ -474,18 +414,17 @@ impl Writer {
             self.retire(ways);
         }
         // A write that is under way is not to count.
-        self.round = None;
-        self.dirty.clear();
+        self.syncs.start_again();
         self.is_suspect = true;
         self.pending.start_again();
-        let from = self.memory_from.max(self.durable_end);
+        let durable_end = self.syncs.durable_end();
+        let from = self.memory_from.max(durable_end);
         self.rewrite_from = (from < self.end).then_some(from);
-        if from > self.durable_end {
+        if from > durable_end {
             // Only where nothing was promised has memory let go of what was not durable.
             let error = AdapterError::Transient("what was stored may not become durable".to_owned());
-            let unkept = self.flushes.drain(..);
-            ways.news
-                .extend(unkept.map(|(ticket, _)| Outcome::Synced { ticket, result: Err(error.clone()) }));
+            let unkept = self.syncs.take_waiting();
+            ways.news.extend(unkept.map(|ticket| Outcome::Synced { ticket, result: Err(error.clone()) }));
         }
     }
 
