@@ -1,4 +1,4 @@
-//! What the log store costs, beside the same disk used by hand, by `dd` and by SQLite in the same run.
+//! What the log store costs, beside the same disk used by hand, by `dd` and by `SQLite` in the same run.
 //!
 //! Every measurement has a folder of its own beside this program, since the system's temporary one is often memory.
 
@@ -20,7 +20,7 @@ use crate::{Bus, event, on_first_core};
 /// When what is stored becomes durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// Within 50 ms. SQLite's nearest, `NORMAL`, syncs its write-ahead log only for a checkpoint.
+    /// Within 50 ms. `SQLite`'s nearest, `NORMAL`, syncs its write-ahead log only for a checkpoint.
     Soon,
     /// Before it counts as stored, batch by batch.
     EveryBatch,
@@ -35,7 +35,7 @@ impl Durability {
         }
     }
 
-    /// SQLite's `synchronous`.
+    /// `SQLite`'s `synchronous`.
     fn of_sqlite(self) -> &'static str {
         match self {
             Durability::Soon => "NORMAL",

@@ -6,12 +6,15 @@ use std::io::Read;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use harness::SetOnDrop;
 use rustix::fs::{FallocateFlags, fallocate};
 
 use super::append::Appended;
-use super::folder;
+use super::{Durability, folder};
 use crate::on_first_core;
 use crate::throughput::rate;
 
@@ -35,21 +38,21 @@ pub fn dd(appended: Appended) -> f64 {
     writes as f64 * write_bytes as f64 / appended.event_bytes() / seconds
 }
 
-/// Events a second where each batch of the log is one write past the page cache and one `fdatasync`, into a file whose space
-/// was set aside.
+/// Events a second where each batch of the log is one write past the page cache, into a file whose space was set aside, with an
+/// `fdatasync` behind each, or from another thread every 50 ms.
 ///
 /// # Panics
 /// When the file system knows no `O_DIRECT`.
-pub fn synced_writes(appended: Appended) -> f64 {
+pub fn by_hand(durability: Durability, appended: Appended) -> f64 {
     let folder = folder();
-    let (write_bytes, writes) = (appended.write_bytes(), appended.batches);
+    let (write_bytes, length) = (appended.write_bytes(), appended.batches * appended.write_bytes() as u64);
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).custom_flags(libc::O_DIRECT);
     let file = options.open(folder.path().join("letters")).expect("the file system knows O_DIRECT");
-    let length = writes * write_bytes as u64;
     fallocate(&file, FallocateFlags::empty(), 0, length).expect("there is space");
-    file.sync_all().expect("the file is there to stay");
-    on_first_core(|| {
+    let sync = || file.sync_data().expect("the disk takes it");
+    sync();
+    let write = || {
         let memory = vec![b'a'; write_bytes + PAGE_BYTES];
         // As `O_DIRECT` wants it.
         let begin = memory.as_ptr().align_offset(PAGE_BYTES);
@@ -57,9 +60,26 @@ pub fn synced_writes(appended: Appended) -> f64 {
         let start = Instant::now();
         for at in (0..length).step_by(write_bytes) {
             file.write_all_at(pages, at).expect("space is set aside");
-            file.sync_data().expect("the disk takes it");
+            if durability == Durability::EveryBatch {
+                sync();
+            }
         }
+        sync();
         rate(appended.events, start)
+    };
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let _ends = SetOnDrop(&is_over);
+        if durability == Durability::Soon {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Acquire) {
+                    let start = Instant::now();
+                    sync();
+                    thread::sleep(SYNC_PERIOD.saturating_sub(start.elapsed()));
+                }
+            });
+        }
+        on_first_core(write)
     })
 }
 
@@ -95,3 +115,4 @@ fn segments(folder: &Path) -> Vec<PathBuf> {
 /// What the log writes is a multiple of it.
 pub const PAGE_BYTES: usize = 4_096;
 const READ_BYTES: usize = 256 << 10;
+const SYNC_PERIOD: Duration = Duration::from_millis(50);

@@ -3,8 +3,8 @@
 use tempfile::TempDir;
 
 use super::{Durability, EVENT_BYTES, bus, floor, folder, publish};
-use crate::on_first_core;
 use crate::throughput::{poll_all, push_all};
+use crate::{Bus, on_first_core};
 
 /// A log of events of 256 bytes that no bus has open.
 pub struct Written {
@@ -36,13 +36,16 @@ impl Written {
         written
     }
 
-    /// Reads all of it each way once, after it was opened again.
+    /// Reads all of it each way once, by a bus that has just opened it or by hand.
     pub fn read(&self) -> Rates {
-        let by_hand = self.read_by_hand();
+        Rates { subscriber: self.opened(push_all), poll: self.opened(poll_all), by_hand: self.read_by_hand() }
+    }
+
+    fn opened(&self, read: impl FnOnce(Bus, usize) -> f64 + Send) -> f64 {
         let bus = bus(self.folder.path(), Durability::Soon, r#""idle":"spin","#);
-        let (subscriber, poll) = on_first_core(|| (push_all(bus, self.events), poll_all(bus, self.events)));
+        let rate = on_first_core(|| read(bus, self.events));
         bus.stop();
-        Rates { subscriber, poll, by_hand }
+        rate
     }
 
     fn read_by_hand(&self) -> f64 {

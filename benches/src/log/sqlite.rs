@@ -1,4 +1,4 @@
-//! What else keeps events in a file: SQLite with a write-ahead log, one transaction a batch.
+//! What else keeps events in a file: `SQLite` with a write-ahead log, one transaction a batch.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::{event, on_first_core};
 /// Events a second that one connection inserts, `batch_events` in each transaction, until the last is committed.
 ///
 /// # Panics
-/// When SQLite fails.
+/// When `SQLite` fails.
 pub fn append(durability: Durability, events: usize, batch_events: usize) -> f64 {
     let folder = folder();
     on_first_core(|| {
@@ -36,7 +36,7 @@ fn insert(connection: &mut Connection, events: usize, batch_events: usize) -> Re
         {
             let mut statement = transaction.prepare_cached("INSERT INTO events VALUES (?1, ?2)")?;
             for sequence in first..events.min(first + batch_events) {
-                statement.execute(params![sequence as i64, payload])?;
+                statement.execute(params![i64::try_from(sequence).expect("few"), payload])?;
             }
         }
         transaction.commit()?;
