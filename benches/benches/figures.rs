@@ -9,10 +9,17 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use libnet_benches::figures::{self, Effort};
+use libnet_benches::log::reopening;
 use libnet_benches::{check, report::Report};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
+    // This program starts itself so, as a process that is to be killed.
+    if let [_, word, folder, events] = arguments.as_slice()
+        && word == reopening::FILL_AND_DIE
+    {
+        reopening::fill_and_die(Path::new(folder), events.parse().expect("a number of events"));
+    }
     let value_of = |name| {
         let at = arguments.iter().position(|argument| argument == name)?;
         arguments.get(at + 1).map(String::as_str)

@@ -15,6 +15,7 @@ use crate::report::{Figure, Report};
 use crate::scrape;
 use crate::throughput::{self, Publication, median};
 
+mod log;
 mod udp;
 
 /// How much is measured.
@@ -42,6 +43,16 @@ pub struct Effort {
     pub redis_events: usize,
     /// Events sent over UDP.
     pub udp_events: usize,
+    /// Events appended to a log that is synced now and then.
+    pub log_events: usize,
+    /// Events appended to a log that is synced with every batch.
+    pub log_synced_events: usize,
+    /// Calls that are timed in front of a log, at 200,000 a second.
+    pub log_calls: u64,
+    /// Events of a log that is read from its start.
+    pub log_read_events: usize,
+    /// Bytes of a log that is opened again.
+    pub log_reopened_bytes: usize,
     /// Round trips of the spinning floor.
     pub ping_pongs: u64,
     /// Round trips of the sleeping floor, and control calls.
@@ -62,6 +73,11 @@ impl Effort {
         idle_time: Duration::from_secs(5),
         redis_events: 10_000_000,
         udp_events: 4_000_000,
+        log_events: 2_000_000,
+        log_synced_events: 400_000,
+        log_calls: 200_000,
+        log_read_events: 2_000_000,
+        log_reopened_bytes: 10 << 30,
         ping_pongs: 2_000_000,
         wakes: 20_000,
     };
@@ -78,6 +94,11 @@ impl Effort {
         idle_time: Duration::from_secs(1),
         redis_events: 1_000_000,
         udp_events: 1_000_000,
+        log_events: 1_000_000,
+        log_synced_events: 100_000,
+        log_calls: 100_000,
+        log_read_events: 1_000_000,
+        log_reopened_bytes: 256 << 20,
         ping_pongs: 300_000,
         wakes: 3_000,
     };
@@ -94,6 +115,11 @@ impl Effort {
         idle_time: Duration::from_millis(10),
         redis_events: 1_000,
         udp_events: 1_000,
+        log_events: 5_000,
+        log_synced_events: 2_000,
+        log_calls: 1_000,
+        log_read_events: 5_000,
+        log_reopened_bytes: 1 << 20,
         ping_pongs: 1_000,
         wakes: 10,
     };
@@ -118,6 +144,8 @@ pub fn run(effort: &Effort, progress: impl Fn(&str)) -> Report {
     redis_streams(effort, &mut figures, &mut percentiles);
     progress("UDP");
     udp::measure(effort, &mut figures, &mut percentiles);
+    progress("the log");
+    log::measure(effort, &mut figures, &mut percentiles);
     progress("an idle bus");
     idle_bus(effort, &mut figures);
     progress("curves");

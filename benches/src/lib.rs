@@ -1,7 +1,7 @@
 //! What the benches share: a bus behind the C ABI, threads on the cores that callers have, and the floors; and the
 //! figures, which hold each measurement beside its target and its floor.
 //!
-//! `figures` measures by `throughput`, `latency`, `crowd`, `scrape`, `idle`, `redis` and `curves` on the ground of `floor` and `open_loop`, and gives a
+//! `figures` measures by `throughput`, `latency`, `crowd`, `scrape`, `idle`, `redis`, `udp`, `log` and `curves` on the ground of `floor` and `open_loop`, and gives a
 //! `report`. `check` is its short form, on ratios alone.
 
 pub mod check;
@@ -11,6 +11,7 @@ pub mod figures;
 pub mod floor;
 pub mod idle;
 pub mod latency;
+pub mod log;
 pub mod machine;
 pub mod open_loop;
 pub mod percentiles;
@@ -31,7 +32,7 @@ use floor::Core;
 use net::{
     net_claim, net_claim_t, net_commit, net_event_t, net_flush, net_free_poll_result, net_handle_t,
     net_ingest_keyed, net_ingest_raw, net_ingest_raw_batch, net_init, net_last_error, net_poll_ex,
-    net_poll_result_t, net_shutdown, net_stats_ex, net_stats_t,
+    net_poll_result_t, net_shutdown, net_stats, net_stats_ex, net_stats_t,
 };
 
 /// A running bus, used as a C program would use it.
@@ -153,6 +154,18 @@ impl Bus {
         stats.events_ingested
     }
 
+    /// What the bus counts.
+    ///
+    /// # Panics
+    /// When the call fails, or the text is longer than 64 KiB.
+    pub fn statistics(self) -> serde_json::Value {
+        let mut text = vec![0u8; STATISTICS_BYTES_MAX];
+        // SAFETY: the buffer is writable for its length.
+        let bytes = unsafe { net_stats(self.0, text.as_mut_ptr().cast(), text.len()) };
+        let bytes = usize::try_from(bytes).unwrap_or_else(|_| panic!("{}", last_error()));
+        serde_json::from_slice(&text[..bytes]).expect("the statistics are JSON")
+    }
+
     /// Ends the bus.
     pub fn stop(self) {
         net_shutdown(self.0);
@@ -206,3 +219,5 @@ pub fn event(bytes: usize) -> Vec<u8> {
 pub fn batch_of(event: &[u8], count: usize) -> (Vec<*const c_char>, Vec<usize>) {
     (vec![event.as_ptr().cast(); count], vec![event.len(); count])
 }
+
+const STATISTICS_BYTES_MAX: usize = 64 << 10;

@@ -100,7 +100,8 @@ impl fmt::Display for Quantity {
             Unit::Percent => write!(formatter, "{value:.0} %"),
             Unit::WakesPerSecond => write!(formatter, "{value:.1} /s"),
             Unit::Bytes if value < 1024.0 => write!(formatter, "{value:.0} B"),
-            Unit::Bytes => write!(formatter, "{:.0} KiB", value / 1024.0),
+            Unit::Bytes if value < MIB => write!(formatter, "{:.0} KiB", value / 1024.0),
+            Unit::Bytes => write!(formatter, "{:.0} MiB", value / MIB),
             Unit::PerThousandEvents => write!(formatter, "{value:.2}"),
             Unit::Count => write!(formatter, "{value:.0}"),
         }
@@ -136,6 +137,8 @@ impl fmt::Display for Target {
     }
 }
 
+const MIB: f64 = (1u64 << 20) as f64;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,6 +160,7 @@ mod tests {
             (Quantity::nanoseconds(12_300_000), "12.30 ms"),
             (Quantity::bytes(64), "64 B"),
             (Quantity::bytes(65_536), "64 KiB"),
+            (Quantity::bytes(10 << 30), "10240 MiB"),
         ];
         for (quantity, text) in printed {
             assert_eq!(quantity.to_string(), text);

@@ -104,29 +104,35 @@ impl Publication {
 
 /// Events a second that `net_poll_ex` with a limit of 1,000 reads out of a store of `events`.
 pub fn poll(events: usize) -> f64 {
-    with_full_store(events, |bus| {
-        let (mut cursor, mut read) = (None, 0);
-        let start = Instant::now();
-        while read < events {
-            let (count, next) = bus.poll(1_000, cursor.as_deref());
-            assert!(count > 0, "the store holds {events} events");
-            (cursor, read) = (next, read + count);
-        }
-        rate(read, start)
-    })
+    with_full_store(events, |bus| poll_all(bus, events))
 }
 
 /// Events a second that a subscriber is given out of a store of `events`, 1,024 a call, from the subscription on.
 pub fn push(events: usize) -> f64 {
-    with_full_store(events, |bus| {
-        let start = Instant::now();
-        let mut subscriber = Subscriber::from_start(bus);
-        let mut read = 0;
-        while read < events {
-            read += black_box(subscriber.next(0)).len();
-        }
-        rate(read, start)
-    })
+    with_full_store(events, |bus| push_all(bus, events))
+}
+
+/// Events a second that polls of 1,000 read from the start, until they have had `events`.
+pub fn poll_all(bus: Bus, events: usize) -> f64 {
+    let (mut cursor, mut read) = (None, 0);
+    let start = Instant::now();
+    while read < events {
+        let (count, next) = bus.poll(1_000, cursor.as_deref());
+        assert!(count > 0, "the store holds {events} events");
+        (cursor, read) = (next, read + count);
+    }
+    rate(read, start)
+}
+
+/// Events a second that a subscriber is given from the start, 1,024 a call, until it has had `events`.
+pub fn push_all(bus: Bus, events: usize) -> f64 {
+    let start = Instant::now();
+    let mut subscriber = Subscriber::from_start(bus);
+    let mut read = 0;
+    while read < events {
+        read += black_box(subscriber.next(0)).len();
+    }
+    rate(read, start)
 }
 
 /// Runs `read` on the first core, with a spinning bus whose one shard holds `events` events of 100 bytes.
