@@ -34,6 +34,11 @@ impl Retained {
         self.segments.front().map(Batch::first)
     }
 
+    /// Sequence one past the newest event; `None` where there is none.
+    pub(crate) fn end(&self) -> Option<Sequence> {
+        self.segments.back().map(Batch::end)
+    }
+
     /// Takes a batch in. Returns memory that may be reused.
     pub(crate) fn append(&mut self, batch: Batch) -> Option<Batch> {
         self.events += batch.len();

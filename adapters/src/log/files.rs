@@ -1,9 +1,10 @@
 //! The files: carries out what a log asks for, on the shard's executor. Blocks go past the page cache with aligned buffers
-//! (`O_DIRECT`) and syncs through `io_uring`, reads through the page cache; what has no asynchronous form waits on the executor's
-//! helper thread. The only file of this store that names the runtime.
+//! (`O_DIRECT`) and syncs through `io_uring`, reads through the page cache, and what is not there through `io_uring` too; what has no
+//! asynchronous form waits on the executor's helper thread. The only file of this store that names the runtime.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
+use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::rc::Rc;
@@ -12,6 +13,7 @@ use std::task::{Poll, Waker};
 use engine::adapter::Notify;
 use glommio::io::{BufferedFile, DmaBuffer, DmaFile, OpenOptions, ReadResult};
 
+use super::cached::CachedReads;
 use super::disk::{Disk, Folder};
 use super::format::index::Index;
 use super::operation::{Done, Operation, Read, Write};
@@ -32,7 +34,8 @@ struct Shared {
     /// Segments that are written to.
     written: RefCell<HashMap<u64, Rc<Writable>>>,
     /// Segments that were read last.
-    read: RefCell<VecDeque<(u64, Rc<BufferedFile>)>>,
+    read: RefCell<VecDeque<(u64, Rc<Readable>)>>,
+    cached: RefCell<CachedReads>,
     is_buffered: Cell<bool>,
 }
 
@@ -41,6 +44,20 @@ enum Writable {
     Direct(DmaFile),
     /// Where the file system refuses the other.
     Buffered(BufferedFile),
+}
+
+/// A segment that is read.
+struct Readable {
+    /// For what is in the page cache.
+    cached: File,
+    /// For what is not.
+    other: BufferedFile,
+}
+
+/// What was read.
+enum Bytes {
+    Cached(Vec<u8>),
+    Other(ReadResult),
 }
 
 /// What is written.
@@ -56,7 +73,7 @@ enum Finished {
     Synced(u64, io::Result<()>),
     Sealed(u64, io::Result<()>),
     Removed(u64, io::Result<()>),
-    Read(Read, io::Result<ReadResult>),
+    Read(Read, io::Result<Bytes>),
     IndexLoaded(u64, io::Result<Index>),
 }
 
@@ -72,6 +89,7 @@ impl Files {
                 ended: Cell::default(),
                 written: RefCell::default(),
                 read: RefCell::default(),
+                cached: RefCell::default(),
                 is_buffered: Cell::new(false),
             }),
         }
@@ -105,7 +123,11 @@ impl Files {
                 Finished::Removed(number, result) => tell(Done::Removed { number, result }),
                 Finished::IndexLoaded(number, result) => tell(Done::IndexLoaded { number, result }),
                 Finished::Read(read, result) => match result {
-                    Ok(bytes) => tell(Done::Read { read, result: Ok(&bytes) }),
+                    Ok(Bytes::Cached(bytes)) => {
+                        tell(Done::Read { read, result: Ok(&bytes) });
+                        self.shared.cached.borrow_mut().give_back(bytes);
+                    }
+                    Ok(Bytes::Other(bytes)) => tell(Done::Read { read, result: Ok(&bytes) }),
                     Err(error) => tell(Done::Read { read, result: Err(error) }),
                 },
             }
@@ -143,13 +165,10 @@ impl Files {
                 let folder = shared.folder.clone();
                 Finished::Removed(number, blocking(move || folder.remove(number)).await)
             }),
-            Operation::Read(read) => self.run(async move {
-                let result = match shared.open_to_read(read.number).await {
-                    Ok(file) => file.read_at(read.at, read.bytes).await.map_err(io::Error::from),
-                    Err(error) => Err(error),
-                };
-                Finished::Read(read, result)
-            }),
+            Operation::Read(read) => match shared.read_cached(&read) {
+                Some(bytes) => shared.finish(Finished::Read(read, Ok(Bytes::Cached(bytes)))),
+                None => self.run(async move { Finished::Read(read, shared.read(&read).await) }),
+            },
             Operation::LoadIndex { number, salt } => self.run(async move {
                 let folder = shared.folder.clone();
                 Finished::IndexLoaded(number, blocking(move || load_index(&folder, number, salt)).await)
@@ -188,9 +207,8 @@ impl Files {
         shared.running.set(shared.running.get() + 1);
         glommio::spawn_local(async move {
             let finished = operation.await;
-            shared.finished.borrow_mut().push_back(finished);
             shared.running.set(shared.running.get() - 1);
-            shared.notify.ring();
+            shared.finish(finished);
             if shared.running.get() == 0
                 && let Some(waker) = shared.ended.take()
             {
@@ -236,6 +254,22 @@ impl Files {
 }
 
 impl Shared {
+    fn finish(&self, finished: Finished) {
+        self.finished.borrow_mut().push_back(finished);
+        self.notify.ring();
+    }
+
+    /// What is wanted, if the page cache has all of it.
+    fn read_cached(&self, read: &Read) -> Option<Vec<u8>> {
+        let file = self.opened_to_read(read.number)?;
+        self.cached.borrow_mut().read(&file.cached, read.at, read.bytes)
+    }
+
+    async fn read(&self, read: &Read) -> io::Result<Bytes> {
+        let file = self.open_to_read(read.number).await?;
+        Ok(Bytes::Other(file.other.read_at(read.at, read.bytes).await?))
+    }
+
     /// The segment, to be written to.
     async fn open(&self, number: u64) -> io::Result<Rc<Writable>> {
         if let Some(file) = self.written.borrow().get(&number) {
@@ -260,19 +294,25 @@ impl Shared {
     }
 
     /// The segment, to be read.
-    async fn open_to_read(&self, number: u64) -> io::Result<Rc<BufferedFile>> {
-        let open =
-            self.read.borrow().iter().find(|(open, _)| *open == number).map(|(_, file)| Rc::clone(file));
-        if let Some(file) = open {
+    async fn open_to_read(&self, number: u64) -> io::Result<Rc<Readable>> {
+        if let Some(file) = self.opened_to_read(number) {
             return Ok(file);
         }
-        let file = Rc::new(BufferedFile::open(self.folder.segment(number)).await?);
+        let path = self.folder.segment(number);
+        let other = BufferedFile::open(&path).await?;
+        // The system has just looked it up.
+        let file = Rc::new(Readable { cached: File::open(&path)?, other });
         let mut read = self.read.borrow_mut();
         read.push_back((number, Rc::clone(&file)));
         if read.len() > OPEN_TO_READ_MAX {
             read.pop_front();
         }
         Ok(file)
+    }
+
+    fn opened_to_read(&self, number: u64) -> Option<Rc<Readable>> {
+        let read = self.read.borrow();
+        read.iter().find(|(open, _)| *open == number).map(|(_, file)| Rc::clone(file))
     }
 
     fn forget(&self, number: u64) {

@@ -1,4 +1,5 @@
 //! The reads: what readers want of one shard's log, from memory where it is there, and else block by block from the segments.
+//! What was read stays a while, for whoever goes on from there.
 //! Every checksum is verified; what is damaged is passed over and counted.
 
 use std::collections::{HashMap, VecDeque};
@@ -8,6 +9,7 @@ use engine::adapter::{AdapterError, Outcome, ReadBlock, ReadRequest};
 use engine::batch::Batch;
 use engine::event::Sequence;
 
+use super::ahead::Ahead;
 use super::catalog::Catalog;
 use super::format::PAGE_BYTES;
 use super::format::block::{BLOCK_HEADER_BYTES, BlockHeader};
@@ -25,6 +27,7 @@ pub(super) struct Reads {
     next_job: u64,
     /// Jobs that wait for an index, with the segment that it is of.
     waiting: Vec<(u64, u64)>,
+    ahead: Ahead,
     pub(super) passed_over: u64,
     pub(super) failed: u64,
 }
@@ -67,6 +70,11 @@ enum Step {
 }
 
 impl Reads {
+    /// The event at `position`, if it was read and is still there: a batch with it, and its index.
+    pub(super) fn ahead(&self, position: Sequence) -> Option<(&Batch, usize)> {
+        self.ahead.find(position)
+    }
+
     /// Starts a read.
     pub(super) fn start(&mut self, ticket: u64, request: ReadRequest, source: &mut Source<'_>) {
         let first = source.catalog.oldest().or(source.recent.first());
@@ -102,7 +110,7 @@ impl Reads {
             }
             Ok(bytes) => {
                 let is_last = bytes.len() < read.bytes;
-                match job.take(bytes, is_last, salt, end, &source.catalog.jumps) {
+                match job.take(bytes, is_last, salt, end, &source.catalog.jumps, &mut self.ahead) {
                     Step::Here(bytes) => self.read(read.job, job, read.number, bytes, source),
                     Step::Following => self.follow(read.job, job, source),
                     Step::Done => self.finish(job, source),
@@ -142,6 +150,9 @@ impl Reads {
             // Retention went on while the job waited.
             let (position, skipped) = source.catalog.begin(job.position, false, source.end);
             (job.position, job.skipped) = (position, job.skipped + skipped);
+        }
+        if job.batch.is_empty() && self.ahead.find(job.position).is_some() {
+            return self.finish(job, source);
         }
         let Some(segment) = source.catalog.place(job.position) else { return self.finish(job, source) };
         let (number, salt) = (segment.number, segment.salt);
@@ -198,7 +209,11 @@ impl Reads {
 
     fn finish(&mut self, mut job: Job, source: &mut Source<'_>) {
         if job.batch.is_empty() && job.position < source.end {
-            let batch = source.recent.copy(job.position, &job.request);
+            let mut batch = source.recent.copy(job.position, &job.request);
+            if batch.is_empty() || batch.first() > job.position {
+                let read = self.ahead.copy(job.position, &job.request);
+                batch = if read.is_empty() { batch } else { read };
+            }
             if !batch.is_empty() {
                 job.position = batch.end();
             }
@@ -227,7 +242,15 @@ impl Reads {
 impl Job {
     /// Takes the events of the blocks in `bytes`, which begin where the job is in its segment. The segment has none at or above
     /// `end`. `is_last`: it has no more bytes.
-    fn take(&mut self, bytes: &[u8], is_last: bool, salt: u64, end: Sequence, jumps: &Jumps) -> Step {
+    fn take(
+        &mut self,
+        bytes: &[u8],
+        is_last: bool,
+        salt: u64,
+        end: Sequence,
+        jumps: &Jumps,
+        ahead: &mut Ahead,
+    ) -> Step {
         let mut at = 0;
         while at < bytes.len() {
             if self.position >= end {
@@ -255,9 +278,16 @@ impl Job {
                     return Step::Here(length.max(READ_BYTES));
                 }
                 self.miss(block.previous_end.min(block.first), block.first, jumps);
-                self.take_block(&block, rest, salt, end.min(jumps.until(block.first)));
-                if self.is_full() {
-                    self.move_by(at);
+                let block_end = end.min(jumps.until(block.first));
+                match ahead.whole(&block, rest, salt).filter(|_| block.end() <= block_end) {
+                    Some(batch) => {
+                        self.take_batch(&batch);
+                        ahead.add(batch);
+                    }
+                    None => self.take_block(&block, rest, salt, block_end),
+                }
+                if self.is_full() || self.position < block.end().min(block_end) {
+                    ahead.run_on(&rest[length.min(rest.len())..], salt, end, jumps);
                     return Step::Done;
                 }
             }
@@ -268,6 +298,21 @@ impl Job {
             return Step::Following;
         }
         if self.is_full() { Step::Done } else { Step::Here(READ_BYTES) }
+    }
+
+    /// Takes what is wanted of a block that is whole.
+    fn take_batch(&mut self, batch: &Batch) {
+        let index = self.position.0.saturating_sub(batch.first().0) as usize;
+        // By itself, since sequences may jump before it.
+        let event = batch.event(index);
+        self.batch.push_at(event.sequence, event.timestamp_ns, event.hash, event.flags, event.payload);
+        let events_left = self.request.events_max.saturating_sub(self.batch.len());
+        let bytes_left = self.request.bytes_max.saturating_sub(self.batch.record_bytes());
+        let mut taken = 1;
+        if index + taken < batch.len() && events_left > 0 && bytes_left > 0 {
+            taken += self.batch.extend_from(batch, index + taken, events_left, bytes_left);
+        }
+        self.position = batch.sequence(index + taken);
     }
 
     fn take_block(&mut self, block: &BlockHeader, bytes: &[u8], salt: u64, end: Sequence) {
@@ -324,7 +369,7 @@ impl Job {
     }
 }
 
-/// Bytes of one read, or what a block takes that is larger.
-const READ_BYTES: usize = 256 << 10;
+/// Bytes of one read, or what a block takes that is larger: one of the shard's full batches fits.
+const READ_BYTES: usize = 320 << 10;
 /// Bytes that one job goes through at most, of which damage may make nothing.
 const SEEN_BYTES_MAX: usize = 16 << 20;

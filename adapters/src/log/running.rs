@@ -132,7 +132,10 @@ impl Log {
             return Resident::Nothing { skipped: 0 };
         }
         if self.recent.first().is_none_or(|first| wanted < first) {
-            return Resident::Elsewhere;
+            return match self.reads.ahead(wanted).filter(|_| first.is_some_and(|first| first <= wanted)) {
+                Some((batch, index)) => Resident::Events { batch, index, skipped: 0 },
+                None => Resident::Elsewhere,
+            };
         }
         match self.recent.following(wanted) {
             Some((batch, index)) => Resident::Events { batch, index, skipped: 0 },
