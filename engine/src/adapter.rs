@@ -103,9 +103,9 @@ pub trait Adapter {
     /// Whether it takes a batch now. One that does not rings its [`Notify`] when it does again.
     fn ready(&self) -> bool;
 
-    /// How many batches may be in flight at once. With more than one an adapter stores them in the order in which they came and refuses
-    /// none, since a retry would come behind the next: it waits until it can store them, or gives the only one back
-    /// ([`cancel`](Adapter::cancel)).
+    /// How many batches may be in flight at once. With more than one an adapter stores them in the order in which they
+    /// came and refuses none, since a retry would come behind the next: it waits until it can store them, or gives the
+    /// only one back ([`cancel`](Adapter::cancel)).
     fn in_flight_max(&self) -> usize {
         1
     }
@@ -116,9 +116,10 @@ pub trait Adapter {
     /// What became of submitted batches, reads and syncs since the last call; `None` when there is no more news.
     fn outcome(&mut self, now: Monotonic) -> Option<Outcome>;
 
-    /// Gives back the only batch in flight, without those at its front that are known to be stored, outcome unknown, after `adapter_timeout_ms`. The adapter makes sure that
-    /// nothing of it is still executed later (it replaces the connection, say); the shard submits it again under the
-    /// same sequences. `None` when its outcome is already known.
+    /// Gives back the only batch in flight, without those at its front that are known to be stored, outcome unknown,
+    /// after `adapter_timeout_ms`. The adapter makes sure that nothing of it is still executed later (it replaces the
+    /// connection, say); the shard submits it again under the same sequences. `None` when its outcome is already known,
+    /// or is waited for.
     fn cancel(&mut self, now: Monotonic) -> Option<Batch>;
 
     /// Starts a read; its outcome carries `ticket`.

@@ -41,7 +41,8 @@ pub struct Config {
     pub spin: Duration,
     /// How long a batch may be in flight before its outcome counts as unknown. Default 5 s.
     pub adapter_timeout: Duration,
-    /// How often a batch is submitted again before it is dropped; `None`, the default, retries until shutdown.
+    /// How often a batch is submitted again before it is dropped; `None`, the default, retries until shutdown. A store that has several in
+    /// flight (`log`) keeps each until it is stored, unless it is the only one.
     pub adapter_batch_retries: Option<u32>,
     /// File that keeps the producer identity across restarts. Default: a new identity each start.
     pub producer_nonce_path: Option<PathBuf>,

@@ -8,7 +8,7 @@
 //! - One owner. A lane has one writer and one reader, a shard's state is touched by its thread only. Break it and the
 //!   lane's unsafe code is unsound.
 //! - Positions never wrap and sequences are never reused. Break it and barriers are passed early, cursors skip events.
-//! - One batch in flight per shard. Break it and a retry reorders events.
+//! - One batch in flight per shard, or several of a store that keeps their order and refuses none. Break it and a retry reorders events.
 //! - No preempt timer of the executor ever fires. Break it and shards sleep through their work.
 //! - `ingested = stored + dropped + pending` in every snapshot. Break it and operators are lied to.
 

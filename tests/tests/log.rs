@@ -1,11 +1,13 @@
 //! The log store: what was stored is there after a restart, once, in order and as it went in, whoever reads it.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use engine::bus::Bus;
 use engine::consume::request::PollRequest;
 use engine::consume::subscribe::{From, SubscribeRequest};
+use engine::event::EventFlags;
 use harness::log::{bus, numbers, publish};
 use harness::{assert_sums, read_all, until};
 
@@ -52,6 +54,26 @@ fn a_restart_goes_on_where_the_last_cursor_was() {
     }
     let bus = open(dir.path(), 1, "");
     assert_eq!(numbers(&read_all(&bus, 300)), (0..4_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_segment_that_is_full_is_not_kept_open() {
+    let dir = tempfile::tempdir().expect("a directory is made");
+    let bus = open(dir.path(), 1, r#""segment_bytes":2097152"#);
+    let (mut producer, payload) = (bus.producer(), vec![b'a'; 65_536]);
+    for _ in 0..600 {
+        producer.publish(None, &payload, EventFlags::NONE).expect("it is taken");
+    }
+    bus.flush().expect("the log is durable");
+    let segments = fs::read_dir(dir.path().join("shard-00000")).expect("the shard has a log").count();
+    assert!(segments > 15, "{segments}");
+    let is_of_the_log =
+        |path: &PathBuf| path.starts_with(dir.path()) && path.extension() == Some("seg".as_ref());
+    until("only the one that is written to and the next are open", || {
+        let open = fs::read_dir("/proc/self/fd").expect("the system tells");
+        let open = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        open.filter(is_of_the_log).count() <= 2
+    });
 }
 
 fn open(dir: &Path, shards: u16, options: &str) -> Bus {

@@ -13,7 +13,7 @@ use crate::retained::Retained;
 /// What was read.
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
-    /// Runs of events without a gap, one for each of the last readers; the one that was read for last comes last.
+    /// Runs of events without a gap, one for each of the last readers; the one that grew last comes last.
     runs: Vec<Retained>,
     /// Memory for the next block.
     spare: Option<Batch>,
@@ -37,23 +37,19 @@ impl Ahead {
 
     /// Takes a block in that follows what was read before, or begins a new run.
     pub(super) fn add(&mut self, batch: Batch) {
-        if self.run(batch.first()).is_some() {
+        if self.run(batch.first()).is_some() || batch.record_bytes() > RUN_BYTES_MAX {
             return;
         }
         let going_on = self.runs.iter().position(|run| run.end() == Some(batch.first()));
-        let mut run = match going_on {
-            Some(at) => self.runs.remove(at),
-            None if self.runs.len() == RUNS_MAX => {
-                self.runs.remove(0);
-                Retained::default()
-            }
-            None => Retained::default(),
-        };
+        let mut run = going_on.map(|at| self.runs.remove(at)).unwrap_or_default();
         self.spare = run.append(batch).or(self.spare.take());
-        while run.bytes() > RUN_BYTES_MAX && run.oldest().map(Batch::end) != run.end() {
+        while run.bytes() > RUN_BYTES_MAX {
             run.evict(usize::MAX);
         }
         self.runs.push(run);
+        while self.runs.iter().map(Retained::bytes).sum::<usize>() > BYTES_MAX {
+            self.runs.remove(0);
+        }
     }
 
     /// Takes in the blocks at the beginning of `bytes` that follow what was read before: a job that has what it wants has read them
@@ -92,10 +88,11 @@ impl Ahead {
     }
 }
 
-/// Readers that may follow the log side by side without reading anything twice.
-const RUNS_MAX: usize = 4;
-/// Bytes of records of one of them, unless one block has more.
-const RUN_BYTES_MAX: usize = 2 << 20;
+/// Bytes of records of all runs. What one read brings is a fifteenth of it: so many readers may follow the log side by side without
+/// reading anything twice.
+const BYTES_MAX: usize = 5 << 20;
+/// Bytes of records of one of them. A block that is larger is read again by whoever wants it.
+const RUN_BYTES_MAX: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -131,20 +128,20 @@ mod tests {
     #[test]
     fn readers_side_by_side_have_runs_of_their_own_and_the_one_read_for_longest_ago_goes() {
         let mut ahead = Ahead::default();
-        for first in [100, 200, 300, 400] {
-            ahead.add(batch(first..first + 10, 8));
+        for first in (100..600).step_by(100) {
+            ahead.add(batch(first..first + 10, RUN_BYTES_MAX / 11));
         }
-        ahead.add(batch(110..120, 8));
-        ahead.add(batch(500..510, 8));
-        let found = [105, 115, 205, 305, 405, 505].map(|position| ahead.find(Sequence(position)).is_some());
+        ahead.add(batch(110..111, 8));
+        ahead.add(batch(600..610, RUN_BYTES_MAX / 11));
+        let found = [105, 110, 205, 305, 505, 605].map(|position| ahead.find(Sequence(position)).is_some());
         assert_eq!(found, [true, true, false, true, true, true]);
     }
 
     #[test]
-    fn a_run_is_bounded_but_keeps_its_last_block() {
+    fn a_run_is_bounded_and_a_block_that_is_larger_is_not_kept() {
         let mut ahead = Ahead::default();
         ahead.add(batch(1..2, RUN_BYTES_MAX));
-        assert!(ahead.find(Sequence(1)).is_some());
+        assert!(ahead.find(Sequence(1)).is_none());
         (2..10).for_each(|first| ahead.add(batch(first..first + 1, RUN_BYTES_MAX / 3)));
         let found = [1, 7, 8, 9].map(|position| ahead.find(Sequence(position)).is_some());
         assert_eq!(found, [false, false, true, true]);

@@ -15,32 +15,40 @@ pub(super) struct CachedReads {
 impl CachedReads {
     /// Reads `length` bytes from `at` on, less only where the file ends; `None` where the disk would have to be asked.
     pub(super) fn read(&mut self, file: &File, at: u64, length: usize) -> Option<Vec<u8>> {
+        if length > SPARE_BYTES_MAX {
+            return None;
+        }
         let mut bytes = self.spare.take().unwrap_or_default();
         bytes.resize(length, 0);
-        match fill(file, at, &mut bytes) {
-            Some(filled) => {
-                bytes.truncate(filled);
-                Some(bytes)
-            }
-            None => {
-                self.give_back(bytes);
-                None
-            }
-        }
+        let read =
+            |at, rest: &mut [u8]| preadv2(file, &mut [IoSliceMut::new(rest)], at, ReadWriteFlags::NOWAIT);
+        let Some(filled) = fill(at, &mut bytes, read, || file.metadata().ok().map(|it| it.len())) else {
+            self.give_back(bytes);
+            return None;
+        };
+        bytes.truncate(filled);
+        Some(bytes)
     }
 
     /// Takes the memory of a read for the next one.
     pub(super) fn give_back(&mut self, bytes: Vec<u8>) {
-        self.spare = Some(bytes).filter(|bytes| bytes.capacity() <= SPARE_BYTES_MAX);
+        self.spare = Some(bytes);
     }
 }
 
 /// How much was filled of `out`: all of it, or up to the end of the file.
-fn fill(file: &File, at: u64, out: &mut [u8]) -> Option<usize> {
+fn fill(
+    at: u64,
+    out: &mut [u8],
+    read: impl Fn(u64, &mut [u8]) -> Result<usize, Errno>,
+    length: impl Fn() -> Option<u64>,
+) -> Option<usize> {
     let mut filled = 0;
     while filled < out.len() {
-        let rest = &mut [IoSliceMut::new(&mut out[filled..])];
-        match preadv2(file, rest, at + filled as u64, ReadWriteFlags::NOWAIT) {
+        let position = at + filled as u64;
+        match read(position, &mut out[filled..]) {
+            // Linux 5.10 says so too where a page is not in the cache.
+            Ok(0) if length()? > position => return None,
             Ok(0) => break,
             Ok(bytes) => filled += bytes,
             Err(Errno::INTR) => {}
@@ -51,7 +59,7 @@ fn fill(file: &File, at: u64, out: &mut [u8]) -> Option<usize> {
     Some(filled)
 }
 
-/// A read of one very large block leaves nothing behind.
+/// A very large block is read the other way: memory for it would not be used again.
 const SPARE_BYTES_MAX: usize = 1 << 20;
 
 #[cfg(test)]
@@ -72,5 +80,20 @@ mod tests {
             assert_eq!(bytes, expected);
             reads.give_back(bytes);
         }
+        assert!(reads.read(&file, 0, SPARE_BYTES_MAX + 1).is_none());
+    }
+
+    #[test]
+    fn the_end_of_the_cache_is_not_taken_for_that_of_the_file() {
+        let of_two_pages = |end| {
+            move |at: u64, out: &mut [u8]| {
+                if at < 8_192 { Ok(out.len().min(4_096)) } else { end }
+            }
+        };
+        let fill = |end, length| fill(0, &mut [0; 12_288], of_two_pages(end), || Some(length));
+        assert_eq!(fill(Ok(0), 20_000), None);
+        assert_eq!(fill(Ok(0), 8_192), Some(8_192));
+        assert_eq!(fill(Err(Errno::AGAIN), 20_000), None);
+        assert_eq!(fill(Ok(4_096), 20_000), Some(12_288));
     }
 }

@@ -150,13 +150,14 @@ impl Files {
             }),
             Operation::Write(write) => self.write(&write, encode),
             Operation::Sync { number } => self.run(async move {
-                let result = match shared.open(number).await {
+                let result = match shared.opened_to_write(number).await {
                     Ok(file) => file.sync().await,
                     Err(error) => Err(error),
                 };
                 Finished::Synced(number, result)
             }),
             Operation::Seal { number, length, index } => self.run(async move {
+                shared.written.borrow_mut().remove(&number);
                 let folder = shared.folder.clone();
                 Finished::Sealed(number, blocking(move || folder.seal(number, length, &index)).await)
             }),
@@ -270,8 +271,15 @@ impl Shared {
         Ok(Bytes::Other(file.other.read_at(read.at, read.bytes).await?))
     }
 
-    /// The segment, to be written to.
+    /// The segment, to be written to again and again until it is sealed.
     async fn open(&self, number: u64) -> io::Result<Rc<Writable>> {
+        let file = self.opened_to_write(number).await?;
+        self.written.borrow_mut().insert(number, Rc::clone(&file));
+        Ok(file)
+    }
+
+    /// The segment, to be written to once.
+    async fn opened_to_write(&self, number: u64) -> io::Result<Rc<Writable>> {
         if let Some(file) = self.written.borrow().get(&number) {
             return Ok(Rc::clone(file));
         }
@@ -288,9 +296,7 @@ impl Shared {
                 Err(_) => return Err(refused.into()),
             },
         };
-        let file = Rc::new(file);
-        self.written.borrow_mut().insert(number, Rc::clone(&file));
-        Ok(file)
+        Ok(Rc::new(file))
     }
 
     /// The segment, to be read.

@@ -9,9 +9,13 @@
 //!   so that after a crash the next one begins above. Else a reader would miss events that took the place of lost ones.
 //! - **Where events are missing, a reader is told**: removed or lost ones are counted as skipped, damaged ones as passed over.
 //!
-//! From the disk inwards: `format` (bytes), `disk`, `cached` and `files` (the ways to it that wait, that need not, and that come back), `scan` and `recovery`
-//! (what is there), `jumps` and `catalog` (which sequences are where), `active`, `pending`, `syncs`, `writer`, `ahead` and `reads`, `running` (one shard's, synchronous),
-//! `archive` (one that is only read), `store` (the adapter), `inspect` (the tools). `lock` and `identity` belong to the directory. FORMAT.md has every byte.
+//! From the disk inwards:
+//! - `format`: bytes; `disk`, `cached`, `files`: the ways to it that wait, that need not, and that come back;
+//! - `scan`, `recovery`, `opening`: what is there; `jumps`, `catalog`: which sequences are where;
+//! - `active`, `pending`, `syncs`, `writer`: what is written and synced; `ahead`, `reads`: what is read;
+//! - `running`: one shard's, synchronous; `archive`: one that is only read; `store`: the adapter; `inspect`: the tools.
+//!
+//! `lock` and `identity` belong to the directory. FORMAT.md has every byte.
 
 mod active;
 mod ahead;

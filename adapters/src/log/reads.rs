@@ -209,10 +209,10 @@ impl Reads {
 
     fn finish(&mut self, mut job: Job, source: &mut Source<'_>) {
         if job.batch.is_empty() && job.position < source.end {
-            let mut batch = source.recent.copy(job.position, &job.request);
-            if batch.is_empty() || batch.first() > job.position {
-                let read = self.ahead.copy(job.position, &job.request);
-                batch = if read.is_empty() { batch } else { read };
+            let mut batch = self.ahead.copy(job.position, &job.request);
+            // Who has gone through enough goes on from where it is, and not from what memory has behind it.
+            if batch.is_empty() && job.seen_bytes < SEEN_BYTES_MAX {
+                batch = source.recent.copy(job.position, &job.request);
             }
             if !batch.is_empty() {
                 job.position = batch.end();

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use engine::adapter::{Outcome, ReadBlock, ReadRequest};
+use engine::adapter::{Outcome, ReadBlock, ReadRequest, Resident};
 use engine::batch::Batch;
 use engine::clock::Monotonic;
 use engine::event::{EventFlags, Sequence, ShardId};
@@ -201,8 +201,20 @@ impl Run {
         let after = (self.rng.u8(..4) > 0).then(|| Sequence(self.rng.u64(..=self.shown_end)));
         let (events_max, bytes_max) = (self.rng.usize(1..200), self.rng.usize(1..50_000));
         let request = ReadRequest { stream: ShardId(0), after, events_max, bytes_max };
+        self.look(request);
         self.reads.push((self.next_ticket, request));
         self.log.read(self.next_ticket, request);
+    }
+
+    /// What is lent holds to what is true of what is read.
+    fn look(&self, request: ReadRequest) {
+        if let Resident::Events { batch, index, skipped } = self.log.resident(request.after) {
+            let mut lent = Batch::default();
+            lent.number_from(batch.sequence(index));
+            lent.extend_from(batch, index, request.events_max, usize::MAX);
+            let through = lent.end().0.checked_sub(1).map(Sequence);
+            self.check(&ReadBlock { batch: lent, through, skipped, ..ReadBlock::default() }, &request);
+        }
     }
 
     fn flush(&mut self) {

@@ -76,12 +76,13 @@ impl Syncs {
     }
 
     /// Begins a round that makes everything up to `end` durable, if one is due, `is_urgent`, or `active` is not the only segment that
-    /// was written to. `has_more`: of what is written some is not stored before it is durable. The segments to be synced.
+    /// was written to. `holds_back`: some of what is
+    /// written is not acknowledged before it is durable. The segments to be synced.
     pub(super) fn begin(
         &mut self,
         end: Sequence,
         active: Option<u64>,
-        has_more: bool,
+        holds_back: bool,
         is_urgent: bool,
         now: Monotonic,
     ) -> Option<Vec<u64>> {
@@ -89,7 +90,7 @@ impl Syncs {
             return None;
         }
         let is_due = match self.policy {
-            SyncPolicy::EveryBatch => has_more,
+            SyncPolicy::EveryBatch => holds_back,
             SyncPolicy::Interval(interval) => now.since(self.synced_at) >= interval,
             SyncPolicy::Never => false,
         };

@@ -267,8 +267,8 @@ impl Writer {
             return;
         }
         let too_much = ways.recent.bytes() > RECENT_BYTES + UNSYNCED_BYTES_MAX / 2;
-        let (active, has_more) = (self.active.map(|active| active.number), written_end.is_some());
-        if let Some(dirty) = self.syncs.begin(end, active, has_more, too_much || self.is_suspect, now) {
+        let (active, holds_back) = (self.active.map(|active| active.number), written_end.is_some());
+        if let Some(dirty) = self.syncs.begin(end, active, holds_back, too_much || self.is_suspect, now) {
             ways.operations.extend(dirty.into_iter().map(|number| Operation::Sync { number }));
             self.end_round(ways);
         }
@@ -413,10 +413,9 @@ impl Writer {
             // What is written again comes before what the current one has.
             self.retire(ways);
         }
-        // A write that is under way is not to count.
         self.syncs.start_again();
-        self.is_suspect = true;
         self.pending.start_again();
+        self.is_suspect = true;
         let durable_end = self.syncs.durable_end();
         let from = self.memory_from.max(durable_end);
         self.rewrite_from = (from < self.end).then_some(from);

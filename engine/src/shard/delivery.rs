@@ -85,11 +85,14 @@ impl Delivery {
         self.up_to_date.iter().for_each(Feed::ask_ahead);
     }
 
-    /// A batch is about to be submitted for the first time.
+    /// A batch is about to be submitted for the first time. Beside others in flight it is given to nobody early: what is
+    /// stored next is not this one.
     #[inline]
-    pub(super) fn stage(&mut self, batch: &Batch) {
+    pub(super) fn stage(&mut self, batch: &Batch, is_alone: bool) {
         self.staged_bytes = batch.record_bytes();
-        self.up_to_date.iter_mut().for_each(|feed| feed.stage(batch));
+        if is_alone {
+            self.up_to_date.iter_mut().for_each(|feed| feed.stage(batch));
+        }
     }
 
     /// The oldest batch in flight, which ends before `end`, is stored.

@@ -22,7 +22,7 @@ pub(super) struct Feed {
     lane: LaneProducer,
     bell: Bell,
     place: Place,
-    /// Where it stood before it was given a batch in flight.
+    /// Where it stood before it was given the batch in flight.
     staged: Option<Place>,
     reading: Option<Reading>,
     /// Whether the subscriber was told to ring when there is room.
@@ -109,10 +109,10 @@ impl Feed {
         self.lane.ask_ahead();
     }
 
-    /// Pushes a batch that is about to be submitted, if it is the next and no other is in flight; it becomes readable with
+    /// Pushes a batch that is about to be submitted, if it is the next; it becomes readable with
     /// [`publish`](Feed::publish).
     pub(super) fn stage(&mut self, batch: &Batch) {
-        if self.place.next == Some(batch.first()) && self.staged.is_none() && self.reading.is_none() {
+        if self.place.next == Some(batch.first()) && self.reading.is_none() {
             self.staged = Some(self.place);
             self.push(batch, 0, usize::MAX);
         }

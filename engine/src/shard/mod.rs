@@ -163,7 +163,8 @@ impl Shard {
             return false;
         }
         let urgent = self.closing.is_some() || !self.barriers.is_empty();
-        self.outbox.submit(&mut self.buffer, now, urgent, |batch| self.served.stage(batch))
+        self.outbox
+            .submit(&mut self.buffer, now, urgent, |batch, is_alone| self.served.stage(batch, is_alone))
     }
 
     /// Stage: hears what became of it.

@@ -58,6 +58,8 @@ struct InFlight {
     attempts: u32,
     submitted_at: Monotonic,
     times_out_at: Monotonic,
+    /// There was no answer in time, and it was not given back.
+    is_late: bool,
 }
 
 /// A numbered batch that waits for its next attempt.
@@ -99,14 +101,14 @@ impl Outbox {
     }
 
     /// Submits the next batch if one is due and the adapter takes it. `urgent` does not wait for `min_size`. `first_time`
-    /// sees a batch before its first submission.
+    /// sees a batch before its first submission, and hears whether no other is in flight.
     #[inline]
     pub(crate) fn submit(
         &mut self,
         buffer: &mut Buffer,
         now: Monotonic,
         urgent: bool,
-        first_time: impl FnOnce(&Batch),
+        first_time: impl FnOnce(&Batch, bool),
     ) -> bool {
         if !self.takes_more(buffer) {
             return false;
@@ -123,7 +125,7 @@ impl Outbox {
         let Some(mut chunk) = buffer.take() else { return false };
         chunk.batch.number_from(self.next());
         self.next = Some(chunk.batch.end());
-        first_time(&chunk.batch);
+        first_time(&chunk.batch, self.in_flight.is_empty());
         self.send(chunk, 0, now);
         true
     }
@@ -157,11 +159,14 @@ impl Outbox {
         let is_alone = self.in_flight.len() == 1;
         if let Some(flight) = self.in_flight.front_mut().filter(|flight| flight.times_out_at <= now) {
             flight.times_out_at = now.after(self.timeout);
+            flight.is_late = true;
+            let unknown = AdapterError::Transient("no answer in time".to_owned());
             // One of several keeps its place in their order: it is waited for.
             if is_alone && let Some(batch) = self.adapter.cancel(now) {
-                let unknown = AdapterError::Transient("no answer in time".to_owned());
                 self.refused(buffer, batch, unknown, now).into_iter().for_each(news);
                 heard += 1;
+            } else {
+                self.error = Some(unknown);
             }
         }
         heard
@@ -279,8 +284,8 @@ impl Outbox {
         stats.batch_events = self.counts.batch_events;
         stats.submit_latency_ns = self.counts.submit_latency_ns;
         stats.adapter_counts = self.adapter.counts();
-        let tries_again =
-            self.retry.is_some() || self.in_flight.front().is_some_and(|flight| flight.attempts > 0);
+        let tries_again = self.retry.is_some()
+            || self.in_flight.front().is_some_and(|flight| flight.attempts > 0 || flight.is_late);
         let found = if tries_again { AdapterState::Retrying } else { AdapterState::Up };
         stats.adapter = self.adapter.state().max(found);
     }
@@ -304,6 +309,7 @@ impl Outbox {
             attempts,
             submitted_at: now,
             times_out_at: now.after(self.timeout),
+            is_late: false,
         });
         self.adapter.submit(chunk.batch, now);
     }
@@ -342,6 +348,10 @@ impl Outbox {
         now: Monotonic,
     ) -> Option<News> {
         let flight = self.in_flight.pop_front_if(|flight| flight.end == batch.end())?;
+        assert!(
+            self.in_flight.is_empty(),
+            "a store refuses none of several: its retry would come behind the next"
+        );
         let left = Amount::of(&batch);
         let stored = flight.amount.without(left);
         self.settle(buffer, stored);

@@ -94,9 +94,9 @@ impl Served {
 
     /// A batch is about to be submitted for the first time.
     #[inline]
-    pub(super) fn stage(&mut self, batch: &Batch) {
+    pub(super) fn stage(&mut self, batch: &Batch, is_alone: bool) {
         if self.is_own {
-            self.deliveries[0].stage(batch);
+            self.deliveries[0].stage(batch, is_alone);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Several batches in flight, for a store that takes them.
 
 use super::*;
+use crate::adapter::AdapterState;
 
 /// A stage whose store takes three batches at once.
 fn stage(change: impl FnOnce(&mut Config)) -> Stage {
@@ -49,6 +50,7 @@ fn one_of_several_is_waited_for_and_the_last_one_given_back() {
     stage.pass(Duration::from_secs(2));
     stage.settle();
     assert_eq!(stage.script.borrow().cancelled, 0);
+    assert_eq!(stage.stats().adapter, AdapterState::Retrying, "the operator is told");
     stage.store();
     stage.store();
     stage.settle();
