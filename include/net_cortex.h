@@ -44,7 +44,7 @@ typedef struct net_redex_record_t {
      */
     uint64_t seq;
     /**
-     * When it was appended, nanoseconds since the Unix epoch; rises from event to event.
+     * When it was appended, nanoseconds since the Unix epoch; rises from event to event while the file is open.
      */
     uint64_t ts;
     /**
@@ -92,13 +92,13 @@ struct net_redex_t *net_redex_new(const char *dir);
 
 /**
  * Ends a redex: what was appended is stored and synced, its tails end, and calls that wait on its files are answered or told
- * that the redex is freed. What is not stored after 5 s is given up; with a store that hangs it takes 15 s at most. NULL and a redex that was freed before do no
- * harm and answer 0.
+ * that the redex is freed. What is not stored after 5 s is given up; with a store that hangs it takes 25 s, and as long as the
+ * calls inside take. NULL and a redex that was freed before do no harm and answer 0.
  *
  * Threads: any, also while others use the redex. Of several callers all return only when it has ended. Ownership: the redex
  * ends here; handles on its files and tails stay the caller's until they are freed, and are refused until then. Errors:
  * `NET_ERR_TIMEOUT` (a store did not end in time; the redex is freed nevertheless), `NET_ERR_INVALID_ARGUMENT` (was never a
- * redex), `NET_ERR_MISMATCHED_HANDLES`, `NET_ERR_FORKED`.
+ * redex), `NET_ERR_MISMATCHED_HANDLES`, `NET_ERR_PANIC`, `NET_ERR_FORKED`.
  */
 int net_redex_free(struct net_redex_t *redex);
 
@@ -106,13 +106,17 @@ int net_redex_free(struct net_redex_t *redex);
  * Opens a file by its name, which is made where it is missing, and gives a handle on it. A file that is open already gets
  * one handle more; they see the same events.
  *
- * A name has 1 to 255 bytes of `[a-z0-9._/-]`, in components between slashes. None of them is empty, `.` or `..`, and none
- * before a slash ends in `.redex`. The file `a/b` lies in the directory `a/b.redex`.
+ * A name has 1 to 255 bytes of `[a-z0-9._/-]`, in components of at most 249 bytes between slashes. None of them is empty, `.` or
+ * `..`, and none before a slash ends in `.redex`. The file `a/b` lies in the directory `a/b.redex`, which is locked while it is
+ * open: it is refused where another redex or bus has it.
+ *
+ * A persistent file is kept in segments of 4 MiB, or an eighth of `retention_max_bytes` where that is less, but at least 1 MiB;
+ * one or two are set aside on the disk while it is open. It takes up to 11 descriptors, and up to 45 MiB of memory under load.
  *
  * `config_json` is a JSON object; NULL or an empty string means all defaults, and so does null for a key:
  * - `persistent` (bool): whether the file outlives the redex; default: whether the redex has a directory.
  * - `retention_max_events`, `retention_max_bytes`, `retention_max_age_ms` (numbers above 0): the oldest events beyond are
- *   removed, of a persistent file a segment at a time. Default: nothing is removed of a persistent file; one in memory keeps
+ *   removed, of a persistent file a segment at a time and never the newest. Default: nothing is removed of a persistent file; one in memory keeps
  *   1,048,576 events and 256 MiB.
  * - `fsync` (`"never"`, `"every_batch"` or `{"interval_ms":n}`): when a persistent file is synced; default: 50 ms after a
  *   write at the latest.
@@ -136,7 +140,7 @@ int net_redex_open_file(struct net_redex_t *redex,
  * durable then is what the file's `fsync` says.
  *
  * Events that are appended meanwhile by other threads are stored together. While 64 MiB of the file wait to be stored, the call
- * waits for room, up to 5 s. A store that refuses for now, or does not answer, is tried again for 5 s.
+ * waits for room, up to 5 s. A store that refuses for now is tried again for 5 s; one that does not answer is given up after 5 s.
  *
  * Threads: any, at the same time too; events of one thread keep their order. Ownership: the bytes are copied; `seq` is written
  * on success only. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (not an open handle, or a length above
@@ -226,7 +230,7 @@ int net_redex_file_tail(struct net_redex_file_t *file,
  * Closes a handle: its tails end and every later call on it is refused. With the last handle on it the file is closed: what was
  * appended is stored and synced, or given up after 5 s. A handle that is closed already is closed.
  *
- * Threads: any, also while others use the handle: what they have begun to append is stored. Ownership: the handle stays the
+ * Threads: any, also while others use the handle: what they have begun to append is stored or refused. Ownership: the handle stays the
  * caller's until `net_redex_file_free`. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (not a handle, or freed),
  * `NET_ERR_REDEX` (the last sync failed; it is closed nevertheless), `NET_ERR_TIMEOUT` (given up; it is closed nevertheless),
  * `NET_ERR_MISMATCHED_HANDLES`, `NET_ERR_PANIC`, `NET_ERR_FORKED`.

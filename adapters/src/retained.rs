@@ -43,7 +43,8 @@ impl Retained {
     pub(crate) fn append(&mut self, batch: Batch) -> Option<Batch> {
         self.events += batch.len();
         self.bytes += batch.record_bytes();
-        if batch.record_bytes() >= batch.capacity_bytes() / 4 * 3 {
+        let is_worth_it = batch.record_bytes() >= SEGMENT_BYTES / 8;
+        if is_worth_it && batch.record_bytes() >= batch.capacity_bytes() / 4 * 3 {
             self.segments.push_back(batch);
             self.spare.take()
         } else {

@@ -19,10 +19,13 @@ use crate::executor;
 use crate::gather::wait;
 use crate::platform::{self, PlatformError};
 use crate::shared::busy_threads;
+use crate::sync::{AtomicBool, Ordering};
 
 /// The way to a worker. Every clone may be used from any thread at any time.
 pub struct Mailbox<M> {
     mail: Sender<M>,
+    /// Nobody takes a request any more.
+    is_over: Arc<AtomicBool>,
     doorbell: Arc<Doorbell>,
     clock: Arc<Clock>,
 }
@@ -30,6 +33,7 @@ pub struct Mailbox<M> {
 /// A worker's end of its mailbox.
 pub struct Inbox<M> {
     mail: Receiver<M>,
+    is_over: Arc<AtomicBool>,
     doorbell: Arc<Doorbell>,
     clock: Arc<Clock>,
     seen: u64,
@@ -76,14 +80,16 @@ pub enum Unanswered {
 pub fn mailbox<M>(requests_max: usize) -> (Mailbox<M>, Inbox<M>) {
     let (sender, receiver) = bounded(requests_max);
     let (doorbell, clock) = (Arc::<Doorbell>::default(), Arc::new(Clock::new()));
+    let is_over = Arc::new(AtomicBool::new(false));
     let inbox = Inbox {
         mail: receiver,
+        is_over: Arc::clone(&is_over),
         doorbell: Arc::clone(&doorbell),
         clock: Arc::clone(&clock),
         seen: 0,
         cpus_allowed: cores::allowed_count(),
     };
-    (Mailbox { mail: sender, doorbell, clock }, inbox)
+    (Mailbox { mail: sender, is_over, doorbell, clock }, inbox)
 }
 
 /// Starts a thread that does the duty which `make` makes there, inside its executor.
@@ -128,6 +134,10 @@ impl<M> Mailbox<M> {
             SendTimeoutError::Disconnected(_) => Unanswered::Gone,
         })?;
         self.doorbell.post();
+        // Either the end of the inbox has thrown the request away, or it is seen here.
+        if self.is_over.load(Ordering::SeqCst) {
+            return answers.try_recv().map_err(|_| Unanswered::Gone);
+        }
         let asked_at = self.clock.now();
         while self.clock.now().since(asked_at) < SPIN {
             if let Ok(answer) = answers.try_recv() {
@@ -151,6 +161,7 @@ impl<M> Clone for Mailbox<M> {
     fn clone(&self) -> Mailbox<M> {
         Mailbox {
             mail: self.mail.clone(),
+            is_over: Arc::clone(&self.is_over),
             doorbell: Arc::clone(&self.doorbell),
             clock: Arc::clone(&self.clock),
         }
@@ -189,6 +200,14 @@ impl<M> Inbox<M> {
     /// Whether the worker may spin: the shards and producers of the process leave a CPU.
     pub fn may_spin(&self) -> bool {
         busy_threads() < self.cpus_allowed
+    }
+}
+
+impl<M> Drop for Inbox<M> {
+    /// Whoever waits for an answer is told that there is none: its request is dropped, and the way to answer it with that.
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        while self.mail.try_recv().is_ok() {}
     }
 }
 
@@ -291,6 +310,22 @@ mod tests {
         let (mailbox, worker) = doubler();
         assert_eq!(mailbox.ask(HANG, Mail::Panic), Err(Unanswered::Gone));
         assert!(worker.join(HANG));
+    }
+
+    #[test]
+    fn callers_behind_the_one_that_it_panics_over_are_told_at_once() {
+        let (mailbox, inbox) = mailbox::<Mail>(4);
+        let waiting = std::thread::spawn({
+            let mailbox = mailbox.clone();
+            move || mailbox.ask(HANG, Mail::Keep)
+        });
+        while inbox.mail.is_empty() {
+            std::thread::yield_now();
+        }
+        assert!(mailbox.post(Mail::End).is_ok());
+        drop(inbox);
+        assert_eq!(waiting.join().expect("it does not panic"), Err(Unanswered::Gone));
+        assert_eq!(mailbox.ask(HANG, Mail::Keep), Err(Unanswered::Gone));
     }
 
     #[test]

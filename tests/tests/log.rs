@@ -76,6 +76,43 @@ fn a_segment_that_is_full_is_not_kept_open() {
     });
 }
 
+#[test]
+fn what_only_looks_like_the_log_of_a_shard_is_none() {
+    let dir = tempfile::tempdir().expect("a directory is made");
+    for name in ["shard-60000", "shard-00003"] {
+        fs::write(dir.path().join(name), "a file").expect("there is space");
+    }
+    for name in ["shard-9", "shard-+0009"] {
+        fs::create_dir(dir.path().join(name)).expect("there is space");
+    }
+    let bus = open(dir.path(), 1, "");
+    publish(&bus, 0..10);
+    assert_eq!(bus.shutdown(None), Ok(0));
+    let folders = fs::read_dir(dir.path()).expect("it is there").flatten();
+    assert_eq!(folders.filter(|entry| entry.path().is_dir()).count(), 3, "none was made but the shard's");
+}
+
+#[test]
+fn what_is_damaged_counts_although_it_is_the_last_before_the_close() {
+    let dir = tempfile::tempdir().expect("a directory is made");
+    let bus = open(dir.path(), 1, "");
+    publish(&bus, 0..10);
+    publish(&bus, 10..20);
+    assert_eq!(bus.shutdown(None), Ok(0));
+    let path = dir.path().join("shard-00000/00000000000000000001.seg");
+    let mut bytes = fs::read(&path).expect("the shard has a segment");
+    let blocks: Vec<usize> =
+        (0..bytes.len()).step_by(4_096).filter(|at| bytes[at + 8..].starts_with(b"blk1")).collect();
+    // Behind the last one with events is that of the close.
+    let at = blocks[blocks.len() - 2];
+    bytes[at + 24] ^= 1;
+    fs::write(&path, bytes).expect("there is space");
+    let page = open(dir.path(), 1, "").poll(&PollRequest { limit: 100, ..PollRequest::default() });
+    let page = page.expect("it is readable");
+    assert!(page.passed_over > 0);
+    assert_eq!(page.events().count() as u64 + page.passed_over, 20);
+}
+
 fn open(dir: &Path, shards: u16, options: &str) -> Bus {
     bus(dir, shards, options).expect("the log opens")
 }

@@ -148,7 +148,8 @@ impl Catalog {
         let before = self.segments.len();
         let bytes_min = self.retention.bytes.map_or(u64::MAX, std::num::NonZeroU64::get);
         let events_min = self.retention.events.map_or(u64::MAX, std::num::NonZeroU64::get);
-        let age_max = self.retention.age.map_or(u64::MAX, |age| age.as_nanos() as u64);
+        let age_max =
+            self.retention.age.map_or(u64::MAX, |age| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX));
         let (mut bytes, mut events) = (self.bytes(), self.events());
         while let Some(oldest) = self.segments.front() {
             let oldest_events = self.jumps.events_between(oldest.first, oldest.end);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use rustix::fs::{FallocateFlags, fallocate};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::format::header::HEADER_BYTES;
 
@@ -72,8 +72,8 @@ impl Folder {
 
     fn fill(&self, number: u64, bytes: u64, content: &[u8]) -> io::Result<()> {
         let mut options = OpenOptions::new();
-        let file = options.write(true).create_new(true).mode(0o640).open(self.segment(number))?;
-        match fallocate(&file, FallocateFlags::empty(), 0, bytes) {
+        let file = options.write(true).create_new(true).mode(MODE).open(self.segment(number))?;
+        match retry_on_intr(|| fallocate(&file, FallocateFlags::empty(), 0, bytes)) {
             Ok(()) => {}
             // Where space cannot be set aside, a write may find none.
             Err(Errno::OPNOTSUPP) => file.set_len(bytes)?,
@@ -98,6 +98,9 @@ impl Disk for Folder {
             let entry = entry?;
             let Some(number) = entry.file_name().to_str().and_then(number_of) else { continue };
             let metadata = entry.metadata()?;
+            if !metadata.is_file() {
+                continue;
+            }
             let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
             found.push(Found { number, bytes: metadata.len(), modified_ns: modified.as_nanos() as u64 });
         }
@@ -131,7 +134,13 @@ impl Disk for Folder {
     fn seal(&self, number: u64, length: u64, index: &[u8]) -> io::Result<()> {
         OpenOptions::new().write(true).open(self.segment(number))?.set_len(length)?;
         // Where there are no events there is no index.
-        if index.is_empty() { Ok(()) } else { fs::write(self.index_file(number), index) }
+        if index.is_empty() {
+            return Ok(());
+        }
+        let mut options = OpenOptions::new();
+        let file =
+            options.write(true).create(true).truncate(true).mode(MODE).open(self.index_file(number))?;
+        file.write_all_at(index, 0)
     }
 
     fn index(&self, number: u64) -> io::Result<Vec<u8>> {
@@ -155,10 +164,14 @@ pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
 fn number_of(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(SEGMENT)?.strip_suffix('.')?;
     let is_number = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| digits.parse().ok()).flatten()
+    is_number.then(|| digits.parse().ok().filter(|number| *number < NUMBER_END)).flatten()
 }
 
+/// Events are for the service and its group.
+pub(super) const MODE: u32 = 0o640;
 const SEGMENT: &str = "seg";
 const INDEX: &str = "idx";
+/// No segment of ours gets so far, and there is always a next one.
+const NUMBER_END: u64 = u64::MAX / 2;
 /// So many that names sort as numbers do.
 const DIGITS: usize = 20;

@@ -227,7 +227,7 @@ impl Files {
             let folder = self.shared.folder.clone();
             // What stays is taken for a log that was not closed.
             let removed = blocking(move || folder.remove(spare)).await;
-            if removed.is_err() {
+            if removed.is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
                 return;
             }
         }
@@ -359,4 +359,4 @@ async fn blocking<R: Send + 'static>(body: impl FnOnce() -> R + Send + 'static) 
 }
 
 /// Segments that stay open to be read.
-const OPEN_TO_READ_MAX: usize = 16;
+const OPEN_TO_READ_MAX: usize = 4;

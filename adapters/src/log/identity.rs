@@ -1,13 +1,14 @@
 //! The identity of a log: a small file that every shard's segments belong to, made with the directory.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use engine::identity::random_word;
 use serde::{Deserialize, Serialize};
 
-use super::disk::sync_directory;
+use super::disk::{MODE, sync_directory};
 
 /// What a log is known by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +48,8 @@ impl LogIdentity {
         let identity = LogIdentity { version: VERSION, incarnation: random_word(), producer: random_word() };
         let text = serde_json::to_string(&identity)?;
         let new = directory.join(NEW_FILE);
-        let mut file = File::create(&new)?;
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(MODE).open(&new)?;
         writeln!(file, "{text}")?;
         file.sync_all()?;
         fs::rename(&new, directory.join(FILE))?;

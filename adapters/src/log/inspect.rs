@@ -20,7 +20,7 @@ use super::format::header::{HEADER_BYTES, Header};
 use super::identity::LogIdentity;
 use super::lock::Lock;
 use super::recovery::{self, Recovered};
-use super::{SHARD, boot_id, folder_of};
+use super::{boot_id, folder_of, shard_of};
 
 pub use engine::event::Event;
 use engine::event::Sequence;
@@ -80,6 +80,8 @@ impl Inspection {
     /// Looks for logs in `directory`: those of a bus, or one, such as a named file's.
     pub fn open(directory: &Path) -> Result<Inspection, InspectError> {
         let refused = |source| InspectError::Disk { path: directory.to_owned(), source };
+        // The directory around it is what a shard's is locked by.
+        let directory = &fs::canonicalize(directory).map_err(refused)?;
         let mut shards = Vec::new();
         let mut is_single = false;
         for entry in fs::read_dir(directory).map_err(refused)? {
@@ -211,12 +213,6 @@ fn bound(recovered: &Recovered, place: usize) -> Sequence {
 fn is_in_use(directory: &Path, is_single: bool) -> io::Result<bool> {
     let around = directory.parent().filter(|_| is_single).filter(|path| !path.as_os_str().is_empty());
     Ok(Lock::is_taken(directory)? || around.map_or(Ok(false), Lock::is_taken)?)
-}
-
-/// The shard whose log a folder of this name has.
-fn shard_of(name: &str) -> Option<u16> {
-    let shard = name.strip_prefix(SHARD)?.parse().ok()?;
-    (folder_of(Path::new(""), shard) == Path::new(name)).then_some(shard)
 }
 
 /// How often a log is looked at whose segments are being removed.

@@ -24,13 +24,11 @@ impl Jumps {
         if jump.end >= jump.next {
             return;
         }
-        match self.0.last_mut() {
-            Some(last) if last.next >= jump.end => {
-                last.end = last.end.min(jump.end);
-                last.next = last.next.max(jump.next);
-            }
-            _ => self.0.push(jump),
+        let mut jump = jump;
+        while let Some(last) = self.0.pop_if(|last| last.next >= jump.end) {
+            jump = Jump { end: last.end.min(jump.end), next: last.next.max(jump.next) };
         }
+        self.0.push(jump);
         if self.0.len() > JUMPS_MAX {
             self.0.remove(0);
         }

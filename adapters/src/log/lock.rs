@@ -2,12 +2,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::process::{Flock, FlockType, fcntl_getlk};
+
+use super::disk::MODE;
 
 /// A directory's lock, until it is dropped.
 #[derive(Debug)]
@@ -28,7 +30,7 @@ impl Lock {
         {
             return Err(in_use());
         }
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(MODE).open(&path)?;
         match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(error) if [rustix::io::Errno::ACCESS, rustix::io::Errno::AGAIN].contains(&error) => {

@@ -49,7 +49,7 @@ mod writer;
 use std::fs;
 use std::io;
 use std::num::NonZeroU16;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
 use engine::adapter::{Adapter, AdapterError, AdapterFactory, Notify, ShardContext, Streams};
 use engine::config::{Config, ConfigError};
@@ -83,10 +83,12 @@ impl LogStores {
     /// Parses the `log` section of `config`, and locks the directory, which is made where it is missing.
     pub fn new(options: Value, config: &Config) -> Result<LogStores, LogError> {
         let LogConfig { directory, options } = LogConfig::parse(options, config)?;
-        LogStores::open(directory, options, config.num_shards).map_err(LogError::Store)
+        LogStores::open(&directory, options, config.num_shards).map_err(LogError::Store)
     }
 
-    fn open(directory: PathBuf, options: Options, shards: NonZeroU16) -> Result<LogStores, AdapterError> {
+    fn open(directory: &Path, options: Options, shards: NonZeroU16) -> Result<LogStores, AdapterError> {
+        // The process may change its directory.
+        let directory = path::absolute(directory).map_err(|error| refusal(directory, &error))?;
         let lock = lock(&directory)?;
         let identity = LogIdentity::load_or_make(&directory).map_err(|error| refusal(&directory, &error))?;
         let there = shards_there(&directory).map_err(|error| refusal(&directory, &error))?;
@@ -145,19 +147,19 @@ impl AdapterFactory for LogStores {
         let path = folder_of(&self.directory, context.shard.0);
         let (shard, incarnation) = (u32::from(context.shard.0), self.identity.incarnation);
         let identity = Identity { shard, incarnation, boot_id: self.boot_id };
-        let store = open_log(&path, identity, self.options, archives, context.notify);
+        let store = open_log(&path, identity, self.options, archives, None, context.notify);
         store.map_err(|error| refusal(&path, &error))
     }
 }
 
-/// Opens the log in `directory`, a single one, which is made where it is missing. Runs on the thread that uses it, inside its
-/// executor. The directory is [locked](fn@lock) by the caller.
+/// Opens the log in `directory`, a single one, which is made where it is missing, and locked for as long as it is open. Runs on the
+/// thread that uses it, inside its executor.
 pub fn open(directory: &Path, options: Options, notify: Notify) -> Result<Box<dyn Adapter>, AdapterError> {
+    let lock = lock(directory)?;
     let open = || {
-        Folder::new(directory).make()?;
         let incarnation = LogIdentity::load_or_make(directory)?.incarnation;
         let identity = Identity { shard: 0, incarnation, boot_id: boot_id() };
-        open_log(directory, identity, options, Vec::new(), notify)
+        open_log(directory, identity, options, Vec::new(), Some(lock), notify)
     };
     open().map_err(|error| refusal(directory, &error))
 }
@@ -173,13 +175,14 @@ fn open_log(
     identity: Identity,
     options: Options,
     archives: Vec<Archive>,
+    lock: Option<Lock>,
     notify: Notify,
 ) -> io::Result<Box<dyn Adapter>> {
     let folder = Folder::new(path);
     folder.make()?;
     let log = opening::open(&folder, identity, options, wall_ns())?;
     let files = Files::new(folder, notify);
-    Ok(Box::new(LogStore::new(ShardId(identity.shard as u16), log, files, archives)))
+    Ok(Box::new(LogStore::new(ShardId(identity.shard as u16), log, files, archives, lock)))
 }
 
 fn open_archive(path: &Path, stream: ShardId, options: Options, notify: &Notify) -> io::Result<Archive> {
@@ -195,13 +198,19 @@ fn folder_of(directory: &Path, shard: u16) -> PathBuf {
     directory.join(format!("{SHARD}{shard:05}"))
 }
 
+/// The shard whose log a folder of this name has.
+fn shard_of(name: &str) -> Option<u16> {
+    let shard = name.strip_prefix(SHARD)?.parse().ok()?;
+    (folder_of(Path::new(""), shard) == Path::new(name)).then_some(shard)
+}
+
 /// One more than the highest shard that `directory` has a log of.
 fn shards_there(directory: &Path) -> io::Result<u16> {
     let mut count = 0;
     for entry in fs::read_dir(directory)? {
-        let name = entry?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_prefix(SHARD)?.parse::<u16>().ok());
-        count = count.max(number.map_or(0, |number| number.saturating_add(1)));
+        let entry = entry?;
+        let shard = entry.file_name().to_str().and_then(shard_of).filter(|_| entry.path().is_dir());
+        count = count.max(shard.map_or(0, |shard| shard.saturating_add(1)));
     }
     Ok(count)
 }

@@ -44,7 +44,7 @@ pub(super) fn open(disk: &dyn Disk, identity: Identity, options: Options, wall_n
     let base = copies.first().map_or(header.base, |copy| copy.batch.first().min(header.base));
     let header = Header { base, ..header };
     let mut content = header.encode();
-    let copied = append(&copies, number, salt, &mut content);
+    let copied = append(&copies, number, salt, recovered.end, &mut content);
     let bytes = options.segment_bytes.max(content.len() as u64);
     disk.create(number, bytes, &content)?;
     let first = FirstSegment { header, at: content.len() as u64, length: bytes, copied };
@@ -92,12 +92,19 @@ fn copy(disk: &dyn Disk, recovered: &Recovered, from: Sequence) -> io::Result<Ve
     Ok(copies)
 }
 
-/// Appends a block for each copy to `content`, and tells what that makes of the segment.
-fn append(copies: &[Copy], number: u64, salt: u64, content: &mut Vec<u8>) -> Option<(Segment, Sequence)> {
+/// Appends a block for each copy to `content`, and tells what that makes of the segment. Its header makes all of it durable, up to
+/// `durable_end`.
+fn append(
+    copies: &[Copy],
+    number: u64,
+    salt: u64,
+    durable_end: Sequence,
+    content: &mut Vec<u8>,
+) -> Option<(Segment, Sequence)> {
     let first = copies.first()?.batch.first();
     let (mut index, mut end, mut newest_ns) = (Index::default(), first, 0);
     for Copy { batch, previous_end } in copies {
-        let draft = Draft::of(batch, 0, *previous_end, first);
+        let draft = Draft::of(batch, 0, *previous_end, durable_end);
         let at = content.len();
         content.resize(at + draft.bytes(), 0);
         draft.encode(Some(batch), salt, &mut content[at..]);

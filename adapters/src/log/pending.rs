@@ -68,10 +68,6 @@ impl Pending {
         self.written().last().map(|written| written.batch.end())
     }
 
-    fn written(&self) -> impl Iterator<Item = &Submitted> {
-        self.batches.iter().take_while(|submitted| submitted.progress == Progress::Written)
-    }
-
     /// The first batch that is not written nor being written, and one past the last event before it; `stored` where it is the first.
     pub(super) fn waiting(&self, stored: Sequence) -> Option<(&Batch, Sequence)> {
         let at = self.batches.iter().position(|submitted| submitted.progress == Progress::Waiting)?;
@@ -149,6 +145,10 @@ impl Pending {
     /// Whether nothing of what was submitted has got to the disk.
     pub(super) fn is_untouched(&self) -> bool {
         self.writes.is_empty() && self.written().next().is_none()
+    }
+
+    fn written(&self) -> impl Iterator<Item = &Submitted> {
+        self.batches.iter().take_while(|submitted| submitted.progress == Progress::Written)
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) fn recover(disk: &dyn Disk, boot_id: u128) -> io::Result<Recovered> {
         let length = disk.read(found.number, 0, &mut bytes)?;
         match Header::decode(&bytes[..length]).filter(|header| header.number == found.number) {
             Some(header) => headers.push((found, header)),
-            None => unreadable.push(found.number),
+            None => unreadable.push(found),
         }
     }
     let mut jumps = Jumps::new(headers.last().map(|(_, header)| header.jumps.clone()).unwrap_or_default());
@@ -96,12 +96,19 @@ pub(super) fn recover(disk: &dyn Disk, boot_id: u128) -> io::Result<Recovered> {
     });
     let newest = headers.last();
     let base = newest.map_or(Sequence::FIRST, |(_, header)| header.base);
-    let was_closed = newest.is_some_and(|(found, _)| [tail.closed_in, closing].contains(&Some(found.number)));
+    // What the newest has is not known where its header is bad.
+    let hidden =
+        unreadable.iter().filter(|hidden| newest.is_none_or(|(found, _)| found.number < hidden.number));
+    let hidden_events = hidden.clone().map(|hidden| reserved_events(hidden.bytes)).sum();
+    let was_closed = hidden.count() == 0
+        && newest.is_some_and(|(found, _)| [tail.closed_in, closing].contains(&Some(found.number)));
     let runs_on = boot_id != 0 && newest.is_some_and(|(_, header)| header.boot_id == boot_id);
     let mut next = jumps.after(tail.end).max(base);
     if !was_closed {
         next = headers.iter().map(|(_, header)| header.reserved_end).fold(next, Sequence::max);
+        next = next.advanced_by(hidden_events);
     }
+    let unreadable = unreadable.into_iter().map(|found| found.number).collect();
     if let Some(last) = segments.last_mut() {
         last.end = last.end.min(tail.end);
     }
@@ -188,6 +195,10 @@ impl Tail {
                     return Ok(());
                 }
                 if block.is_closing() {
+                    if block.first != jumps.after(self.end) {
+                        // What is missing before it is damaged: it was durable when this was written.
+                        self.end = self.end.max(block.first);
+                    }
                     self.closed_in = (block.first == jumps.after(self.end)).then_some(segment.found.number);
                 } else if !self.follow(&scan, segment, at, &block, durable_end, jumps)? {
                     return Ok(());

@@ -1,7 +1,7 @@
 //! The log of one shard while it runs: a synchronous machine that takes batches, reads and what became of operations, and gives
 //! operations and news. It knows no file and no clock.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 
 use engine::adapter::{AdapterError, AdapterState, Outcome, ReadRequest, Resident};
@@ -48,7 +48,7 @@ impl Log {
         first: FirstSegment,
     ) -> Log {
         let mut catalog = Log::catalog(options, recovered);
-        let writer = Writer::new(identity, options, &first, recovered.next);
+        let writer = Writer::new(identity, options, &first, recovered);
         if let Some((segment, previous_end)) = first.copied {
             catalog.push(segment, previous_end);
         }
@@ -62,7 +62,7 @@ impl Log {
             error: None,
             retained_at: Monotonic(0),
             removed: 0,
-            removals: recovered.void.iter().copied().collect(),
+            removals: recovered.void.iter().copied().collect::<BTreeSet<_>>().into_iter().collect(),
             is_removing: false,
             left_open: Vec::new(),
         };
@@ -79,7 +79,7 @@ impl Log {
             first: survivor.first,
             end: survivor.end,
             bytes: survivor.found.bytes,
-            newest_ns: survivor.found.modified_ns,
+            newest_ns: survivor.found.modified_ns.max(survivor.header.created_ns),
             index: None,
             readers: 0,
         };

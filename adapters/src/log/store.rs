@@ -11,6 +11,7 @@ use engine::event::{Sequence, ShardId};
 
 use super::archive::Archive;
 use super::files::Files;
+use super::lock::Lock;
 use super::pending::SUBMITTED_MAX;
 use super::running::Log;
 
@@ -20,6 +21,8 @@ pub(super) struct LogStore {
     log: Log,
     files: Option<Files>,
     archives: Vec<Archive>,
+    /// That of its own directory, where it is not part of a bus's.
+    _lock: Option<Lock>,
     /// Whether subscribers to its own stream are told where it ends, and where they were told it does.
     followed: Option<Sequence>,
     /// Something was asked for since the log last went on.
@@ -31,12 +34,19 @@ pub(super) struct LogStore {
 }
 
 impl LogStore {
-    pub(super) fn new(stream: ShardId, log: Log, files: Files, archives: Vec<Archive>) -> LogStore {
+    pub(super) fn new(
+        stream: ShardId,
+        log: Log,
+        files: Files,
+        archives: Vec<Archive>,
+        lock: Option<Lock>,
+    ) -> LogStore {
         LogStore {
             stream,
             log,
             files: Some(files),
             archives,
+            _lock: lock,
             followed: None,
             is_moved: true,
             due: None,

@@ -21,6 +21,7 @@ use super::opening::FirstSegment;
 use super::operation::{Operation, Write};
 use super::options::{Options, SyncPolicy};
 use super::pending::{Ended, Pending};
+use super::recovery::Recovered;
 use super::syncs::Syncs;
 use crate::retained::Retained;
 
@@ -33,6 +34,8 @@ pub(super) struct Writer {
     spare: Spare,
     next_number: u64,
     pending: Pending,
+    /// With which sequence this process began, and where the log ended before.
+    begun: (Sequence, Sequence),
     /// One past the last event that is written, as far as writing counts: with a sync for every batch, that is durable.
     end: Sequence,
     /// Memory has everything from here on.
@@ -77,8 +80,14 @@ pub(super) struct Ways<'a> {
 }
 
 impl Writer {
-    /// Goes on behind `end`, in segment `first`, which was made.
-    pub(super) fn new(identity: Identity, options: Options, first: &FirstSegment, end: Sequence) -> Writer {
+    /// Goes on behind what was `recovered`, in segment `first`, which was made.
+    pub(super) fn new(
+        identity: Identity,
+        options: Options,
+        first: &FirstSegment,
+        recovered: &Recovered,
+    ) -> Writer {
+        let end = recovered.next;
         Writer {
             identity,
             options,
@@ -86,6 +95,7 @@ impl Writer {
             spare: Spare::None,
             next_number: first.header.number + 1,
             pending: Pending::default(),
+            begun: (end, recovered.end),
             end,
             memory_from: end,
             syncs: Syncs::new(options.sync, end),
@@ -209,7 +219,8 @@ impl Writer {
                 return None;
             }
             if let Some((batch, index)) = recent.following(from) {
-                return Some((Draft::of(batch, index, from, self.syncs.durable_end()), true));
+                let previous_end = self.previous_end(from);
+                return Some((Draft::of(batch, index, previous_end, self.syncs.durable_end()), true));
             }
             self.rewrite_from = None;
         }
@@ -218,7 +229,14 @@ impl Writer {
             return None;
         }
         let (batch, previous_end) = self.pending.waiting(self.end)?;
+        let previous_end = self.previous_end(previous_end);
         Some((Draft::of(batch, 0, previous_end, self.syncs.durable_end()), false))
+    }
+
+    /// Where the log ended before it went on with `next`, so that what lies between counts as nothing for as long as there is a block
+    /// that says so.
+    fn previous_end(&self, next: Sequence) -> Sequence {
+        if next == self.begun.0 { self.begun.1 } else { next }
     }
 
     /// Whether nothing is left that would have to become durable before anything new is written.

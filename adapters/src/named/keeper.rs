@@ -276,5 +276,5 @@ const SPIN: Duration = Duration::from_micros(50);
 /// How much longer than its deadline the end of a redex waits for stores to let go.
 const END_GRACE: Duration = Duration::from_millis(500);
 /// Size of a log's segments, so that retention by bytes removes an eighth at a time.
-const SEGMENT_BYTES_MAX: u64 = 64 << 20;
+const SEGMENT_BYTES_MAX: u64 = 4 << 20;
 const SEGMENT_BYTES_MIN: u64 = 1 << 20;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// The name of a file: 1 to 255 bytes of `[a-z0-9._/-]`, with components between slashes of which none is empty, `.` or
-/// `..`. A component in front of a slash does not end in `.redex`, because that is how the directory of a file ends.
+/// The name of a file: 1 to 255 bytes of `[a-z0-9._/-]`, with components between slashes, of at most 249 bytes, of which none is
+/// empty, `.` or `..`. A component in front of a slash does not end in `.redex`, because that is how the directory of a file ends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(Box<str>);
 
@@ -17,6 +17,9 @@ pub enum NameError {
     /// A byte that may not be in it.
     #[error("a name has only a-z, 0-9, '.', '_', '/' and '-' in it; byte {0} is another")]
     Byte(usize),
+    /// More than the directory of a file can be called.
+    #[error("a component of a name has at most {COMPONENT_BYTES_MAX} bytes, not {0}")]
+    ComponentLength(usize),
     /// Nothing, `.` or `..` between two slashes or at an end.
     #[error("no component of a name is empty, '.' or '..'")]
     Component,
@@ -38,6 +41,10 @@ impl Name {
         if text.split('/').any(|component| matches!(component, "" | "." | "..")) {
             return Err(NameError::Component);
         }
+        let longest = text.split('/').map(str::len).max().unwrap_or_default();
+        if longest > COMPONENT_BYTES_MAX {
+            return Err(NameError::ComponentLength(longest));
+        }
         let folders = text.rsplit('/').skip(1);
         if folders.into_iter().any(|folder| folder.ends_with(SUFFIX)) {
             return Err(NameError::Suffix);
@@ -58,6 +65,8 @@ impl fmt::Display for Name {
 }
 
 const NAME_BYTES_MAX: usize = 255;
+/// With `.redex` behind it is a name in a file system.
+const COMPONENT_BYTES_MAX: usize = 255 - SUFFIX.len();
 const SUFFIX: &str = ".redex";
 
 #[cfg(test)]
@@ -86,7 +95,9 @@ mod tests {
             assert_eq!(Name::parse(text), Err(error), "{text:?}");
         }
         assert_eq!(Name::parse(&"a".repeat(256)), Err(NameError::Length(256)));
-        assert!(Name::parse(&"a".repeat(255)).is_ok());
+        assert!(Name::parse(&format!("b/{}", "a".repeat(249))).is_ok());
+        let long = Name::parse(&format!("b/{}", "a".repeat(250)));
+        assert_eq!(long, Err(NameError::ComponentLength(250)), "its directory could not be made");
     }
 
     #[test]

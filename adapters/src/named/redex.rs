@@ -61,8 +61,10 @@ impl Redex {
                 if path.as_os_str().is_empty() {
                     return Err(OpenError::Directory(std::io::ErrorKind::InvalidInput.into()));
                 }
-                std::fs::create_dir_all(path).map_err(OpenError::Directory)?;
-                Some((path.to_owned(), log::lock(path).map_err(OpenError::Lock)?))
+                // The process may change its directory.
+                let path = std::path::absolute(path).map_err(OpenError::Directory)?;
+                let lock = log::lock(&path).map_err(OpenError::Lock)?;
+                Some((path, lock))
             }
         };
         let has_directory = directory.is_some();
@@ -95,6 +97,11 @@ impl Redex {
         };
         self.line.ended.store(true, Ordering::Release);
         let ended = self.line.ask(CLOSE_WAIT * 2, |answer| Request::End { answer });
+        // Nobody else has ended it: its thread has.
+        let ended = ended.map_err(|refused| match refused {
+            RedexError::Ended => RedexError::Failed,
+            refused => refused,
+        });
         // A thread that hangs in a store keeps its lock.
         if worker.join(JOIN_WAIT) { ended } else { ended.and(Err(RedexError::Late)) }
     }
@@ -241,10 +248,10 @@ impl Access {
         answered.map_err(|refused| self.or_ended(refused))
     }
 
-    /// A file that was closed with its redex says so.
+    /// A file that was closed with its redex, or because its thread has panicked, says so.
     pub(crate) fn or_ended(&self, refused: RedexError) -> RedexError {
         match refused {
-            RedexError::Closed if self.line.ended.load(Ordering::Acquire) => RedexError::Ended,
+            RedexError::Closed => self.check().err().unwrap_or(RedexError::Failed),
             refused => refused,
         }
     }

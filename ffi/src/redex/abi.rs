@@ -26,7 +26,7 @@ pub struct net_redex_tail_t {
 pub struct net_redex_record_t {
     /// Its place in the file, from 0.
     pub seq: u64,
-    /// When it was appended, nanoseconds since the Unix epoch; rises from event to event.
+    /// When it was appended, nanoseconds since the Unix epoch; rises from event to event while the file is open.
     pub ts: u64,
     /// Its bytes as they were appended.
     pub payload: *const c_char,

@@ -17,7 +17,7 @@ use crate::status::Failure;
 /// durable then is what the file's `fsync` says.
 ///
 /// Events that are appended meanwhile by other threads are stored together. While 64 MiB of the file wait to be stored, the call
-/// waits for room, up to 5 s. A store that refuses for now, or does not answer, is tried again for 5 s.
+/// waits for room, up to 5 s. A store that refuses for now is tried again for 5 s; one that does not answer is given up after 5 s.
 ///
 /// Threads: any, at the same time too; events of one thread keep their order. Ownership: the bytes are copied; `seq` is written
 /// on success only. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (not an open handle, or a length above
@@ -169,7 +169,7 @@ pub unsafe extern "C" fn net_redex_file_tail(
 /// Closes a handle: its tails end and every later call on it is refused. With the last handle on it the file is closed: what was
 /// appended is stored and synced, or given up after 5 s. A handle that is closed already is closed.
 ///
-/// Threads: any, also while others use the handle: what they have begun to append is stored. Ownership: the handle stays the
+/// Threads: any, also while others use the handle: what they have begun to append is stored or refused. Ownership: the handle stays the
 /// caller's until `net_redex_file_free`. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (not a handle, or freed),
 /// `NET_ERR_REDEX` (the last sync failed; it is closed nevertheless), `NET_ERR_TIMEOUT` (given up; it is closed nevertheless),
 /// `NET_ERR_MISMATCHED_HANDLES`, `NET_ERR_PANIC`, `NET_ERR_FORKED`.

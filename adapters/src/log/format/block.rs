@@ -71,7 +71,8 @@ impl BlockHeader {
         let is_large = block.bytes > BLOCK_BYTES_MAX;
         let fits =
             !is_large && pages(BLOCK_HEADER_BYTES + block.records_bytes as usize) == block.bytes as usize;
-        (fits && block.previous_end <= block.first).then_some(block)
+        let has_room = block.count as usize <= block.records_bytes as usize / record_bytes(0);
+        (fits && has_room && block.previous_end <= block.first).then_some(block)
     }
 
     /// The records behind the header. `bytes` begins with the block and may end before it does.

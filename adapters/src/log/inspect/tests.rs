@@ -225,7 +225,7 @@ fn an_identity_of_random_bytes_is_refused_by_a_bus_and_named_by_the_inspection()
         let inspection = Inspection::open(specimen.dir.path()).expect("there are segments");
         assert!(inspection.damage().is_some(), "{length}");
         let one = std::num::NonZeroU16::MIN;
-        assert!(LogStores::open(specimen.dir.path().to_owned(), Options::default(), one).is_err());
+        assert!(LogStores::open(specimen.dir.path(), Options::default(), one).is_err());
         assert!(recover(&inspection.logs()[0].folder).is_ok());
     }
 }

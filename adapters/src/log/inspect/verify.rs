@@ -124,7 +124,7 @@ impl Walk<'_> {
         let mut is_superseded = false;
         while let Some((begin, block)) = scan.block()? {
             if block.is_closing() {
-                self.unblocked(number, at, begin, 0)?;
+                self.before_block(number, at, begin, block.first.min(bound))?;
                 self.closing(number, begin, &block)?;
                 at = begin + u64::from(block.bytes);
                 break;
@@ -133,11 +133,7 @@ impl Walk<'_> {
                 is_superseded = true;
                 break;
             }
-            let missing = self.missing_before(block.previous_end.min(bound));
-            let is_bad = self.unblocked(number, at, begin, missing)?;
-            if !is_bad && missing > 0 {
-                self.note(number, begin, 0, missing, DamageKind::Missing);
-            }
+            self.before_block(number, at, begin, block.previous_end.min(bound))?;
             at = begin + u64::from(block.bytes);
             if block.end() <= self.position {
                 self.note(number, begin, u64::from(block.bytes), 0, DamageKind::Misplaced);
@@ -149,6 +145,16 @@ impl Walk<'_> {
             }
         }
         self.rest(number, at, is_last, is_superseded, index)
+    }
+
+    /// What lies before a block, from `at` to `begin`, and the events up to `previous_end` that are missing there.
+    fn before_block(&mut self, number: u64, at: u64, begin: u64, previous_end: Sequence) -> io::Result<()> {
+        let missing = self.missing_before(previous_end);
+        let is_bad = self.unblocked(number, at, begin, missing)?;
+        if !is_bad && missing > 0 {
+            self.note(number, begin, 0, missing, DamageKind::Missing);
+        }
+        Ok(())
     }
 
     /// What follows the last block of a segment. Whether events are missing there is told by the block that follows.

@@ -52,6 +52,19 @@ fn four_threads_append_and_every_place_is_given_once_and_in_each_threads_order()
 }
 
 #[test]
+fn a_file_belongs_to_one_redex_under_whichever_directory_it_was_opened() {
+    let dir = tempfile::tempdir().expect("a directory is made");
+    let around = Redex::open(Some(dir.path())).expect("the machine allows it");
+    let file = around.open_file("x/y", "").expect("it opens");
+    let within = Redex::open(Some(&dir.path().join("x"))).expect("the machine allows it");
+    assert!(matches!(within.open_file("y", "").err(), Some(RedexError::Store(_))), "it is in use");
+    file.append(b"event").expect("stored");
+    file.close().expect("synced");
+    let file = within.open_file("y", "").expect("it is free");
+    assert_eq!(file.count(), Ok(1));
+}
+
+#[test]
 fn a_range_is_half_open_and_gives_what_is_there() {
     let redex = redex();
     let file = redex.open_file("a", r#"{"retention_max_events":10}"#).expect("it opens");
