@@ -88,7 +88,7 @@ impl Ahead {
     }
 }
 
-/// Bytes of records of all runs. What one read brings is a fifteenth of it: so many readers may follow the log side by side without
+/// Bytes of records of all runs. What one read brings is a sixteenth of it: so many readers may follow the log side by side without
 /// reading anything twice.
 const BYTES_MAX: usize = 5 << 20;
 /// Bytes of records of one of them. A block that is larger is read again by whoever wants it.
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_side_by_side_have_runs_of_their_own_and_the_one_read_for_longest_ago_goes() {
+    fn readers_side_by_side_have_runs_of_their_own_and_the_one_that_grew_longest_ago_goes() {
         let mut ahead = Ahead::default();
         for first in (100..600).step_by(100) {
             ahead.add(batch(first..first + 10, RUN_BYTES_MAX / 11));

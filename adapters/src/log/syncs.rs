@@ -76,8 +76,7 @@ impl Syncs {
     }
 
     /// Begins a round that makes everything up to `end` durable, if one is due, `is_urgent`, or `active` is not the only segment that
-    /// was written to. `holds_back`: some of what is
-    /// written is not acknowledged before it is durable. The segments to be synced.
+    /// was written to. `holds_back`: some of what is written is not acknowledged before it is durable. The segments to be synced.
     pub(super) fn begin(
         &mut self,
         end: Sequence,
