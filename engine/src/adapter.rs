@@ -18,6 +18,7 @@ use crate::doorbell::Doorbell;
 #[cfg(doc)]
 use crate::event::Event;
 use crate::event::{Sequence, ShardId};
+use crate::layouts::Layouts;
 
 /// Makes the adapter instance of each shard.
 pub trait AdapterFactory: Send + Sync + 'static {
@@ -36,6 +37,11 @@ pub trait AdapterFactory: Send + Sync + 'static {
     /// The streams that it keeps. Asked once, before the first shard opens.
     fn streams(&self) -> Streams {
         Streams::Own
+    }
+
+    /// Where what it holds of other numbers of shards ends. Asked once, before the first shard opens.
+    fn layouts(&self) -> Layouts {
+        Layouts::default()
     }
 
     /// The names of what its adapters count besides what a shard does, `[a-z_]+`, at most [`ADAPTER_COUNTS_MAX`].

@@ -177,7 +177,8 @@ impl Bus {
     /// filters on the calling thread.
     pub fn poll(&self, request: &PollRequest) -> Result<PollResponse, PollError> {
         self.check().map_err(|ended| ended.or(PollError::ShuttingDown, PollError::Failed))?;
-        let mut merge = Merge::new(request.clone(), self.store, self.shared.stream_count())?;
+        let layouts = self.shared.kind.layouts.clone();
+        let mut merge = Merge::new(request.clone(), self.store, self.shared.stream_count(), layouts)?;
         let mut answered = 0;
         loop {
             let fetches = merge.fetches();
@@ -290,7 +291,6 @@ impl Bus {
         blocks
     }
 
-    /// Posts a request to every shard and gathers the answers that come in time.
     /// Waits until every shard has published a snapshot of now, or the time is over.
     fn ask_for_snapshots(&self) {
         let questions: Vec<Question> = self.shared.ports.iter().map(Port::ask).collect();
@@ -301,6 +301,7 @@ impl Bus {
         wait(&self.shared.clock, self.deadline(STATS_WAIT), answered);
     }
 
+    /// Posts a request to every shard and gathers the answers that come in time.
     fn ask_all<T>(
         &self,
         deadline: Monotonic,

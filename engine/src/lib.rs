@@ -31,6 +31,7 @@ pub mod counters;
 mod board;
 mod inquiry;
 pub mod adapter;
+pub mod layouts;
 pub mod consume;
 pub mod subscription;
 pub mod duty;

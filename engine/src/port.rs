@@ -48,7 +48,7 @@ pub(crate) enum Mail {
         deadline: Monotonic,
         answer: Sender<(ShardId, Result<ReadBlock, AdapterError>)>,
     },
-    /// A subscriber to a stream. The answer is the last sequence that it does not get, where that is known.
+    /// A subscriber to a stream.
     Subscribe(Subscribe),
     /// A barrier: answered when everything published to the shard's lanes by now is stored, and synced.
     Flush { deadline: Monotonic, answer: Sender<(ShardId, Flushed)> },
@@ -58,7 +58,16 @@ pub(crate) enum Mail {
 pub(crate) struct Subscribe {
     pub(crate) stream: ShardId,
     pub(crate) joining: Joining,
-    pub(crate) answer: Sender<(ShardId, Option<Sequence>)>,
+    pub(crate) answer: Sender<(ShardId, Joined)>,
+}
+
+/// Where a subscriber begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Joined {
+    /// The last sequence that it does not get, where that is known.
+    pub(crate) last: Option<Sequence>,
+    /// One past the last that was settled when it joined.
+    pub(crate) settled: Sequence,
 }
 
 /// How a shard's barrier ended.

@@ -13,6 +13,7 @@ use crate::counters::{ShardStats, SubscriptionStats};
 use crate::event::ShardId;
 use crate::lane::LaneBudget;
 use crate::lane::record::KEY_LENGTH_BYTES;
+use crate::layouts::Layouts;
 use crate::port::{Mail, Port};
 use crate::subscription::{Progress, Signal};
 use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, CachePadded, Ordering, fence, light_fence};
@@ -43,10 +44,12 @@ pub(crate) struct Shared {
 }
 
 /// What a bus knows of its store before the store opens.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct StoreKind {
     /// What readers read.
     pub(crate) streams: Streams,
+    /// Which of it they read first.
+    pub(crate) layouts: Layouts,
     /// Names of what its adapters count.
     pub(crate) count_names: &'static [&'static str],
     /// Whether events take their routing keys along.
@@ -57,6 +60,7 @@ impl StoreKind {
     pub(crate) fn of(stores: &dyn AdapterFactory) -> StoreKind {
         StoreKind {
             streams: stores.streams(),
+            layouts: stores.layouts(),
             count_names: stores.count_names(),
             wants_keys: stores.wants_keys(),
         }

@@ -15,12 +15,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::boot_id;
 use super::disk::{Disk, Folder, Found};
 use super::format::header::{HEADER_BYTES, Header};
 use super::identity::LogIdentity;
+use super::layout::{folder_of, shard_of};
 use super::lock::Lock;
 use super::recovery::{self, Recovered};
-use super::{boot_id, folder_of, shard_of};
 
 pub use engine::event::Event;
 use engine::event::Sequence;

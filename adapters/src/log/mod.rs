@@ -15,7 +15,7 @@
 //! - `active`, `pending`, `syncs`, `writer`: what is written and synced; `ahead`, `reads`: what is read;
 //! - `running`: one shard's, synchronous; `archive`: one that is only read; `store`: the adapter; `inspect`: the tools.
 //!
-//! `lock` and `identity` belong to the directory. FORMAT.md has every byte.
+//! `lock`, `identity` and `layout` belong to the directory. FORMAT.md has every byte.
 
 mod active;
 mod ahead;
@@ -28,6 +28,7 @@ mod format;
 mod identity;
 pub mod inspect;
 mod jumps;
+mod layout;
 mod lock;
 
 #[cfg(test)]
@@ -54,6 +55,7 @@ use std::path::{self, Path, PathBuf};
 use engine::adapter::{Adapter, AdapterError, AdapterFactory, Notify, ShardContext, Streams};
 use engine::config::{Config, ConfigError};
 use engine::event::ShardId;
+use engine::layouts::Layouts;
 use serde_json::Value;
 
 use active::Identity;
@@ -61,6 +63,7 @@ use archive::Archive;
 use disk::Folder;
 use files::Files;
 use identity::LogIdentity;
+use layout::{folder_of, shards_there};
 pub use lock::Lock;
 pub use options::{LogConfig, Options, Retention, SyncDocument, SyncPolicy, segment_bytes_min};
 use running::Log;
@@ -90,8 +93,17 @@ impl LogStores {
         // The process may change its directory.
         let directory = path::absolute(directory).map_err(|error| refusal(directory, &error))?;
         let lock = lock(&directory)?;
-        let identity = LogIdentity::load_or_make(&directory).map_err(|error| refusal(&directory, &error))?;
-        let there = shards_there(&directory).map_err(|error| refusal(&directory, &error))?;
+        let prepare = || {
+            let mut identity = LogIdentity::load_or_make(&directory)?;
+            let layout = identity.layout.of_bus(shards, &directory)?;
+            if layout != identity.layout {
+                // Before anything is written under it.
+                identity.layout = layout;
+                identity.save(&directory)?;
+            }
+            Ok((identity, shards_there(&directory)?))
+        };
+        let (identity, there) = prepare().map_err(|error| refusal(&directory, &error))?;
         Ok(LogStores {
             streams: NonZeroU16::new(there).map_or(shards, |there| there.max(shards)),
             directory,
@@ -126,6 +138,10 @@ impl AdapterFactory for LogStores {
 
     fn streams(&self) -> Streams {
         if self.streams > self.shards { Streams::Shared(self.streams) } else { Streams::Own }
+    }
+
+    fn layouts(&self) -> Layouts {
+        self.identity.layout.layouts()
     }
 
     fn producer(&self) -> Option<u64> {
@@ -193,28 +209,6 @@ fn open_archive(path: &Path, stream: ShardId, options: Options, notify: &Notify)
     Ok(Archive::new(stream, catalog, recovered.end, Files::new(folder, notify.clone())))
 }
 
-/// Where the log of one shard is.
-fn folder_of(directory: &Path, shard: u16) -> PathBuf {
-    directory.join(format!("{SHARD}{shard:05}"))
-}
-
-/// The shard whose log a folder of this name has.
-fn shard_of(name: &str) -> Option<u16> {
-    let shard = name.strip_prefix(SHARD)?.parse().ok()?;
-    (folder_of(Path::new(""), shard) == Path::new(name)).then_some(shard)
-}
-
-/// One more than the highest shard that `directory` has a log of.
-fn shards_there(directory: &Path) -> io::Result<u16> {
-    let mut count = 0;
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let shard = entry.file_name().to_str().and_then(shard_of).filter(|_| entry.path().is_dir());
-        count = count.max(shard.map_or(0, |shard| shard.saturating_add(1)));
-    }
-    Ok(count)
-}
-
 /// What tells whether the machine was started anew; zero where it does not say.
 fn boot_id() -> u128 {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -224,5 +218,3 @@ fn boot_id() -> u128 {
 fn refusal(path: &Path, error: &io::Error) -> AdapterError {
     AdapterError::Final(format!("{}: {error}", path.display()))
 }
-
-const SHARD: &str = "shard-";

@@ -14,7 +14,10 @@
 //! - Without an order the limit is dealt out evenly; what a shard has no events for goes to the others. Who gets the
 //!   odd ones changes from poll to poll, so that no shard starves at a limit below the number of shards.
 //! - Under [`Ordering::InsertionTs`] every pick is the smallest head of all shards: a shard whose block is used up is
-//!   read again before the next pick. A shard that failed takes no part.
+//!   read again before the next pick.
+//! - What an earlier [layout](Layouts) holds is read to its end, on every shard, before a later one is begun (law 9), in
+//!   timestamp order too.
+//! - A shard that failed takes no part; what may be of a later layout than its next event waits for it.
 //! - A poll is bounded in events, reads and bytes; at a bound it answers with what it has, and `has_more`.
 
 use std::cmp::Reverse;
@@ -28,6 +31,7 @@ use super::filter::{Filter, FilterScratch};
 use super::request::{Ordering, PollRequest, shard_ids};
 use crate::adapter::{ReadBlock, ReadRequest};
 use crate::event::{Sequence, ShardId};
+use crate::layouts::Layouts;
 
 /// A poll under way.
 #[derive(Debug)]
@@ -40,8 +44,11 @@ pub struct Merge {
     /// Which source is first when events are dealt out.
     first_dealt: usize,
     ordered: bool,
-    /// The next wanted event of every source that has one: timestamp, shard, index of the source. Only when ordered.
-    heads: BinaryHeap<Reverse<(u64, ShardId, usize)>>,
+    layouts: Layouts,
+    /// The layout whose events are dealt out: no source has one of an earlier. Only without an order.
+    layout: usize,
+    /// The next wanted event of every source that has one: layout, timestamp, shard, index of the source. Only when ordered.
+    heads: BinaryHeap<Reverse<(usize, u64, ShardId, usize)>>,
     answer: Answer,
 }
 
@@ -57,8 +64,13 @@ pub enum MergeError {
 }
 
 impl Merge {
-    /// Begins a poll of a bus that has `shards` shards and keeps its events in `store`.
-    pub fn new(request: PollRequest, store: Store, shards: u16) -> Result<Merge, MergeError> {
+    /// Begins a poll of a bus that has `shards` shards and keeps its events in `store`, under `layouts`.
+    pub fn new(
+        request: PollRequest,
+        store: Store,
+        shards: u16,
+        layouts: Layouts,
+    ) -> Result<Merge, MergeError> {
         let cursor = match &request.cursor {
             Some(text) => Cursor::parse(text, store)?,
             None => Cursor::new(store),
@@ -72,6 +84,8 @@ impl Merge {
             first_dealt: (turn % sources.len().max(1) as u64) as usize,
             ordered: request.ordering == Ordering::InsertionTs && sources.len() > 1,
             sources,
+            layouts,
+            layout: 0,
             heads: BinaryHeap::new(),
             answer: Answer {
                 wanted: request.limit,
@@ -114,7 +128,7 @@ impl Merge {
         if self.ordered {
             self.find_head(index);
         } else {
-            self.sources[index].take(&mut self.answer);
+            self.take(index);
         }
         self.go_on();
     }
@@ -148,33 +162,60 @@ impl Merge {
             if !self.deal() {
                 return;
             }
-            for source in &mut self.sources {
-                source.take(&mut self.answer);
+            for index in 0..self.sources.len() {
+                self.take(index);
             }
         }
     }
 
     /// Deals what is still wanted out to the sources that may have it. False when there is nothing to deal.
     fn deal(&mut self) -> bool {
-        let active = self.active().count();
-        if active == 0 || self.answer.wanted == 0 {
+        // One that was cut or has failed may hide events of its layout, and the next one does not begin.
+        let open = self.sources.iter().filter(|source| source.state != State::Ended);
+        self.layout = open.map(|source| self.layout_of(source)).min().unwrap_or_default();
+        let count = self.sources.iter().filter(|source| self.is_in_turn(source)).count();
+        if count == 0 || self.answer.wanted == 0 {
             return false;
         }
-        let (share, odd) = (self.answer.wanted / active, self.answer.wanted % active);
-        let (last, first) = self.sources.split_at_mut(self.first_dealt);
-        let in_turn = first.iter_mut().chain(last).filter(|source| source.is_active());
-        for (turn, source) in in_turn.enumerate() {
-            source.share = share + usize::from(turn < odd);
+        let (share, mut odd) = (self.answer.wanted / count, self.answer.wanted % count);
+        for index in (self.first_dealt..self.sources.len()).chain(0..self.first_dealt) {
+            let mut dealt = 0;
+            if self.is_in_turn(&self.sources[index]) {
+                dealt = share + usize::from(odd > 0);
+                odd = odd.saturating_sub(1);
+            }
+            self.sources[index].share = dealt;
         }
         true
     }
 
+    /// Picks what a source has of its share.
+    fn take(&mut self, index: usize) {
+        let source = &mut self.sources[index];
+        source.take(self.layouts.end(source.shard, self.layout), &mut self.answer);
+    }
+
+    /// Whether a source may have events of the layout that is dealt out.
+    fn is_in_turn(&self, source: &Source) -> bool {
+        source.is_active() && self.layout_of(source) == self.layout
+    }
+
+    /// The layout of the next event of a source, or an earlier one where that was not read yet.
+    fn layout_of(&self, source: &Source) -> usize {
+        if self.layouts.is_empty() { 0 } else { self.layouts.of(source.shard, source.next(&self.answer)) }
+    }
+
     /// Picks head by head until enough is picked or a shard must be read first.
     fn merge_heads(&mut self) {
+        let failed = self.sources.iter().filter(|source| source.state == State::Failed);
+        let layout_max = failed.map(|source| self.layout_of(source)).min().unwrap_or(usize::MAX);
         while self.answer.wanted > 0 && !self.sources.iter().any(Source::hides_its_head) {
             // Until a source runs out, no other source changes its state.
             loop {
-                let Some(Reverse((_, _, index))) = self.heads.pop() else { return };
+                if self.heads.peek().is_none_or(|Reverse((layout, ..))| *layout > layout_max) {
+                    return;
+                }
+                let Some(Reverse((.., index))) = self.heads.pop() else { return };
                 self.sources[index].pick(&mut self.answer);
                 if self.answer.wanted == 0 {
                     return;
@@ -188,16 +229,20 @@ impl Merge {
     }
 
     fn find_head(&mut self, index: usize) {
-        let source = &mut self.sources[index];
-        if let Some(timestamp_ns) = source.head(&mut self.answer) {
-            self.heads.push(Reverse((timestamp_ns, source.shard, index)));
+        if let Some(timestamp_ns) = self.sources[index].head(&mut self.answer) {
+            let source = &self.sources[index];
+            self.heads.push(Reverse((self.layout_of(source), timestamp_ns, source.shard, index)));
         }
     }
 
     /// Whether `source` must be read before the poll goes on. Every source is read once, so that `has_more` is exact.
     fn is_due(&self, source: &Source) -> bool {
         let unread = source.fetches == 0;
-        let needed = if self.ordered { self.answer.wanted > 0 && !self.is_cut() } else { source.share > 0 };
+        let needed = if self.ordered {
+            self.answer.wanted > 0 && !self.is_cut()
+        } else {
+            source.share > 0 && self.is_in_turn(source)
+        };
         source.state == State::Unread && (unread || needed)
     }
 
@@ -301,22 +346,34 @@ impl Source {
         }
     }
 
-    /// Picks its share of the block it holds.
-    fn take(&mut self, answer: &mut Answer) {
+    /// The sequence of its next event, or one before it where that was not read yet.
+    fn next(&self, answer: &Answer) -> Sequence {
+        match self.state {
+            State::Held { block, next } => answer.response.blocks[block].1.batch.sequence(next),
+            _ => self.position.map_or(Sequence(0), |position| position.advanced_by(1)),
+        }
+    }
+
+    /// Picks its share of what the block it holds has before `end`.
+    fn take(&mut self, end: Sequence, answer: &mut Answer) {
         let State::Held { block, mut next } = self.state else { return };
         let PollResponse { blocks, picked, .. } = &mut answer.response;
         let (_, held) = &blocks[block];
+        let until = held.batch.index_after(Sequence(end.0.saturating_sub(1)));
+        if until <= next {
+            return;
+        }
         let before = picked.len();
         if let Some((filter, scratch)) = &mut answer.filter {
             let enough = before + self.share.min(held.batch.len());
-            while next < held.batch.len() && picked.len() < enough {
+            while next < until && picked.len() < enough {
                 if filter.matches(held.batch.event(next).payload, scratch) {
                     picked.push((block as u32, next as u32));
                 }
                 next += 1;
             }
         } else {
-            let end = next + self.share.min(held.batch.len() - next);
+            let end = next + self.share.min(until - next);
             picked.extend((next..end).map(|index| (block as u32, index as u32)));
             next = end;
         }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Weak};
 use std::{mem, ptr};
 
 use super::record::{
-    FLAG_BOXED, FLAG_PAD, HEADER_WORDS, Header, RECORD_ALIGN, is_alone, record_bytes, split_first_word,
+    FLAG_BOXED, FLAG_MARK, FLAG_PAD, HEADER_WORDS, Header, RECORD_ALIGN, is_alone, record_bytes,
+    split_first_word,
 };
 use super::ring::{BOXED_BYTES, Shared};
 use crate::sync::Ordering;
@@ -83,6 +84,24 @@ impl LaneConsumer {
         self.popped += lengths.len() as u64;
         self.shared.reads(start, self.head - start);
         Some(Run::Records(self.last_run()))
+    }
+
+    /// How many of the next records, of up to `records_max`, lie before a [mark](FLAG_MARK); at least one, which may be the mark. For
+    /// a reader that has to know what a mark says before it takes what follows.
+    pub fn until_mark(&self, records_max: usize) -> usize {
+        let end = (self.head | (self.shared.capacity() - 1)) + 1;
+        let (mut at, mut records) = (self.head, 0);
+        while at < end && records < records_max {
+            // Acquire: pairs with the release in `publish`.
+            let first_word = self.shared.first_word(at).load(Ordering::Acquire);
+            let (body_bytes, flags) = split_first_word(first_word);
+            if first_word == 0 || flags & (FLAG_PAD | FLAG_BOXED | FLAG_MARK) != 0 {
+                break;
+            }
+            at += record_bytes(body_bytes as usize) as u64;
+            records += 1;
+        }
+        records.max(1).min(records_max)
     }
 
     /// The records that [`next_run`](LaneConsumer::next_run) gave last, until they are released.

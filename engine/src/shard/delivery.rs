@@ -12,6 +12,7 @@ use crate::batch::Batch;
 use crate::clock::Monotonic;
 use crate::counters::ShardStats;
 use crate::event::{Sequence, ShardId};
+use crate::port::Joined;
 use crate::subscription::Joining;
 use crate::sync::{Ordering, fence};
 
@@ -63,12 +64,12 @@ impl Delivery {
         !(self.up_to_date.is_empty() && self.behind.is_empty())
     }
 
-    /// Takes a subscriber in. Returns the last sequence that it does not get, where that is known.
-    pub(super) fn join(&mut self, joining: Joining) -> Option<Sequence> {
+    /// Takes a subscriber in.
+    pub(super) fn join(&mut self, joining: Joining) -> Joined {
         let feed = Feed::new(joining, self.settled);
-        let last = feed.position();
+        let joined = Joined { last: feed.position(), settled: self.settled };
         self.place(feed);
-        last
+        joined
     }
 
     /// Forgets subscribers that have gone.

@@ -11,6 +11,7 @@ mod progress;
 mod readable;
 mod signal;
 mod source;
+mod turns;
 
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub(crate) use progress::Progress;
 pub(crate) use signal::Signal;
 pub(crate) use source::Source;
 use source::Wanted;
+use turns::Turns;
 
 /// A subscription. May move between threads, and is used by one at a time. Dropping it ends it.
 pub struct Subscription {
@@ -42,6 +44,7 @@ pub struct Subscription {
     cursor: Cursor,
     /// Ascending by shard.
     sources: Vec<Source>,
+    turns: Turns,
     /// The source that was read last.
     last: usize,
     /// Whether memory of that source is lent to the caller.
@@ -124,6 +127,7 @@ impl Subscription {
             shared: Arc::clone(shared),
             cursor,
             sources: Vec::with_capacity(shards.len()),
+            turns: Turns::new(shared.kind.layouts.clone()),
             last: 0,
             lent: false,
             signal: Arc::new(Signal::new().map_err(SubscribeError::Descriptor)?),
@@ -171,13 +175,12 @@ impl Subscription {
                 _ => SubscribeError::Unanswered,
             });
         }
-        for (shard, last) in begun {
+        for (shard, joined) in begun {
             let at = shards.binary_search(&shard).expect("only these were asked");
-            if let Some(last) = last {
-                self.sources[at].begin_after(last);
-                self.progress.note(at, Some(last));
-            }
+            self.sources[at].begin(joined);
+            self.progress.note(at, joined.last);
         }
+        self.turns.go_on(&mut self.sources);
         Ok(())
     }
 
@@ -294,12 +297,22 @@ impl Subscription {
 
     /// Looks for events in every lane, the one that was read last coming last.
     fn look(&mut self, events_max: usize) -> Look {
-        let (count, last) = (self.sources.len(), self.last);
         let mut records_left = LOOK_RECORDS_MAX;
+        loop {
+            let look = self.look_around(events_max, &mut records_left);
+            if look != Look::Nothing || !self.turns.go_on(&mut self.sources) {
+                return look;
+            }
+        }
+    }
+
+    /// Looks for events of the layout whose turn it is.
+    fn look_around(&mut self, events_max: usize, records_left: &mut usize) -> Look {
+        let (count, last) = (self.sources.len(), self.last);
         for turn in 1..=count {
             self.last = (last + turn) % count;
             loop {
-                let records_max = if self.wanted.is_some() { records_left } else { events_max };
+                let records_max = if self.wanted.is_some() { *records_left } else { events_max };
                 let source = &mut self.sources[self.last];
                 let records = source.read(records_max.min(events_max), &mut self.wanted, &mut self.skipped);
                 if records == 0 {
@@ -310,8 +323,8 @@ impl Subscription {
                     return Look::Found;
                 }
                 self.give_back();
-                records_left = records_left.saturating_sub(records);
-                if records_left == 0 {
+                *records_left = records_left.saturating_sub(records);
+                if *records_left == 0 {
                     return Look::Unfinished;
                 }
             }

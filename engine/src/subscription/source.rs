@@ -5,6 +5,8 @@ use crate::consume::filter::{Filter, FilterScratch};
 use crate::event::{Event, Sequence, ShardId};
 use crate::lane::record::{FLAG_MARK, Header};
 use crate::lane::{LaneConsumer, Run};
+use crate::layouts::Layouts;
+use crate::port::Joined;
 
 /// One shard's lane.
 pub(crate) struct Source {
@@ -12,6 +14,10 @@ pub(crate) struct Source {
     lane: LaneConsumer,
     /// Sequence of the next record; not known before the first mark where the subscription begins with the oldest event.
     next: Option<Sequence>,
+    /// One past the last sequence that was settled when the subscription began.
+    settled: Sequence,
+    /// From this sequence on its events wait for those of other shards.
+    held_from: Sequence,
     lengths: Vec<u32>,
     picked: Vec<Picked>,
     /// The event that came as a block: its body has no place in the lane.
@@ -30,12 +36,36 @@ pub(crate) type Wanted = Option<(Filter, FilterScratch)>;
 
 impl Source {
     pub(crate) fn new(shard: ShardId, lane: LaneConsumer) -> Source {
-        Source { shard, lane, next: None, lengths: Vec::new(), picked: Vec::new(), block: None }
+        Source {
+            shard,
+            lane,
+            next: None,
+            settled: Sequence::FIRST,
+            held_from: NEVER,
+            lengths: Vec::new(),
+            picked: Vec::new(),
+            block: None,
+        }
     }
 
-    /// The shard has said that the subscriber gets what follows `last`.
-    pub(crate) fn begin_after(&mut self, last: Sequence) {
-        self.next = Some(last.advanced_by(1));
+    /// The shard has said where the subscriber begins.
+    pub(crate) fn begin(&mut self, joined: Joined) {
+        self.next = joined.last.map(|last| last.advanced_by(1));
+        self.settled = joined.settled;
+    }
+
+    /// The layout of the next record, or an earlier one where that is not known yet.
+    pub(crate) fn layout(&self, layouts: &Layouts) -> usize {
+        match self.next {
+            // Whatever was to be read of earlier ones was there when the subscription began.
+            Some(next) if next >= self.settled => layouts.present(),
+            next => layouts.of(self.shard, next.unwrap_or(Sequence(0))),
+        }
+    }
+
+    /// Reads nothing at or above this sequence from now on.
+    pub(crate) fn hold_from(&mut self, sequence: Sequence) {
+        self.held_from = sequence;
     }
 
     /// The last sequence that was read; `None` when that is not known yet.
@@ -51,7 +81,8 @@ impl Source {
     /// Reads the next run, of up to `records_max` records, and picks the events that are wanted. Events that retention
     /// removed are added to `skipped`. Returns how many records the run had; 0 is none.
     pub(crate) fn read(&mut self, records_max: usize, wanted: &mut Wanted, skipped: &mut u64) -> usize {
-        if !self.lane.poll() {
+        let records_max = self.admitted(records_max);
+        if records_max == 0 || !self.lane.poll() {
             return 0;
         }
         let mut is_wanted = |header: Header, body: &[u8]| match wanted {
@@ -88,6 +119,16 @@ impl Source {
         }
     }
 
+    /// How many of `records_max` records may be read now.
+    fn admitted(&mut self, records_max: usize) -> usize {
+        if self.held_from == NEVER {
+            return records_max;
+        }
+        let left = self.next.map_or(1, |next| self.held_from.0.saturating_sub(next.0));
+        // What follows a mark has other sequences.
+        self.lane.until_mark(records_max.min(usize::try_from(left).unwrap_or(usize::MAX)))
+    }
+
     /// How many events were picked.
     pub(crate) fn picked_count(&self) -> usize {
         self.picked.len()
@@ -120,9 +161,71 @@ impl Source {
     }
 }
 
+/// No sequence is held back.
+const NEVER: Sequence = Sequence(u64::MAX);
+
 /// The sequence of the record that is being read.
 fn advance(next: &mut Option<Sequence>) -> Sequence {
     let sequence = next.expect("the first record is a mark where the beginning is not known");
     *next = Some(sequence.advanced_by(1));
     sequence
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::lane::{LaneBudget, LaneProducer, lane};
+
+    fn push(lane: &mut LaneProducer, events: usize) {
+        let header = Header { body_bytes: 1, flags: 0, timestamp_ns: 0, hash: 0 };
+        (0..events).for_each(|_| lane.push(header, b"a").expect("there is room"));
+    }
+
+    fn mark(lane: &mut LaneProducer, next: u64) {
+        let header = Header { body_bytes: 0, flags: FLAG_MARK, timestamp_ns: next, hash: 3 };
+        lane.push(header, &[]).expect("there is room");
+    }
+
+    /// Everything that may be read now, as sequences.
+    fn read(source: &mut Source, skipped: &mut u64) -> Vec<u64> {
+        let mut sequences = Vec::new();
+        while source.read(100, &mut None, skipped) > 0 {
+            sequences.extend((0..source.picked_count()).map(|index| source.event(index).sequence.0));
+            source.give_back();
+        }
+        sequences
+    }
+
+    #[test]
+    fn what_is_held_back_stays_in_the_lane_although_a_mark_leads_there() {
+        let (mut producer, consumer) = lane(4096, &Arc::new(LaneBudget::new(1 << 20))).expect("room");
+        let mut source = Source::new(ShardId(0), consumer);
+        let mut skipped = 0;
+        mark(&mut producer, 1);
+        push(&mut producer, 5);
+        mark(&mut producer, 10);
+        push(&mut producer, 2);
+        producer.publish();
+        for (held_from, expected) in
+            [(1, vec![]), (4, vec![1, 2, 3]), (7, vec![4, 5]), (11, vec![10]), (u64::MAX, vec![11])]
+        {
+            source.hold_from(Sequence(held_from));
+            assert_eq!(read(&mut source, &mut skipped), expected, "held from {held_from}");
+        }
+        assert_eq!(skipped, 6, "of both marks");
+    }
+
+    #[test]
+    fn who_has_read_what_was_there_at_the_beginning_has_read_every_earlier_layout() {
+        let (_producer, consumer) = lane(4096, &Arc::new(LaneBudget::new(1 << 20))).expect("room");
+        let mut source = Source::new(ShardId(0), consumer);
+        let layouts = Layouts::new(&[vec![Sequence(20)]]);
+        for (last, settled, layout) in [(None, 30, 0), (Some(18), 30, 0), (Some(19), 30, 1), (Some(8), 9, 1)]
+        {
+            source.begin(Joined { last: last.map(Sequence), settled: Sequence(settled) });
+            assert_eq!(source.layout(&layouts), layout, "{last:?} of {settled}");
+        }
+    }
 }

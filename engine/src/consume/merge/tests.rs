@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::batch::Batch;
-use crate::event::EventFlags;
+use crate::event::{Event, EventFlags};
 
 const STORE: Store = Store { tag: "memory", incarnation: 7 };
 
@@ -76,7 +76,17 @@ fn after(cursor: Option<String>, request: PollRequest) -> PollRequest {
 
 /// Polls, with the shards in `failing` not answering. The answer, and the reads it took.
 fn poll_with(shards: &[Shard], request: PollRequest, failing: &[u16]) -> (PollResponse, usize) {
-    let mut merge = Merge::new(request, STORE, shards.len() as u16).expect("valid");
+    poll_under(&Layouts::default(), shards, request, failing)
+}
+
+/// The same under layouts.
+fn poll_under(
+    layouts: &Layouts,
+    shards: &[Shard],
+    request: PollRequest,
+    failing: &[u16],
+) -> (PollResponse, usize) {
+    let mut merge = Merge::new(request, STORE, shards.len() as u16, layouts.clone()).expect("valid");
     let mut reads = 0;
     loop {
         let fetches = merge.fetches();
@@ -107,7 +117,7 @@ fn count_of(response: &PollResponse, shard: u16) -> usize {
 fn one_shard_and_a_limit_take_one_read_of_the_limit() {
     let shards = [Shard::of(5_000)];
     for request in [request(1_000), ordered(1_000)] {
-        let merge = Merge::new(request.clone(), STORE, 1).expect("valid");
+        let merge = Merge::new(request.clone(), STORE, 1, Layouts::default()).expect("valid");
         let asked =
             ReadRequest { stream: ShardId(0), after: None, events_max: 1_000, bytes_max: FETCH_BYTES_MAX };
         assert_eq!(merge.fetches(), [(ShardId(0), asked)]);
@@ -205,10 +215,13 @@ fn a_stalled_poll_echoes_its_cursor() {
 fn a_cursor_of_another_store_and_an_unknown_shard_are_refused() {
     let mut cursor = Cursor::new(Store { tag: "redis", ..STORE });
     cursor.set(ShardId(0), Sequence(3));
-    let refusal = Merge::new(after(Some(cursor.to_string()), request(1)), STORE, 1).err();
+    let refusal = Merge::new(after(Some(cursor.to_string()), request(1)), STORE, 1, Layouts::default()).err();
     assert_eq!(refusal, Some(MergeError::Cursor(CursorError::OtherBackend)));
     let unknown = PollRequest { shards: Some(vec![5, 2, 0]), ..request(1) };
-    assert_eq!(Merge::new(unknown, STORE, 5).err(), Some(MergeError::UnknownShard(ShardId(5))));
+    assert_eq!(
+        Merge::new(unknown, STORE, 5, Layouts::default()).err(),
+        Some(MergeError::UnknownShard(ShardId(5)))
+    );
 }
 
 #[test]
@@ -242,7 +255,8 @@ fn an_answer_that_cannot_be_counts_as_a_failure() {
     let from_the_beginning = ReadRequest { stream: ShardId(0), after: None, events_max: 4, bytes_max: 1 };
     let nothing_and_more = ReadBlock { more: true, ..ReadBlock::default() };
     for block in [shards[0].read(from_the_beginning), nothing_and_more] {
-        let mut merge = Merge::new(after(cursor.clone(), request(9)), STORE, 1).expect("valid");
+        let mut merge =
+            Merge::new(after(cursor.clone(), request(9)), STORE, 1, Layouts::default()).expect("valid");
         merge.absorb(ShardId(0), Some(block));
         assert_eq!(merge.fetches(), []);
         let response = merge.finish();
@@ -254,7 +268,7 @@ fn an_answer_that_cannot_be_counts_as_a_failure() {
 #[test]
 fn an_answer_that_nobody_waits_for_is_not_heard() {
     let shards = [Shard::of(4)];
-    let mut merge = Merge::new(request(9), STORE, 1).expect("valid");
+    let mut merge = Merge::new(request(9), STORE, 1, Layouts::default()).expect("valid");
     let (_, asked) = merge.fetches()[0];
     merge.absorb(ShardId(0), None);
     merge.absorb(ShardId(0), Some(shards[0].read(asked)));
@@ -321,6 +335,59 @@ fn a_filter_that_matches_nothing_stops_at_the_bound_and_goes_on_from_there() {
     }
 }
 
+/// Three shards, of which the last is new and the first of another layout up to 20.
+fn rearranged() -> (Layouts, [Shard; 3]) {
+    let layouts = Layouts::new(&[vec![Sequence(21), Sequence(6)]]);
+    (layouts, [Shard::of(30), Shard::of(30), Shard::of(30)])
+}
+
+#[test]
+fn what_an_earlier_layout_holds_is_read_to_its_end_first() {
+    let (layouts, shards) = rearranged();
+    for basis in [request(10), ordered(10)] {
+        let mut cursor = None;
+        let mut found = Vec::new();
+        for _ in 0..3 {
+            let (response, _) = poll_under(&layouts, &shards, after(cursor, basis.clone()), &[]);
+            assert!(response.has_more);
+            found.extend(ids(&response));
+            cursor = response.next_cursor;
+        }
+        let of_earlier = |(shard, sequence): &(u16, u64)| *sequence < [21, 6, 0][usize::from(*shard)];
+        assert!(found[..25].iter().all(of_earlier), "{found:?}");
+        assert!(!found[25..].iter().any(of_earlier), "{found:?}");
+        assert!(found[25..].iter().any(|(shard, _)| *shard == 2), "{found:?}");
+    }
+}
+
+#[test]
+fn later_layouts_wait_for_a_shard_that_failed_in_an_earlier_one() {
+    let (layouts, shards) = rearranged();
+    for basis in [request(100), ordered(100)] {
+        let (first, _) = poll_under(&layouts, &shards, basis.clone(), &[0]);
+        assert_eq!(ids(&first), (1..6).map(|sequence| (1, sequence)).collect::<Vec<_>>());
+        assert_eq!((first.has_more, &first.failed_shards[..]), (true, &[ShardId(0)][..]));
+        let (second, _) = poll_under(&layouts, &shards, after(first.next_cursor, basis.clone()), &[]);
+        assert_eq!((second.len(), second.has_more), (85, false));
+        // Behind the earlier layouts a failure holds up nobody.
+        let (only, _) = poll_under(&layouts, &shards, basis.clone(), &[2]);
+        assert_eq!(only.len(), 60);
+    }
+}
+
+#[test]
+fn a_poll_that_is_cut_in_an_earlier_layout_does_not_begin_with_a_later_one() {
+    let layouts = Layouts::new(&[vec![Sequence(SHARD_EVENTS_MAX as u64 + 11)]]);
+    let shards = [Shard::of(SHARD_EVENTS_MAX + 20), Shard::of(10)];
+    for ordering in [Ordering::None, Ordering::InsertionTs] {
+        let request = PollRequest { ordering, ..filtered(50, "i", 3) };
+        let (first, _) = poll_under(&layouts, &shards, request.clone(), &[]);
+        assert_eq!((ids(&first), first.has_more), (vec![(0, 4)], true));
+        let (second, _) = poll_under(&layouts, &shards, after(first.next_cursor, request), &[]);
+        assert_eq!((ids(&second), second.has_more), (vec![(1, 4)], false));
+    }
+}
+
 #[test]
 fn a_poll_is_bounded_in_bytes() {
     let large = format!("\"{}\"", "x".repeat(1 << 20));
@@ -351,7 +418,12 @@ proptest! {
         shards in vec(any_shard(), 1..5),
         only_key in prop::option::of(0u64..3),
         polls in vec((1usize..9, any::<bool>(), vec(0u16..5, 0..3)), 1..20),
+        ends in vec(vec(0u64..30, 0..5), 0..3),
     ) {
+        let ends: Vec<Vec<Sequence>> =
+            ends.into_iter().map(|ends| ends.into_iter().map(Sequence).collect()).collect();
+        let layouts = Layouts::new(&ends);
+        let mut layout = 0;
         let filter = only_key.and_then(|key| filtered(1, "k", key).filter);
         let mut found = vec![Vec::new(); shards.len()];
         let mut cursor = None;
@@ -362,13 +434,19 @@ proptest! {
             prop_assert!(round < 1_000, "the polls never end");
             let basis = if *in_order { ordered(*limit) } else { request(*limit) };
             let request = PollRequest { filter: filter.clone(), ..after(cursor, basis) };
-            let (response, _) = poll_with(&shards, request, failing);
+            let (response, _) = poll_under(&layouts, &shards, request, failing);
             prop_assert!(response.len() <= *limit);
             if *in_order {
-                prop_assert!(response.events().map(|(shard, event)| (event.timestamp_ns, shard)).is_sorted());
+                let key = |(shard, event): (ShardId, Event<'_>)| {
+                    (layouts.of(shard, event.sequence), event.timestamp_ns, shard)
+                };
+                prop_assert!(response.events().map(key).is_sorted());
             }
             for (shard, event) in response.events() {
                 found[shard.index()].push(event.sequence.0);
+                let of = layouts.of(shard, event.sequence);
+                prop_assert!(of >= layout, "layout {} after {}", of, layout);
+                layout = of;
             }
             cursor = response.next_cursor;
             if round >= polls.len() && !response.has_more {

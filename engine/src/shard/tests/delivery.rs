@@ -246,11 +246,9 @@ impl Stage {
             .expect("room");
         self.round();
         let mut source = Source::new(ShardId(0), consumer);
-        let (_, last) = answers.try_recv().expect("answered in the round");
-        if let Some(last) = last {
-            source.begin_after(last);
-        }
-        let begin = last.map_or(Begin::Oldest, Begin::After);
+        let (_, joined) = answers.try_recv().expect("answered in the round");
+        source.begin(joined);
+        let begin = joined.last.map_or(Begin::Oldest, Begin::After);
         self.subscribers.push(Subscriber { source, signal, begin, received: Vec::new(), skipped: 0 });
         self.subscribers.len() - 1
     }
