@@ -2,17 +2,25 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::process::Command;
 
 use adapters::{FactoryError, SECTIONS};
 use engine::bus::Bus;
 use engine::config::Config;
 use engine::event::{EventFlags, ShardId};
+use tempfile::TempDir;
+
+use crate::c;
 
 /// A bus that keeps its log in `dir`. `options` follow in the section, after a comma.
 pub fn bus(dir: &Path, shards: u16, options: &str) -> Result<Bus, String> {
     let comma = if options.is_empty() { "" } else { "," };
-    let json = format!(r#"{{"num_shards":{shards},"log":{{"dir":"{}"{comma}{options}}}}}"#, dir.display());
-    let (config, section) = Config::parse(&json, &SECTIONS).expect("a test's configuration is right");
+    bus_of(&format!(r#"{{"num_shards":{shards},"log":{{"dir":"{}"{comma}{options}}}}}"#, dir.display()))
+}
+
+/// A bus with this configuration, which has a log.
+pub fn bus_of(json: &str) -> Result<Bus, String> {
+    let (config, section) = Config::parse(json, &SECTIONS).expect("a test's configuration is right");
     let stores = adapters::factory(section, &config).map_err(|error: FactoryError| error.to_string())?;
     Bus::start(config, stores).map_err(|error| error.to_string())
 }
@@ -27,6 +35,13 @@ pub fn publish(bus: &Bus, numbers: Range<u64>) {
             .expect("it is taken");
     }
     bus.flush().expect("the log is durable");
+}
+
+/// What a kill would leave of the log in `dir`, as far as its files can tell.
+pub fn copied(dir: &Path) -> TempDir {
+    let copy = tempfile::tempdir().expect("a directory is made");
+    c::run_command(Command::new("cp").arg("-a").arg(dir.join(".")).arg(copy.path()));
+    copy
 }
 
 /// The numbers of events that [`publish`] has published.

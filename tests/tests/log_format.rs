@@ -10,6 +10,7 @@ use engine::bus::Bus;
 use engine::config::Config;
 use engine::consume::request::PollRequest;
 use engine::event::EventFlags;
+use harness::log::copied;
 use harness::random::Random;
 use harness::{c, python};
 use serde_json::{Value, json};
@@ -169,12 +170,6 @@ fn with_events(dir: &Path) -> Vec<PathBuf> {
     let mut segments: Vec<PathBuf> = paths.filter(has_events).collect();
     segments.sort();
     segments
-}
-
-fn copied(dir: &Path) -> tempfile::TempDir {
-    let copy = tempfile::tempdir().expect("a directory is made");
-    c::run_command(std::process::Command::new("cp").arg("-a").arg(dir.join(".")).arg(copy.path()));
-    copy
 }
 
 fn script() -> PathBuf {

@@ -2,7 +2,6 @@
 //! of a key keep their order although its shard changes.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use engine::consume::PollResponse;
 use engine::consume::request::{Ordering, PollRequest};
 use engine::consume::subscribe::{From, SubscribeRequest};
 use engine::event::EventFlags;
-use harness::log::{bus, numbers};
+use harness::log::{bus, copied, numbers};
 use harness::until;
 
 /// Numbers of shards, one after the other.
@@ -36,9 +35,7 @@ fn the_events_of_a_key_keep_their_order_whatever_shards_it_had() {
         slow.read(&bus, 700);
         if run % 2 == 1 {
             // As a kill would leave it.
-            let copy = tempfile::tempdir().expect("a directory is made");
-            copy_log(dir.path(), copy.path());
-            dir = copy;
+            dir = copied(dir.path());
         }
         assert_eq!(bus.shutdown(None), Ok(0));
     }
@@ -138,17 +135,4 @@ fn subscribed(bus: &Bus, from: From, count: u64) -> Vec<u64> {
 
 fn numbers_of(page: &PollResponse) -> Vec<u64> {
     numbers(&page.events().map(|(shard, event)| (shard, event.payload.to_vec())).collect::<Vec<_>>())
-}
-
-fn copy_log(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).expect("it is there") {
-        let entry = entry.expect("it is readable");
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            fs::create_dir(&to).expect("there is space");
-            copy_log(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).expect("there is space");
-        }
-    }
 }

@@ -118,14 +118,19 @@ impl Disk for Folder {
     }
 
     fn read(&self, number: u64, at: u64, out: &mut [u8]) -> io::Result<usize> {
-        let file = File::open(self.segment(number))?;
+        let refused = |at: u64, error: io::Error| {
+            let what = format!("segment {number} could not be read at byte {at}: {error}");
+            io::Error::new(error.kind(), what)
+        };
+        let file = File::open(self.segment(number)).map_err(|error| refused(at, error))?;
         let mut filled = 0;
         while filled < out.len() {
-            match file.read_at(&mut out[filled..], at + filled as u64) {
+            let here = at + filled as u64;
+            match file.read_at(&mut out[filled..], here) {
                 Ok(0) => break,
                 Ok(bytes) => filled += bytes,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(refused(here, error)),
             }
         }
         Ok(filled)

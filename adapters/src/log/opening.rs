@@ -46,7 +46,9 @@ pub(super) fn open(disk: &dyn Disk, identity: Identity, options: Options, wall_n
     let mut content = header.encode();
     let copied = append(&copies, number, salt, recovered.end, &mut content);
     let bytes = options.segment_bytes.max(content.len() as u64);
-    disk.create(number, bytes, &content)?;
+    disk.create(number, bytes, &content).map_err(|error| {
+        io::Error::new(error.kind(), format!("segment {number} could not be made: {error}"))
+    })?;
     let first = FirstSegment { header, at: content.len() as u64, length: bytes, copied };
     Ok(Log::new(identity, options, &recovered, first))
 }

@@ -15,7 +15,7 @@ use super::format::record::record_bytes;
 /// How one log is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Length of a segment, at most 1 GiB, and at least 520 KiB and what the largest event takes. Default 64 MiB.
+    /// Length of a segment, at most 1 GiB, and at least 524 KiB and what the largest event takes. Default 64 MiB.
     pub segment_bytes: u64,
     /// When what is stored becomes durable. Default: within 50 ms.
     pub sync: SyncPolicy,

@@ -128,7 +128,7 @@ impl Reads {
                 segment.index.get_or_insert(index);
                 None
             }
-            Err(error) => Some(format!("segment {number} could not be read for its index: {error}")),
+            Err(error) => Some(format!("the index of segment {number} could not be made: {error}")),
         };
         let waiting: Vec<u64> =
             self.waiting.extract_if(.., |(_, awaited)| *awaited == number).map(|(job, _)| job).collect();

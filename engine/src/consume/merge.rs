@@ -32,7 +32,7 @@ use super::cursor::{Cursor, CursorError, Store};
 use super::filter::{Filter, FilterScratch};
 use super::request::{Ordering, PollRequest, shard_ids};
 use crate::adapter::{ReadBlock, ReadRequest};
-use crate::event::{Sequence, ShardId};
+use crate::event::ShardId;
 use crate::layouts::Layouts;
 use source::{Source, State};
 

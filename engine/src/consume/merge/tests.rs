@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::batch::Batch;
-use crate::event::{Event, EventFlags};
+use crate::event::{Event, EventFlags, Sequence};
 
 const STORE: Store = Store { tag: "memory", incarnation: 7 };
 
