@@ -571,7 +571,7 @@ void net_free_poll_result(struct net_poll_result_t *result);
  * `shards`, each of which may be left out or null. The answer has `events`, `next_id`, `has_more`, `count` and
  * `parse_errors`, and where it applies `skipped` and `failed_shards`. Events appear with their own bytes; those
  * that are not JSON appear as strings and count in `parse_errors`, together with stored records that could not be
- * read.
+ * read. In either order, what a log holds from before a change of `num_shards` comes first.
  *
  * Threads: any, at the same time too. Ownership: the request is copied; `out` stays the caller's. Errors:
  * `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (a `len` above `PTRDIFF_MAX`, a shard that is not there),
@@ -620,7 +620,7 @@ int net_subscribe(net_handle_t handle,
  * are read-only, and stay until the next `net_next` or `net_unsubscribe` of this subscription, also when the bus is
  * shut down meanwhile. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (not an open subscription, one in
  * use or unsubscribed meanwhile, a `max` of 0), `NET_ERR_MISMATCHED_HANDLES`, `NET_ERR_SHUTTING_DOWN` (the bus is shut
- * down, and everything its shards had pushed was given), `NET_ERR_PANIC` and `NET_ERR_FORKED`.
+ * down, and everything its shards had pushed was given but for what waits for events from before a change of `num_shards`), `NET_ERR_PANIC` and `NET_ERR_FORKED`.
  *
  * Requires: `events` is NULL or has room for `max` entries.
  */

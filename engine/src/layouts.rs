@@ -13,6 +13,9 @@ pub struct Layouts {
 }
 
 impl Layouts {
+    /// Where the present layout ends.
+    pub const NO_END: Sequence = Sequence(u64::MAX);
+
     /// From the ends of each earlier layout, the oldest first: for each stream one past the last event that was written until
     /// then. Streams that a layout does not name have nothing of it.
     pub fn new(earlier: &[Vec<Sequence>]) -> Layouts {
@@ -52,7 +55,7 @@ impl Layouts {
             Some(ends) => ends.get(layout).copied(),
             None => (layout < self.present()).then_some(Sequence(0)),
         };
-        end.unwrap_or(Sequence(u64::MAX))
+        end.unwrap_or(Layouts::NO_END)
     }
 }
 

@@ -88,7 +88,7 @@ pub unsafe extern "C" fn net_free_poll_result(result: *mut net_poll_result_t) {
 /// `shards`, each of which may be left out or null. The answer has `events`, `next_id`, `has_more`, `count` and
 /// `parse_errors`, and where it applies `skipped` and `failed_shards`. Events appear with their own bytes; those
 /// that are not JSON appear as strings and count in `parse_errors`, together with stored records that could not be
-/// read.
+/// read. In either order, what a log holds from before a change of `num_shards` comes first.
 ///
 /// Threads: any, at the same time too. Ownership: the request is copied; `out` stays the caller's. Errors:
 /// `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (a `len` above `PTRDIFF_MAX`, a shard that is not there),

@@ -67,7 +67,7 @@ pub unsafe extern "C" fn net_subscribe(
 /// are read-only, and stay until the next `net_next` or `net_unsubscribe` of this subscription, also when the bus is
 /// shut down meanwhile. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (not an open subscription, one in
 /// use or unsubscribed meanwhile, a `max` of 0), `NET_ERR_MISMATCHED_HANDLES`, `NET_ERR_SHUTTING_DOWN` (the bus is shut
-/// down, and everything its shards had pushed was given), `NET_ERR_PANIC` and `NET_ERR_FORKED`.
+/// down, and everything its shards had pushed was given but for what waits for events from before a change of `num_shards`), `NET_ERR_PANIC` and `NET_ERR_FORKED`.
 ///
 /// # Safety
 /// `events` is NULL or has room for `max` entries.

@@ -9,7 +9,7 @@ use engine::identity::random_word;
 use serde::{Deserialize, Serialize};
 
 use super::disk::{MODE, sync_directory};
-use super::layout::Layout;
+use super::history::History;
 
 /// What a log is known by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub(super) struct LogIdentity {
     pub(super) producer: u64,
     /// Who writes, and who wrote before.
     #[serde(flatten)]
-    pub(super) layout: Layout,
+    pub(super) history: History,
 }
 
 impl LogIdentity {
@@ -50,7 +50,7 @@ impl LogIdentity {
 
     fn make(directory: &Path) -> io::Result<LogIdentity> {
         let (incarnation, producer) = (random_word(), random_word());
-        let identity = LogIdentity { version: VERSION, incarnation, producer, layout: Layout::default() };
+        let identity = LogIdentity { version: VERSION, incarnation, producer, history: History::default() };
         identity.save(directory)?;
         Ok(identity)
     }

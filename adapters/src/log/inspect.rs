@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 
 use super::boot_id;
 use super::disk::{Disk, Folder, Found};
+use super::folders::{folder_of, shard_of};
 use super::format::header::{HEADER_BYTES, Header};
 use super::identity::LogIdentity;
-use super::layout::{folder_of, shard_of};
 use super::lock::Lock;
 use super::recovery::{self, Recovered};
 

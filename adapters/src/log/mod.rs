@@ -15,7 +15,7 @@
 //! - `active`, `pending`, `syncs`, `writer`: what is written and synced; `ahead`, `reads`: what is read;
 //! - `running`: one shard's, synchronous; `archive`: one that is only read; `store`: the adapter; `inspect`: the tools.
 //!
-//! `lock`, `identity` and `layout` belong to the directory. FORMAT.md has every byte.
+//! `lock`, `identity`, `history` and `folders` belong to the directory. FORMAT.md has every byte.
 
 mod active;
 mod ahead;
@@ -24,11 +24,12 @@ mod cached;
 mod catalog;
 mod disk;
 mod files;
+mod folders;
 mod format;
+mod history;
 mod identity;
 pub mod inspect;
 mod jumps;
-mod layout;
 mod lock;
 
 #[cfg(test)]
@@ -62,8 +63,8 @@ use active::Identity;
 use archive::Archive;
 use disk::Folder;
 use files::Files;
+use folders::{folder_of, shards_there};
 use identity::LogIdentity;
-use layout::{folder_of, shards_there};
 pub use lock::Lock;
 pub use options::{LogConfig, Options, Retention, SyncDocument, SyncPolicy, segment_bytes_min};
 use running::Log;
@@ -95,10 +96,10 @@ impl LogStores {
         let lock = lock(&directory)?;
         let prepare = || {
             let mut identity = LogIdentity::load_or_make(&directory)?;
-            let layout = identity.layout.of_bus(shards, &directory)?;
-            if layout != identity.layout {
-                // Before anything is written under it.
-                identity.layout = layout;
+            let history = identity.history.of_bus(shards, &directory)?;
+            if history != identity.history {
+                // Before these shards write.
+                identity.history = history;
                 identity.save(&directory)?;
             }
             Ok((identity, shards_there(&directory)?))
@@ -141,7 +142,7 @@ impl AdapterFactory for LogStores {
     }
 
     fn layouts(&self) -> Layouts {
-        self.identity.layout.layouts()
+        self.identity.history.layouts()
     }
 
     fn producer(&self) -> Option<u64> {

@@ -48,7 +48,7 @@ pub struct Merge {
     first_dealt: usize,
     ordered: bool,
     layouts: Layouts,
-    /// The layout whose events are dealt out: no source has one of an earlier. Only without an order.
+    /// The layout in turn: no source has an event of an earlier one.
     layout: usize,
     /// The next wanted event of every source that has one: layout, timestamp, shard, index of the source. Only when ordered.
     heads: BinaryHeap<Reverse<(usize, u64, ShardId, usize)>>,
@@ -97,6 +97,7 @@ impl Merge {
                 response: PollResponse::default(),
             },
         };
+        merge.find_layout();
         merge.deal();
         Ok(merge)
     }
@@ -104,7 +105,7 @@ impl Merge {
     /// The reads without which the poll cannot go on, ascending by shard; none when it is done.
     pub fn fetches(&self) -> Vec<(ShardId, ReadRequest)> {
         let due: Vec<&Source> = self.sources.iter().filter(|source| self.is_due(source)).collect();
-        let active = self.active().count();
+        let active = self.in_turn().filter(|source| source.is_active()).count();
         let bytes_left = POLL_BYTES_MAX.saturating_sub(self.answer.fetched_bytes);
         let bytes_max = (bytes_left / due.len().max(1)).clamp(1, FETCH_BYTES_MAX);
         let request = |source: &Source| ReadRequest {
@@ -158,6 +159,7 @@ impl Merge {
 
     /// Picks what can be picked without another read.
     fn go_on(&mut self) {
+        self.find_layout();
         while !self.sources.iter().any(|source| self.is_due(source)) {
             if self.ordered {
                 return self.merge_heads();
@@ -168,22 +170,26 @@ impl Merge {
             for index in 0..self.sources.len() {
                 self.take(index);
             }
+            self.find_layout();
         }
+    }
+
+    /// Finds the layout that is in turn. A shard that was cut or has failed may have more of one, and the next does not begin.
+    fn find_layout(&mut self) {
+        let open = self.sources.iter().filter(|source| source.state != State::Ended);
+        self.layout = open.map(|source| self.layout_of(source)).min().unwrap_or_default();
     }
 
     /// Deals what is still wanted out to the sources that may have it. False when there is nothing to deal.
     fn deal(&mut self) -> bool {
-        // One that was cut or has failed may hide events of its layout, and the next one does not begin.
-        let open = self.sources.iter().filter(|source| source.state != State::Ended);
-        self.layout = open.map(|source| self.layout_of(source)).min().unwrap_or_default();
-        let count = self.sources.iter().filter(|source| self.is_in_turn(source)).count();
+        let count = self.in_turn().filter(|source| source.is_active()).count();
         if count == 0 || self.answer.wanted == 0 {
             return false;
         }
         let (share, mut odd) = (self.answer.wanted / count, self.answer.wanted % count);
         for index in (self.first_dealt..self.sources.len()).chain(0..self.first_dealt) {
             let mut dealt = 0;
-            if self.is_in_turn(&self.sources[index]) {
+            if self.is_in_turn(&self.sources[index]) && self.sources[index].is_active() {
                 dealt = share + usize::from(odd > 0);
                 odd = odd.saturating_sub(1);
             }
@@ -198,9 +204,13 @@ impl Merge {
         source.take(self.layouts.end(source.shard, self.layout), &mut self.answer);
     }
 
-    /// Whether a source may have events of the layout that is dealt out.
+    /// Whether the next event of a source may be of the layout that is in turn.
     fn is_in_turn(&self, source: &Source) -> bool {
-        source.is_active() && self.layout_of(source) == self.layout
+        self.layout_of(source) == self.layout
+    }
+
+    fn in_turn(&self) -> impl Iterator<Item = &Source> {
+        self.sources.iter().filter(|source| self.is_in_turn(source))
     }
 
     /// The layout of the next event of a source, or an earlier one where that was not read yet.
@@ -210,15 +220,19 @@ impl Merge {
 
     /// Picks head by head until enough is picked or a shard must be read first.
     fn merge_heads(&mut self) {
-        let failed = self.sources.iter().filter(|source| source.state == State::Failed);
-        let layout_max = failed.map(|source| self.layout_of(source)).min().unwrap_or(usize::MAX);
-        while self.answer.wanted > 0 && !self.sources.iter().any(Source::hides_its_head) {
+        while self.answer.wanted > 0 && !self.in_turn().any(Source::hides_its_head) {
             // Until a source runs out, no other source changes its state.
             loop {
-                if self.heads.peek().is_none_or(|Reverse((layout, ..))| *layout > layout_max) {
-                    return;
+                let Some(&Reverse((layout, .., index))) = self.heads.peek() else { return };
+                if layout > self.layout {
+                    let before = self.layout;
+                    self.find_layout();
+                    if self.layout == before {
+                        return;
+                    }
+                    break;
                 }
-                let Some(Reverse((.., index))) = self.heads.pop() else { return };
+                self.heads.pop();
                 self.sources[index].pick(&mut self.answer);
                 if self.answer.wanted == 0 {
                     return;
@@ -241,26 +255,21 @@ impl Merge {
     /// Whether `source` must be read before the poll goes on. Every source is read once, so that `has_more` is exact.
     fn is_due(&self, source: &Source) -> bool {
         let unread = source.fetches == 0;
-        let needed = if self.ordered {
-            self.answer.wanted > 0 && !self.is_cut()
-        } else {
-            source.share > 0 && self.is_in_turn(source)
-        };
-        source.state == State::Unread && (unread || needed)
+        let needed = if self.ordered { self.answer.wanted > 0 && !self.is_cut() } else { source.share > 0 };
+        source.state == State::Unread && (unread || needed && self.is_in_turn(source))
     }
 
     /// Whether a source stopped at a bound; then the smallest head is not known.
     fn is_cut(&self) -> bool {
-        self.sources.iter().any(|source| source.state == State::Cut)
-    }
-
-    fn active(&self) -> impl Iterator<Item = &Source> {
-        self.sources.iter().filter(|source| source.is_active())
+        self.in_turn().any(|source| source.state == State::Cut)
     }
 
     fn events_of_fetch(&self, source: &Source, active: usize) -> usize {
         let wanted = self.answer.wanted;
-        let share = if self.ordered {
+        let share = if !self.is_in_turn(source) {
+            // Only whether it has any is asked.
+            1
+        } else if self.ordered {
             // A quarter more than the even share, so that not every shard is read a second time.
             let even = wanted.div_ceil(active.max(1));
             even.saturating_add(even / 4).max(ORDERED_FETCH_EVENTS_MIN).min(wanted)

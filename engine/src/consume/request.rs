@@ -33,7 +33,7 @@ pub enum Ordering {
     #[default]
     None,
     /// Of the events that are next on their shards, the one with the smallest insertion time comes first, then the one
-    /// of the lower shard.
+    /// of the lower shard. What an earlier [layout](crate::layouts) holds comes before.
     InsertionTs,
 }
 

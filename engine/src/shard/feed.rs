@@ -140,10 +140,16 @@ impl Feed {
         self.bell.0.ring();
     }
 
-    /// Whether it has everything that is settled, and nothing is under way for it.
+    /// Whether it has everything that is settled, nothing is under way for it, and the subscriber knows where it stands.
     #[inline]
     pub(super) fn is_up_to_date(&self, settled: Sequence) -> bool {
-        self.place.next.is_some_and(|next| next >= settled) && self.reading.is_none()
+        self.has_all(settled) && self.reading.is_none() && !self.jumps()
+    }
+
+    /// Whether nothing that is settled is left to push.
+    #[inline]
+    fn has_all(&self, settled: Sequence) -> bool {
+        self.place.next.is_some_and(|next| next >= settled)
     }
 
     /// Whether it could be given more now, so that the shard does not sleep.
@@ -190,7 +196,7 @@ impl Feed {
         now: Monotonic,
     ) -> Taken {
         let (mut taken, mut bytes_left) = (Taken::default(), bytes_max);
-        while bytes_left > 0 && self.wants_more(settled) {
+        while bytes_left > 0 && !self.has_all(settled) && self.wants_more(settled) {
             match outbox.resident(stream, self.position()) {
                 Resident::Elsewhere => {
                     taken.needs_read = true;
@@ -215,7 +221,8 @@ impl Feed {
             self.failures = 0;
             taken.moved = true;
         }
-        if taken.moved {
+        if taken.moved || self.jumps() {
+            taken.moved = true;
             taken.published = self.publish_position();
         }
         taken
@@ -295,7 +302,7 @@ impl Feed {
         if self.jumps()
             && let Some(next) = self.place.next
         {
-            // Where there is no room for it, it comes with the next event.
+            // Where there is no room for it, it comes when there is.
             let _ = self.mark(next);
         }
         self.publish_lane()

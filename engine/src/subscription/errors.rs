@@ -35,7 +35,8 @@ pub enum SubscribeError {
 /// Why no more events come. Final. The cursor still holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubscriptionEnded {
-    /// The bus was shut down, and everything that its shards had pushed was read.
+    /// The bus was shut down, and everything that its shards had pushed was read, but for what waits for an earlier
+    /// [layout](crate::layouts).
     #[error("the bus is shut down")]
     ShutDown,
     /// A shard has panicked.

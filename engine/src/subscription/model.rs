@@ -13,6 +13,7 @@ use super::*;
 use crate::doorbell::Doorbell;
 use crate::lane::record::Header;
 use crate::lane::{LaneBudget, LaneConsumer, LaneProducer, lane};
+use crate::port::Joined;
 use crate::sync::{Ordering, fence};
 
 fn ends(bytes: usize) -> (LaneProducer, LaneConsumer) {
@@ -66,7 +67,7 @@ fn what_is_published_leaves_no_subscriber_asleep() {
         let signal = Arc::new(Signal::new().expect("a model of one"));
         let pushing = pushing(producer, &signal, 2);
         let mut source = Source::new(ShardId(0), consumer);
-        source.begin_after(Sequence(0));
+        source.begin(Joined { last: Some(Sequence(0)), settled: Sequence::FIRST });
         receive(&mut source, &signal, 2);
         signal.arm();
         let producer = pushing.join().expect("no panic");
@@ -85,7 +86,7 @@ fn a_readable_signal_stays_so_until_a_look_found_nothing() {
         let signal = Arc::new(Signal::new().expect("a model of one"));
         let pushing = pushing(producer, &signal, 1);
         let mut source = Source::new(ShardId(0), consumer);
-        source.begin_after(Sequence(0));
+        source.begin(Joined { last: Some(Sequence(0)), settled: Sequence::FIRST });
         // An event loop: waits for the descriptor, then looks once as `next` with a timeout of zero does.
         let mut received = false;
         while !received {
@@ -118,7 +119,7 @@ fn with_edge_triggering_nothing_is_missed() {
         let signal = Arc::new(Signal::new().expect("a model of one"));
         let pushing = pushing(producer, &signal, 2);
         let mut source = Source::new(ShardId(0), consumer);
-        source.begin_after(Sequence(0));
+        source.begin(Joined { last: Some(Sequence(0)), settled: Sequence::FIRST });
         let (mut edges, mut received) = (0, 0);
         while received < 2 {
             edges = signal.wait_for_edge(edges);
@@ -146,7 +147,7 @@ fn with_edge_triggering_an_unfinished_look_is_repeated() {
         let signal = Arc::new(Signal::new().expect("a model of one"));
         let pushing = pushing(producer, &signal, 2);
         let mut source = Source::new(ShardId(0), consumer);
-        source.begin_after(Sequence(0));
+        source.begin(Joined { last: Some(Sequence(0)), settled: Sequence::FIRST });
         let (mut edges, mut received) = (0, 0);
         while received < 2 {
             edges = signal.wait_for_edge(edges);

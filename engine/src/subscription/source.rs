@@ -41,7 +41,7 @@ impl Source {
             lane,
             next: None,
             settled: Sequence::FIRST,
-            held_from: NEVER,
+            held_from: Layouts::NO_END,
             lengths: Vec::new(),
             picked: Vec::new(),
             block: None,
@@ -121,7 +121,7 @@ impl Source {
 
     /// How many of `records_max` records may be read now.
     fn admitted(&mut self, records_max: usize) -> usize {
-        if self.held_from == NEVER {
+        if self.held_from == Layouts::NO_END {
             return records_max;
         }
         let left = self.next.map_or(1, |next| self.held_from.0.saturating_sub(next.0));
@@ -160,9 +160,6 @@ impl Source {
         self.lane.owes_a_ring()
     }
 }
-
-/// No sequence is held back.
-const NEVER: Sequence = Sequence(u64::MAX);
 
 /// The sequence of the record that is being read.
 fn advance(next: &mut Option<Sequence>) -> Sequence {

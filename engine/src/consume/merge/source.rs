@@ -71,6 +71,10 @@ impl Source {
         if block.batch.is_empty() {
             self.use_up(&block, answer.fetched_bytes);
         } else {
+            if self.position.is_some() {
+                // What is missing before it was told just now.
+                self.position = self.position.max(block.batch.first().0.checked_sub(1).map(Sequence));
+            }
             self.state = State::Held { block: response.blocks.len(), next: 0 };
             response.blocks.push((self.shard, block));
         }

@@ -361,6 +361,25 @@ fn what_an_earlier_layout_holds_is_read_to_its_end_first() {
 }
 
 #[test]
+fn what_is_gone_before_a_shard_that_waits_is_told_once() {
+    let (layouts, mut shards) = rearranged();
+    let cursor = poll(&shards, request(6)).next_cursor;
+    shards[1].removed = 20;
+    let (mut cursor, mut skipped, mut found) = (cursor, Vec::new(), 0);
+    loop {
+        let (page, _) = poll_under(&layouts, &shards, after(cursor, request(5)), &[]);
+        skipped.push(page.skipped);
+        found += page.len();
+        cursor = page.next_cursor;
+        if !page.has_more {
+            break;
+        }
+    }
+    assert!(skipped.len() > 8, "{skipped:?}");
+    assert_eq!((skipped[0], skipped.iter().sum::<u64>(), found), (18, 18, 28 + 10 + 28));
+}
+
+#[test]
 fn later_layouts_wait_for_a_shard_that_failed_in_an_earlier_one() {
     let (layouts, shards) = rearranged();
     for basis in [request(100), ordered(100)] {

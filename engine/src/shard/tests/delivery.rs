@@ -458,3 +458,25 @@ fn several_that_are_behind_catch_up_with_a_shard_that_goes_on_storing() {
         assert!(received + 30 >= stored, "{received} of {stored}");
     }
 }
+
+#[test]
+fn a_subscriber_hears_where_the_stream_stands_although_its_lane_was_full() {
+    let mut stage = Stage::new(false, 1);
+    // 85 records of 48 bytes leave no room for a mark in a ring of 4,096.
+    for _ in 0..85 {
+        stage.producer.publish(None, &payload_of(1), EventFlags::NONE).expect("there is room");
+        stage.round();
+        stage.store.borrow_mut().store();
+        stage.round();
+    }
+    stage.producer.publish(None, &payload_of(1), EventFlags::NONE).expect("there is room");
+    stage.round();
+    stage.store.borrow_mut().refuse(AdapterError::Final("asked for".into()));
+    stage.round();
+    let subscriber = stage.subscribe(Begin::After(Sequence(0)));
+    stage.store.borrow_mut().answer_read();
+    stage.round();
+    stage.settle();
+    assert_eq!(stage.subscribers[subscriber].received.len(), 85);
+    assert_eq!(stage.subscribers[subscriber].source.position(), Some(Sequence(86)));
+}
