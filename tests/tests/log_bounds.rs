@@ -54,7 +54,7 @@ fn the_largest_events_fit_between_small_ones() {
     let (mut cursor, mut found) = (None, Vec::new());
     while found.len() < 60 {
         let page = page(&bus, cursor, 7);
-        assert!(!page.events().next().is_none(), "{} events", found.len());
+        assert!(page.events().next().is_some(), "{} events", found.len());
         found.extend(page.events().map(|(_, event)| (number(event.payload), event.payload.len())));
         cursor = page.next_cursor;
     }
@@ -64,11 +64,11 @@ fn the_largest_events_fit_between_small_ones() {
 
 #[test]
 fn no_sequence_is_given_twice_although_the_newest_segments_cannot_be_read() {
-    let dir = tempfile::tempdir().expect("a directory is made");
+    // So small that more are in what cannot be read than the first segment sets sequences aside for.
     const EVENTS: u64 = 300_000;
+    let dir = tempfile::tempdir().expect("a directory is made");
     let open = || bus(dir.path(), 1, r#""segment_bytes":2097152"#).expect("the log opens");
     let bus = open();
-    // So small that more are in what cannot be read than the first segment sets sequences aside for.
     append(&bus, 0..EVENTS, 8);
     let (mut cursor, mut has_more) = (None, true);
     while has_more {
@@ -91,6 +91,8 @@ fn no_sequence_is_given_twice_although_the_newest_segments_cannot_be_read() {
     let (_, event) = after.events().next().expect("who has read everything goes on behind it");
     assert_eq!(number(event.payload), EVENTS);
     assert!(event.sequence.0 > EVENTS, "{}", event.sequence);
+    let told = bus.stats().last_errors[0].clone().expect("the operator is told");
+    assert!(told.contains("segment 2 cannot be read"), "{told}");
 }
 
 #[test]

@@ -59,7 +59,7 @@ impl Log {
             reads: Reads::default(),
             operations: VecDeque::new(),
             news: VecDeque::new(),
-            error: None,
+            error: unreadable(recovered),
             retained_at: Monotonic(0),
             removed: 0,
             removals: recovered.void.iter().copied().collect::<BTreeSet<_>>().into_iter().collect(),
@@ -300,6 +300,14 @@ impl Log {
         let Log { catalog, recent, reads, operations, news, .. } = self;
         (reads, Source { catalog, recent, end, operations, news })
     }
+}
+
+/// What the operator is told of segments that cannot be read. They stay.
+fn unreadable(recovered: &Recovered) -> Option<AdapterError> {
+    let [first, others @ ..] = &recovered.unreadable[..] else { return None };
+    let others = if others.is_empty() { String::new() } else { format!(", nor can {} others", others.len()) };
+    let what = format!("segment {first} cannot be read, since both copies of its header are bad{others}");
+    Some(AdapterError::Transient(what))
 }
 
 /// How often age is looked at.
