@@ -12,6 +12,7 @@ pub mod echo;
 pub mod flood;
 pub mod load;
 pub mod log;
+pub mod mounted;
 pub mod netns;
 pub mod openmetrics;
 pub mod pair;

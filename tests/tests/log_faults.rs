@@ -9,6 +9,7 @@ use std::time::Duration;
 use engine::adapter::AdapterState;
 use engine::event::EventFlags;
 use harness::log::{bus, publish};
+use harness::mounted::Mounted;
 use harness::{Random, assert_sums, c, read_all, until};
 
 #[test]
@@ -159,32 +160,6 @@ fn numbers(dir: &Path) -> Vec<u64> {
     let bus = bus(dir, 1, SMALL_SEGMENTS).expect("it opens again");
     let number = |payload: &[u8]| std::str::from_utf8(payload).expect("digits").parse().expect("a number");
     read_all(&bus, 5_000).iter().map(|(_, payload)| number(payload)).collect()
-}
-
-/// A file system of its own, until it is dropped.
-struct Mounted<'a>(&'a Path);
-
-impl Mounted<'_> {
-    fn tmpfs<'a>(at: &'a Path, size: &str) -> Mounted<'a> {
-        Mounted::make(at, &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
-    }
-
-    fn ramfs(at: &Path) -> Mounted<'_> {
-        Mounted::make(at, &["-t", "ramfs", "ramfs"])
-    }
-
-    fn make<'a>(at: &'a Path, arguments: &[&str]) -> Mounted<'a> {
-        let made = Command::new("mount").args(arguments).arg(at).status().expect("mount is there");
-        assert!(made.success(), "a file system is mounted, which needs root");
-        Mounted(at)
-    }
-}
-
-impl Drop for Mounted<'_> {
-    fn drop(&mut self) {
-        // What is still open in it goes with its last user.
-        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
-    }
 }
 
 const ROUNDS: u64 = 100;
