@@ -141,6 +141,8 @@ int net_redex_open_file(struct net_redex_t *redex,
  *
  * Events that are appended meanwhile by other threads are stored together. While 64 MiB of the file wait to be stored, the call
  * waits for room, up to 5 s. A store that refuses for now is tried again for 5 s; one that does not answer is given up after 5 s.
+ * A call that has waited in vain, here and below, has in its detail what the store of the file has said last of what it could not
+ * do, if it has stored nothing since: that the disk is full, say.
  *
  * Threads: any, at the same time too; events of one thread keep their order. Ownership: the bytes are copied; `seq` is written
  * on success only. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT` (not an open handle, or a length above

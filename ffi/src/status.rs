@@ -280,8 +280,8 @@ fn redex_code(error: &RedexError) -> Code {
     match error {
         RedexError::TooLarge { .. } => Code::NET_ERR_TOO_LARGE,
         RedexError::Range { .. } => Code::NET_ERR_INVALID_ARGUMENT,
-        RedexError::Busy => Code::NET_ERR_INGESTION_FAILED,
-        RedexError::Late => Code::NET_ERR_TIMEOUT,
+        RedexError::Busy(_) => Code::NET_ERR_INGESTION_FAILED,
+        RedexError::Late(_) => Code::NET_ERR_TIMEOUT,
         RedexError::Failed => Code::NET_ERR_PANIC,
         RedexError::Name(_)
         | RedexError::Config(_)

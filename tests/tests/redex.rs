@@ -1,10 +1,12 @@
 //! Named files, from C programs that are written against `net_cortex.h` alone.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use adapters::log::inspect::Inspection;
 use harness::c;
+use harness::mounted::Mounted;
 
 #[test]
 fn four_threads_append_ranges_are_read_tails_follow_and_everything_is_freed_in_any_order() {
@@ -20,6 +22,17 @@ fn what_is_refused_of_named_files_has_its_code_and_changes_nothing() {
 fn files_in_a_directory_are_there_again_and_have_one_redex_at_a_time() {
     let dir = tempfile::tempdir().expect("a directory is made");
     c::run("redex_log", &[&dir.path().display().to_string()]);
+}
+
+#[test]
+fn an_append_on_a_full_disk_says_so_and_appends_go_on_when_there_is_space() {
+    let dir = tempfile::tempdir().expect("a directory is made");
+    let _mounted = Mounted::tmpfs(dir.path(), "16m");
+    let ballast = dir.path().join("ballast");
+    // It leaves space for one segment.
+    fs::write(&ballast, vec![1; 11 << 20]).expect("it fits");
+    let (redex, ballast) = (dir.path().join("redex").display().to_string(), ballast.display().to_string());
+    c::run("redex_full", &[&redex, &ballast]);
 }
 
 #[test]

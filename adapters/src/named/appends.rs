@@ -125,7 +125,7 @@ impl Appends {
         }
         *times_out_at = now.after(STORE_TIMEOUT);
         let Some(batch) = store.cancel(now) else { return false };
-        self.given_back(batch, true, &RedexError::Late, now);
+        self.given_back(batch, true, &RedexError::Late(self.board.trouble()), now);
         true
     }
 
@@ -135,7 +135,8 @@ impl Appends {
             if matches!(attempt.stage, Stage::InFlight { .. }) {
                 drop(store.cancel(now));
             }
-            attempt.appenders.into_iter().for_each(|appender| appender.tell(Err(RedexError::Late)));
+            let late = RedexError::Late(self.board.trouble());
+            attempt.appenders.into_iter().for_each(|appender| appender.tell(Err(late.clone())));
         }
         for group in self.waiting.drain(..) {
             group.appenders.into_iter().for_each(|appender| appender.tell(Err(error.clone())));

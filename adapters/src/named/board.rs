@@ -1,5 +1,5 @@
 //! The board of a file: what its worker shows to the threads that use it. How far the file is stored, how many bytes wait
-//! to be, and whether it is over.
+//! to be, what its store has said last of what it could not do, and whether it is over.
 //!
 //! Threads that wait for growth or for room sleep here; nobody polls. A change is made under the lock under which they look
 //! before they sleep, so that none is missed, and nobody is woken where nobody sleeps.
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use engine::event::Sequence;
 
 use super::WAITING_BYTES_MAX;
-use super::error::RedexError;
+use super::error::{RedexError, Trouble};
 
 /// The board of one open file.
 pub(crate) struct Board {
@@ -25,6 +25,7 @@ pub(crate) struct Board {
 struct Inner {
     waiting_bytes: usize,
     sleepers: usize,
+    trouble: Trouble,
     over: bool,
 }
 
@@ -51,12 +52,23 @@ impl Board {
         Board { end: AtomicU64::new(end.0), inner: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// Everything before `end` is stored, or never will be.
+    /// Everything before `end` is stored, or never will be. What the store has said before explains nothing any more.
     pub(crate) fn publish(&self, end: Sequence) {
-        let inner = self.inner();
+        let mut inner = self.inner();
+        inner.trouble = Trouble::default();
         // Release: pairs with the acquire in `end`.
         self.end.store(end.0, Ordering::Release);
         self.wake(&inner);
+    }
+
+    /// The store says what it could not do.
+    pub(crate) fn note(&self, trouble: Trouble) {
+        self.inner().trouble = trouble;
+    }
+
+    /// What the store has said last of what it could not do.
+    pub(crate) fn trouble(&self) -> Trouble {
+        self.inner().trouble.clone()
     }
 
     /// The file is over: nobody waits for it any more.
@@ -124,7 +136,7 @@ impl Board {
             }
             let left = within.saturating_sub(started.get_or_insert_with(Instant::now).elapsed());
             if left.is_zero() {
-                return Err(RedexError::Busy);
+                return Err(RedexError::Busy(inner.trouble.clone()));
             }
             inner = self.sleep(inner, Some(left));
         }
@@ -239,7 +251,8 @@ mod tests {
         assert!(second.is_ok());
         let patience = Duration::from_millis(1);
         let third = board.take_room(WAITING_BYTES_MAX, patience, || false);
-        assert_eq!(third.err(), Some(RedexError::Busy), "and is refused when there is none in time");
+        let busy = RedexError::Busy(Trouble::default());
+        assert_eq!(third.err(), Some(busy), "and is refused when there is none in time");
         assert_eq!(board.inner().waiting_bytes, 1);
         drop(second);
         assert_eq!(board.inner().waiting_bytes, 0);

@@ -1,10 +1,13 @@
 //! What can go wrong with named files, and what to do about it.
 
+use std::fmt;
+use std::sync::Arc;
+
 use engine::adapter::AdapterError;
 use engine::config::ConfigError;
 use engine::worker::WorkerError;
 
-use super::name::NameError;
+use super::name::{Name, NameError};
 use super::{APPEND_WAIT, EVENT_BYTES_MAX, FILES_MAX};
 
 /// Why a redex did not open. Nothing of it is left behind.
@@ -60,12 +63,37 @@ pub enum RedexError {
         end: u64,
     },
     /// Too much waits to be done, and this was not begun. Retry.
-    #[error("no room within {} s: nothing was done", APPEND_WAIT.as_secs())]
-    Busy,
+    #[error("no room within {wait_s} s: nothing was done{0}", wait_s = APPEND_WAIT.as_secs())]
+    Busy(Trouble),
     /// It did not end in time. Its outcome is unknown.
-    #[error("it did not end in time; its outcome is unknown")]
-    Late,
+    #[error("it did not end in time; its outcome is unknown{0}")]
+    Late(Trouble),
     /// The thread of the redex has panicked. Final.
     #[error("the redex has failed inside")]
     Failed,
+}
+
+/// What the store of a file has said last of what it could not do, where it has stored nothing since. It tells who waits in vain
+/// why, a full disk say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trouble(Option<Arc<str>>);
+
+impl Trouble {
+    /// What the store of the file `name` says.
+    pub(crate) fn of(name: &Name, said: &AdapterError) -> Trouble {
+        let (AdapterError::Transient(said) | AdapterError::Final(said)) = said;
+        Trouble(Some(format!("{name}: {said}").into()))
+    }
+
+    /// Whether the store has said anything.
+    pub fn is_known(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+/// The end of a sentence; nothing where nothing is known.
+impl fmt::Display for Trouble {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_deref().map_or(Ok(()), |said| write!(formatter, "; the store has said last: {said}"))
+    }
 }

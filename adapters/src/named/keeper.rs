@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::adapter::{Adapter, AdapterError, Closing, Notify};
@@ -14,10 +15,10 @@ use engine::worker::Inbox;
 
 use super::FILES_MAX;
 use super::config::FileConfig;
-use super::error::RedexError;
+use super::error::{RedexError, Trouble};
 use super::name::Name;
 use super::open_file::{CLOSE_WAIT, OpenFile};
-use super::request::{Answer, FileId, Opened, Opening, Request};
+use super::request::{Answer, FileId, Hold, Opened, Opening, Request};
 use crate::log::{self, Lock};
 use crate::memory;
 
@@ -75,7 +76,7 @@ impl<S: Shelf> Keeper<S> {
 
     fn answer(&mut self, request: Request, now: Monotonic) {
         match request {
-            Request::Open(opening) => self.open(opening, now),
+            Request::Open(opening) => self.open(opening),
             Request::Append { file, append } => match self.files.get_mut(&file) {
                 Some(file) => file.append(append),
                 None => append.appender.tell(Err(self.gone())),
@@ -95,13 +96,13 @@ impl<S: Shelf> Keeper<S> {
                     let _ = answer.try_send(file.count());
                 }
             }
-            Request::Close { file, answer } => {
+            Request::Close { file, hold, answer } => {
+                drop(hold);
                 if let Some((file, answer)) = self.find(file, answer) {
-                    file.handles -= 1;
-                    if file.handles == 0 {
-                        file.leave(now.after(CLOSE_WAIT), Some(answer));
-                    } else {
+                    if file.is_held() {
                         let _ = answer.try_send(Ok(()));
+                    } else {
+                        file.leave(now.after(CLOSE_WAIT), Some(answer));
                     }
                 }
             }
@@ -120,44 +121,40 @@ impl<S: Shelf> Keeper<S> {
         }
     }
 
-    fn open(&mut self, opening: Opening, now: Monotonic) {
+    fn open(&mut self, opening: Opening) {
         let Opening { name, config, answer } = opening;
         let opened = match self.names.get(&name).copied() {
             _ if self.ending.is_some() => Err(RedexError::Ended),
             Some(id) => {
                 let file = self.files.get_mut(&id).expect("a name leads to a file");
-                if file.is_leaving() {
+                let Some(hold) = file.share() else {
+                    // It closes first.
                     file.reopening.push(Opening { name, config, answer });
                     return;
+                };
+                if file.config == config {
+                    Ok(Opened { file: id, board: file.board.clone(), hold })
+                } else {
+                    Err(RedexError::Conflict)
                 }
-                if file.config == config { Ok(id) } else { Err(RedexError::Conflict) }
             }
             None if self.files.len() >= FILES_MAX => Err(RedexError::FilesExhausted),
             None => self.open_store(name, config),
         };
-        let id = match opened {
-            Ok(id) => id,
-            Err(error) => return drop(answer.try_send(Err(error))),
-        };
-        let file = self.files.get_mut(&id).expect("it was found or made just now");
-        file.handles += 1;
-        let handle = Opened { file: id, board: file.board.clone() };
-        if answer.try_send(Ok(handle)).is_err() {
-            // The caller has gone, and nobody would close its handle.
-            file.handles -= 1;
-            if file.handles == 0 {
-                file.leave(now.after(CLOSE_WAIT), None);
-            }
-        }
+        // The handle of a caller that has gone goes with the answer.
+        let _ = answer.try_send(opened);
     }
 
-    fn open_store(&mut self, name: Name, config: FileConfig) -> Result<FileId, RedexError> {
+    fn open_store(&mut self, name: Name, config: FileConfig) -> Result<Opened, RedexError> {
         let store = self.shelf.open(&name, &config, self.inbox.notify())?;
         self.opened_count += 1;
         let id = FileId(self.opened_count);
-        self.names.insert(name.clone(), id);
-        self.files.insert(id, OpenFile::new(name, config, store));
-        Ok(id)
+        let hold = Arc::new(Hold(self.inbox.notify()));
+        let file = OpenFile::new(name.clone(), config, store, &hold);
+        let board = file.board.clone();
+        self.names.insert(name, id);
+        self.files.insert(id, file);
+        Ok(Opened { file: id, board, hold })
     }
 
     fn find<T>(&mut self, id: FileId, answer: Answer<T>) -> Option<(&mut OpenFile, Answer<T>)> {
@@ -173,12 +170,12 @@ impl<S: Shelf> Keeper<S> {
     }
 
     /// Forgets the files that are gone, and opens those anew that somebody waits for.
-    fn forget(&mut self, now: Monotonic) {
+    fn forget(&mut self) {
         while let Some(id) = self.files.iter().find(|(_, file)| file.is_gone()).map(|(&id, _)| id) {
-            let mut file = self.files.remove(&id).expect("it was found just now");
+            let file = self.files.remove(&id).expect("it was found just now");
             self.names.remove(&file.name);
-            for opening in file.reopening.drain(..) {
-                self.open(opening, now);
+            for opening in file.let_go() {
+                self.open(opening);
             }
         }
     }
@@ -190,7 +187,12 @@ impl<S: Shelf> Keeper<S> {
         if !self.files.is_empty() && !is_late {
             return false;
         }
-        let result = if self.files.is_empty() { Ok(()) } else { Err(RedexError::Late) };
+        let result = if self.files.is_empty() {
+            Ok(())
+        } else {
+            let mut troubles = self.files.values().map(|file| file.board.trouble());
+            Err(RedexError::Late(troubles.find(Trouble::is_known).unwrap_or_default()))
+        };
         for answer in ending.answers.drain(..) {
             let _ = answer.try_send(result.clone());
         }
@@ -203,7 +205,7 @@ impl<S: Shelf> Duty for Keeper<S> {
         let received = self.receive(now);
         let notify = self.inbox.notify();
         let done: usize = self.files.values_mut().map(|file| file.round(now, &notify)).sum();
-        self.forget(now);
+        self.forget();
         let work = received + done;
         Round { work, submitted: work > 0, finished: self.finish(now) }
     }

@@ -29,7 +29,7 @@ mod tests;
 use std::time::Duration;
 
 pub use config::FileConfig;
-pub use error::{OpenError, RedexError};
+pub use error::{OpenError, RedexError, Trouble};
 pub use name::{Name, NameError};
 pub use records::{Record, Records};
 pub use redex::{NamedFile, Redex};

@@ -1,11 +1,11 @@
 //! An open file: its store, what is asked of it, and how it is closed.
 //!
-//! It is closed when its last handle is: what was appended is stored, the store syncs, ends what it has under way with the
-//! kernel, and goes. What does not come to an end by the deadline is given up.
+//! It is closed when its last handle is, or is gone: what was appended is stored, the store syncs, ends what it has under way
+//! with the kernel, and goes. What does not come to an end by the deadline is given up.
 
 use std::collections::HashMap;
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
@@ -16,17 +16,17 @@ use engine::event::{Sequence, ShardId};
 use super::appends::Appends;
 use super::board::Board;
 use super::config::FileConfig;
-use super::error::RedexError;
+use super::error::{RedexError, Trouble};
 use super::name::Name;
-use super::request::{Answer, Append, Found, Opening, Wanted};
+use super::request::{Answer, Append, Found, Hold, Opening, Wanted};
 
 /// One file with at least one handle, or on its way out.
 pub(crate) struct OpenFile {
     pub(crate) name: Name,
     pub(crate) config: FileConfig,
     pub(crate) board: Arc<Board>,
-    /// Handles on it.
-    pub(crate) handles: usize,
+    /// What its handles share.
+    hold: Weak<Hold>,
     /// Who wants to open it while it closes.
     pub(crate) reopening: Vec<Opening>,
     store: Box<dyn Adapter>,
@@ -57,11 +57,12 @@ enum Stage {
     Syncing,
     /// The store ends what it has under way.
     Ending(Result<(), RedexError>, Option<Closing>),
-    Gone,
+    /// Nothing is left to do but to let go of the store.
+    Gone(Result<(), RedexError>),
 }
 
 impl OpenFile {
-    pub(crate) fn new(name: Name, config: FileConfig, store: Box<dyn Adapter>) -> OpenFile {
+    pub(crate) fn new(name: Name, config: FileConfig, store: Box<dyn Adapter>, hold: &Arc<Hold>) -> OpenFile {
         let next = store.resume();
         let board = Arc::new(Board::new(next));
         OpenFile {
@@ -69,7 +70,7 @@ impl OpenFile {
             config,
             appends: Appends::new(next, Arc::clone(&board)),
             board,
-            handles: 0,
+            hold: Arc::downgrade(hold),
             reopening: Vec::new(),
             store,
             asked: HashMap::new(),
@@ -80,11 +81,17 @@ impl OpenFile {
 
     /// One round. How many things were done.
     pub(crate) fn round(&mut self, now: Monotonic, notify: &Notify) -> usize {
+        if self.leaving.is_none() && !self.is_held() {
+            self.leave(now.after(CLOSE_WAIT), None);
+        }
         if self.has_ended() {
             return usize::from(self.leave_on(now, notify));
         }
         let submitted = self.appends.submit(&mut *self.store, now);
         let heard = self.hear(now);
+        if let Some(said) = self.store.take_error() {
+            self.board.note(Trouble::of(&self.name, &said));
+        }
         let timed_out = self.appends.time_out(&mut *self.store, now);
         let left = self.leaving.is_some() && self.leave_on(now, notify);
         heard + usize::from(submitted) + usize::from(timed_out) + usize::from(left)
@@ -131,12 +138,31 @@ impl OpenFile {
         leaving.answers.extend(answer);
     }
 
-    pub(crate) fn is_leaving(&self) -> bool {
-        self.leaving.is_some()
+    /// Whether a handle is left. None comes again once there is none.
+    pub(crate) fn is_held(&self) -> bool {
+        self.hold.strong_count() > 0
+    }
+
+    /// One handle more, if one is left.
+    pub(crate) fn share(&self) -> Option<Arc<Hold>> {
+        self.hold.upgrade()
     }
 
     pub(crate) fn is_gone(&self) -> bool {
-        matches!(self.leaving, Some(Leaving { stage: Stage::Gone, .. }))
+        matches!(self.leaving, Some(Leaving { stage: Stage::Gone(_), .. }))
+    }
+
+    /// Lets go of a file that is gone, of its store and so of its directory, and then tells who has closed it. Who wants to open
+    /// it again is given back.
+    pub(crate) fn let_go(mut self) -> Vec<Opening> {
+        let (leaving, reopening) = (self.leaving.take(), mem::take(&mut self.reopening));
+        drop(self);
+        if let Some(Leaving { answers, stage: Stage::Gone(synced), .. }) = leaving {
+            for answer in answers {
+                let _ = answer.try_send(synced.clone());
+            }
+        }
+        reopening
     }
 
     /// What its store has still under way with the kernel.
@@ -160,7 +186,7 @@ impl OpenFile {
     pub(crate) fn is_outstanding(&self) -> bool {
         match &self.leaving {
             Some(Leaving { stage: Stage::Ending(_, closing), .. }) => closing.is_some(),
-            Some(Leaving { stage: Stage::Gone, .. }) => false,
+            Some(Leaving { stage: Stage::Gone(_), .. }) => false,
             _ => self.store.outstanding(),
         }
     }
@@ -174,14 +200,14 @@ impl OpenFile {
 
     /// Whether nothing is asked of the store any more.
     fn has_ended(&self) -> bool {
-        matches!(self.leaving, Some(Leaving { stage: Stage::Ending(..) | Stage::Gone, .. }))
+        matches!(self.leaving, Some(Leaving { stage: Stage::Ending(..) | Stage::Gone(_), .. }))
     }
 
     /// A ticket for what is to be asked of the store; where it may not be asked, the answer says why.
     fn ask<T>(&mut self, answer: Answer<T>) -> Option<(u64, Answer<T>)> {
         let refused = match &self.leaving {
             Some(_) => RedexError::Closed,
-            None if self.asked.len() >= ASKED_MAX => RedexError::Busy,
+            None if self.asked.len() >= ASKED_MAX => RedexError::Busy(self.board.trouble()),
             None => {
                 self.next_ticket += 1;
                 return Some((self.next_ticket, answer));
@@ -235,20 +261,20 @@ impl OpenFile {
             }
             Stage::Draining | Stage::Syncing if is_late => {
                 self.appends.give_up(&mut *self.store, &RedexError::Closed, now);
-                self.end_store(Err(RedexError::Late));
+                self.end_store(Err(RedexError::Late(self.board.trouble())));
                 true
             }
-            Stage::Ending(_, closing) => {
+            Stage::Ending(synced, closing) => {
                 let waker = Waker::from(Arc::new(Ring(notify.clone())));
                 let ended = closing
                     .as_mut()
                     .is_none_or(|closing| closing.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
                 if ended {
-                    self.go();
+                    leaving.stage = Stage::Gone(synced.clone());
                 }
                 ended
             }
-            Stage::Draining | Stage::Syncing | Stage::Gone => false,
+            Stage::Draining | Stage::Syncing | Stage::Gone(_) => false,
         }
     }
 
@@ -264,15 +290,6 @@ impl OpenFile {
         let closing = self.store.close();
         if let Some(leaving) = &mut self.leaving {
             leaving.stage = Stage::Ending(synced, closing);
-        }
-    }
-
-    fn go(&mut self) {
-        let Some(leaving) = &mut self.leaving else { return };
-        if let Stage::Ending(synced, _) = mem::replace(&mut leaving.stage, Stage::Gone) {
-            for answer in leaving.answers.drain(..) {
-                let _ = answer.try_send(synced.clone());
-            }
         }
     }
 }

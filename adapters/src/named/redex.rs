@@ -5,18 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::Sender;
 use engine::event::Sequence;
 use engine::worker::{self, Mailbox, Unanswered, Worker, mailbox};
 
 use super::board::Board;
 use super::config::FileConfig;
-use super::error::{OpenError, RedexError};
+use super::error::{OpenError, RedexError, Trouble};
 use super::keeper::{Keeper, Stores};
 use super::name::Name;
 use super::open_file::CLOSE_WAIT;
 use super::records::Records;
-use super::request::{Append, Appender, FileId, Found, Opening, Request, Wanted};
+use super::request::{Append, Appender, FileId, Found, Hold, Opened, Opening, Request, Wanted};
 use super::tail::Tail;
 use super::{APPEND_WAIT, EVENT_BYTES_MAX, READ_BYTES_MAX, READ_EVENTS_MAX};
 use crate::log;
@@ -30,13 +30,17 @@ pub struct Redex {
 
 /// A handle on a file. Every method may be called from any thread at any time. Dropping one closes it without waiting.
 pub struct NamedFile {
-    pub(crate) access: Access,
+    access: Access,
+    /// Until it is closed.
+    hold: Mutex<Option<Arc<Hold>>>,
 }
 
 /// The way to the worker.
 #[derive(Clone)]
 pub(crate) struct Line {
     mailbox: Mailbox<Request>,
+    /// How long a call waits for a place in the mailbox, and how long for its answer.
+    answer_wait: Duration,
     ended: Arc<AtomicBool>,
 }
 
@@ -71,7 +75,7 @@ impl Redex {
         let (mailbox, inbox) = mailbox(MAILBOX_REQUESTS_MAX);
         let worker =
             worker::start("net-redex", inbox, move |inbox| Keeper::new(inbox, Stores { directory }))?;
-        let line = Line { mailbox, ended: Arc::default() };
+        let line = Line::new(mailbox, ANSWER_WAIT);
         Ok(Redex { line, has_directory, worker: Mutex::new(Some(worker)) })
     }
 
@@ -80,14 +84,8 @@ impl Redex {
     pub fn open_file(&self, name: &str, config: &str) -> Result<NamedFile, RedexError> {
         let name = Name::parse(name)?;
         let config = FileConfig::parse(config, self.has_directory)?;
-        let opened = self.line.ask(ANSWER_WAIT, |answer| Request::Open(Opening { name, config, answer }))?;
-        let access = Access {
-            line: self.line.clone(),
-            file: opened.file,
-            board: opened.board,
-            closed: Arc::default(),
-        };
-        Ok(NamedFile { access })
+        let opened = self.line.ask(|answer| Request::Open(Opening { name, config, answer }))?;
+        Ok(NamedFile::new(self.line.clone(), opened))
     }
 
     /// Ends every file: what was appended is stored and synced, or given up after 5 s. Whoever waits for one is told.
@@ -96,14 +94,14 @@ impl Redex {
             return Ok(());
         };
         self.line.ended.store(true, Ordering::Release);
-        let ended = self.line.ask(CLOSE_WAIT * 2, |answer| Request::End { answer });
+        let ended = self.line.ask_within(CLOSE_WAIT * 2, |answer| Request::End { answer });
         // Nobody else has ended it: its thread has.
         let ended = ended.map_err(|refused| match refused {
             RedexError::Ended => RedexError::Failed,
             refused => refused,
         });
         // A thread that hangs in a store keeps its lock.
-        if worker.join(JOIN_WAIT) { ended } else { ended.and(Err(RedexError::Late)) }
+        if worker.join(JOIN_WAIT) { ended } else { ended.and(Err(RedexError::Late(Trouble::default()))) }
     }
 }
 
@@ -115,6 +113,12 @@ impl Drop for Redex {
 }
 
 impl NamedFile {
+    pub(crate) fn new(line: Line, opened: Opened) -> NamedFile {
+        let Opened { file, board, hold } = opened;
+        let access = Access { line, file, board, closed: Arc::default() };
+        NamedFile { access, hold: Mutex::new(Some(hold)) }
+    }
+
     /// Appends an event and waits until it is stored. Returns its place in the file, from 0. While as much as
     /// [`WAITING_BYTES_MAX`](super::WAITING_BYTES_MAX) waits to be stored it waits for room first.
     pub fn append(&self, payload: &[u8]) -> Result<u64, RedexError> {
@@ -124,13 +128,13 @@ impl NamedFile {
         }
         let room = board
             .take_room(payload.len() + EVENT_OVERHEAD_BYTES, APPEND_WAIT, || self.access.is_over())
-            .map_err(|refused| self.access.or_ended(refused))?;
+            .map_err(|refused| self.access.explain(refused))?;
         let (payload, timestamp_ns) = (payload.into(), unix_ns());
-        let sequence = line.ask(ANSWER_WAIT, |answer| {
+        let sequence = line.ask(|answer| {
             let appender = Appender { answer, room };
             Request::Append { file: *file, append: Append { payload, timestamp_ns, appender } }
         });
-        sequence.map(|sequence| sequence.0 - 1).map_err(|refused| self.access.or_ended(refused))
+        sequence.map(|sequence| sequence.0 - 1).map_err(|refused| self.access.explain(refused))
     }
 
     /// The events from `start` on and before `end` that are there, at most [`READ_EVENTS_MAX`] of them and about
@@ -175,40 +179,48 @@ impl NamedFile {
     /// Closes this handle: its tails end, and with the last handle the file is synced and let go. A handle that is closed
     /// stays so.
     pub fn close(&self) -> Result<(), RedexError> {
-        let Access { line, file, board, closed, .. } = &self.access;
-        if closed.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
-        board.ring();
-        match line.ask(ANSWER_WAIT, |answer| Request::Close { file: *file, answer }) {
+        let hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(hold) = hold else { return Ok(()) };
+        self.access.end();
+        let file = self.access.file;
+        match self.access.line.ask(|answer| Request::Close { file, hold, answer }) {
             // With its redex it was closed already.
             Err(RedexError::Ended | RedexError::Closed) => Ok(()),
-            result => result,
+            // It closes all the same, since its hold is gone: only how that goes is not heard.
+            Err(RedexError::Busy(_)) => Err(RedexError::Late(self.access.board.trouble())),
+            result => result.map_err(|refused| self.access.explain(refused)),
         }
     }
 }
 
 impl Drop for NamedFile {
     fn drop(&mut self) {
-        let Access { line, file, board, closed, .. } = &self.access;
-        if !closed.swap(true, Ordering::AcqRel) {
-            board.ring();
-            // Where the mailbox is full the file stays open until its redex ends.
-            let _ = line.mailbox.post(Request::Close { file: *file, answer: bounded(1).0 });
-        }
+        // With its hold the file closes.
+        self.access.end();
     }
 }
 
 impl Line {
+    pub(crate) fn new(mailbox: Mailbox<Request>, answer_wait: Duration) -> Line {
+        Line { mailbox, answer_wait, ended: Arc::default() }
+    }
+
     fn ask<T>(
+        &self,
+        request: impl FnOnce(Sender<Result<T, RedexError>>) -> Request,
+    ) -> Result<T, RedexError> {
+        self.ask_within(self.answer_wait, request)
+    }
+
+    fn ask_within<T>(
         &self,
         within: Duration,
         request: impl FnOnce(Sender<Result<T, RedexError>>) -> Request,
     ) -> Result<T, RedexError> {
         match self.mailbox.ask(within, request) {
             Ok(answer) => answer,
-            Err(Unanswered::Full) => Err(RedexError::Busy),
-            Err(Unanswered::Late) => Err(RedexError::Late),
+            Err(Unanswered::Full) => Err(RedexError::Busy(Trouble::default())),
+            Err(Unanswered::Late) => Err(RedexError::Late(Trouble::default())),
             Err(Unanswered::Gone) if self.ended.load(Ordering::Acquire) => Err(RedexError::Ended),
             Err(Unanswered::Gone) => Err(RedexError::Failed),
         }
@@ -244,13 +256,21 @@ impl Access {
         request: impl FnOnce(FileId, Sender<Result<T, RedexError>>) -> Request,
     ) -> Result<T, RedexError> {
         self.check()?;
-        let answered = self.line.ask(ANSWER_WAIT, |answer| request(self.file, answer));
-        answered.map_err(|refused| self.or_ended(refused))
+        let answered = self.line.ask(|answer| request(self.file, answer));
+        answered.map_err(|refused| self.explain(refused))
     }
 
-    /// A file that was closed with its redex, or because its thread has panicked, says so.
-    pub(crate) fn or_ended(&self, refused: RedexError) -> RedexError {
+    /// Refuses every later call by this handle, and ends its tails.
+    fn end(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.board.ring();
+    }
+
+    /// A file that was closed with its redex, or because its thread has panicked, says so; and one that did not answer in time, what
+    /// its store has said last.
+    fn explain(&self, refused: RedexError) -> RedexError {
         match refused {
+            RedexError::Late(trouble) if !trouble.is_known() => RedexError::Late(self.board.trouble()),
             RedexError::Closed => self.check().err().unwrap_or(RedexError::Failed),
             refused => refused,
         }

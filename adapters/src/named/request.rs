@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
-use engine::adapter::ReadBlock;
+use engine::adapter::{Notify, ReadBlock};
 use engine::event::Sequence;
 
 use super::board::{Board, Room};
@@ -29,8 +29,8 @@ pub(crate) enum Request {
     Sync { file: FileId, answer: Answer<()> },
     /// How many events there are.
     Count { file: FileId, answer: Answer<u64> },
-    /// One handle less.
-    Close { file: FileId, answer: Answer<()> },
+    /// One handle less. Who asks hears how it went.
+    Close { file: FileId, hold: Arc<Hold>, answer: Answer<()> },
     /// The end of the redex.
     End { answer: Answer<()> },
 }
@@ -45,6 +45,18 @@ pub(crate) struct Opening {
 pub(crate) struct Opened {
     pub(crate) file: FileId,
     pub(crate) board: Arc<Board>,
+    pub(crate) hold: Arc<Hold>,
+}
+
+/// What keeps a file open: each handle has a share. The file closes when none is left, wherever the last one was dropped: by
+/// its owner, or in an answer or a request that nobody has taken.
+pub(crate) struct Hold(pub(crate) Notify);
+
+/// The worker looks, and finds no share left.
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.ring();
+    }
 }
 
 pub(crate) struct Append {

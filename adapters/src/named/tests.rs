@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
-use engine::adapter::{Adapter, AdapterError, Closing, Notify, Outcome, ReadRequest};
+use engine::adapter::{Adapter, AdapterError, Closing, Notify, Outcome, ReadBlock, ReadRequest};
 use engine::batch::Batch;
 use engine::clock::Monotonic;
 use engine::duty::{Duty, Round};
@@ -21,10 +21,11 @@ use engine::worker::{Mailbox, mailbox};
 
 use super::board::Board;
 use super::config::FileConfig;
-use super::error::RedexError;
+use super::error::{RedexError, Trouble};
 use super::keeper::{Keeper, Shelf};
 use super::name::Name;
-use super::request::{Append, Appender, FileId, Found, Opened, Opening, Request, Wanted};
+use super::redex::{Line, NamedFile};
+use super::request::{Append, Appender, FileId, Found, Hold, Opened, Opening, Request, Wanted};
 use crate::memory;
 
 /// What the scripted store was asked, and what it shall answer.
@@ -42,6 +43,8 @@ struct Script {
     /// Its end comes when this is 0; each look takes one away.
     closing_looks: Option<usize>,
     closed: bool,
+    /// What it says that it could not do.
+    error: Option<AdapterError>,
 }
 
 struct Scripted(Rc<RefCell<Script>>);
@@ -74,6 +77,9 @@ impl Adapter for Scripted {
     fn sync(&mut self, ticket: u64, _: Monotonic) {
         self.0.borrow_mut().syncs.push(ticket);
     }
+    fn take_error(&mut self) -> Option<AdapterError> {
+        self.0.borrow_mut().error.take()
+    }
     fn close(&mut self) -> Option<Closing> {
         self.0.borrow_mut().closed = true;
         self.0.borrow().closing_looks?;
@@ -104,7 +110,10 @@ impl Shelf for TestShelf {
         }
         self.opened.borrow_mut().push(name.to_string());
         match &self.script {
-            Some(script) => Ok(Box::new(Scripted(Rc::clone(script)))),
+            Some(script) => {
+                assert_eq!(Rc::strong_count(script), 2, "the store before it is gone");
+                Ok(Box::new(Scripted(Rc::clone(script))))
+            }
             None => Ok(memory::store(memory::Retention::default(), None)),
         }
     }
@@ -179,8 +188,12 @@ impl Stage {
 
     /// Posts an append, without a round.
     fn append(&mut self, file: &Opened, payload: &[u8]) -> Answered<Sequence> {
-        let room = file.board.take_room(payload.len(), Duration::ZERO, || false).expect("there is room");
-        let (file, payload) = (file.file, payload.into());
+        self.append_to(file.file, &file.board, payload)
+    }
+
+    fn append_to(&mut self, file: FileId, board: &Arc<Board>, payload: &[u8]) -> Answered<Sequence> {
+        let room = board.take_room(payload.len(), Duration::ZERO, || false).expect("there is room");
+        let payload = payload.into();
         self.post(|answer| {
             let append = Append { payload, timestamp_ns: 7, appender: Appender { answer, room } };
             Request::Append { file, append }
@@ -194,28 +207,61 @@ impl Stage {
         found
     }
 
-    fn close(&mut self, file: FileId) -> Answered<()> {
-        let closed = self.post(|answer| Request::Close { file, answer });
+    fn close(&mut self, file: FileId, hold: Arc<Hold>) -> Answered<()> {
+        let closed = self.post(|answer| Request::Close { file, hold, answer });
         self.settle();
         closed
     }
 
+    /// Posts an append, and has it submitted where nothing is in flight.
+    fn submit(&mut self, file: &Opened, payload: &[u8]) -> Answered<Sequence> {
+        let answer = self.append(file, payload);
+        self.settle();
+        answer
+    }
+
+    /// A handle as its callers have it, which nobody answers within a millisecond.
+    fn handle(&self, opened: Opened) -> NamedFile {
+        NamedFile::new(Line::new(self.mailbox.clone(), Duration::from_millis(1)), opened)
+    }
+
     /// The store acknowledges the batch in flight.
     fn store(&mut self) {
-        let mut script = self.script.borrow_mut();
-        let batch = script.in_flight.take().expect("a batch is in flight");
-        script.news.push_back(Outcome::Stored { first: batch.first(), spent: Some(batch) });
-        drop(script);
-        self.settle();
+        let batch = self.in_flight();
+        self.hear(Outcome::Stored { first: batch.first(), spent: Some(batch) });
     }
 
     /// The store refuses the batch in flight, but for `stored` events at its front.
     fn refuse(&mut self, stored: usize, error: AdapterError) {
-        let mut script = self.script.borrow_mut();
-        let mut batch = script.in_flight.take().expect("a batch is in flight");
+        let mut batch = self.in_flight();
         batch.evict(stored);
-        script.news.push_back(Outcome::Refused { batch, error });
-        drop(script);
+        self.hear(Outcome::Refused { batch, error });
+    }
+
+    fn in_flight(&self) -> Batch {
+        self.script.borrow_mut().in_flight.take().expect("a batch is in flight")
+    }
+
+    /// The store answers the last read.
+    fn find(&mut self, result: Result<ReadBlock, AdapterError>) {
+        let ticket = self.script.borrow().reads.last().expect("it was asked to read").0;
+        self.hear(Outcome::Read { ticket, result });
+    }
+
+    /// The store answers the last sync.
+    fn sync(&mut self, result: Result<(), AdapterError>) {
+        let ticket = *self.script.borrow().syncs.last().expect("it was asked to sync");
+        self.hear(Outcome::Synced { ticket, result });
+    }
+
+    fn hear(&mut self, news: Outcome) {
+        self.script.borrow_mut().news.push_back(news);
+        self.settle();
+    }
+
+    /// The store says what it could not do.
+    fn complain(&mut self, what: &str) {
+        self.script.borrow_mut().error = Some(AdapterError::Transient(what.to_owned()));
         self.settle();
     }
 
@@ -237,6 +283,11 @@ fn refused_with<T>(answers: &Answered<T>) -> RedexError {
 
 fn transient() -> AdapterError {
     AdapterError::Transient("on purpose".to_owned())
+}
+
+/// Nothing came in time, and the store has said nothing.
+fn late() -> RedexError {
+    RedexError::Late(Trouble::default())
 }
 
 fn is_over(board: &Arc<Board>) -> bool {

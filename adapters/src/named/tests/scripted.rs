@@ -6,8 +6,7 @@ use super::*;
 fn what_arrives_while_a_batch_is_in_flight_becomes_the_next_one() {
     let mut stage = Stage::scripted();
     let file = stage.open("a");
-    let first = stage.append(&file, b"0");
-    stage.settle();
+    let first = stage.submit(&file, b"0");
     let others: Vec<_> = (1..=3u8).map(|number| stage.append(&file, &[b'0' + number])).collect();
     stage.settle();
     assert_eq!(stage.submitted(), [(1, vec![b"0".to_vec()])]);
@@ -25,10 +24,8 @@ fn what_arrives_while_a_batch_is_in_flight_becomes_the_next_one() {
 fn one_refused_for_now_is_submitted_again_under_its_sequence_and_before_anything_newer() {
     let mut stage = Stage::scripted();
     let file = stage.open("a");
-    let first = stage.append(&file, b"0");
-    stage.settle();
-    let second = stage.append(&file, b"1");
-    stage.settle();
+    let first = stage.submit(&file, b"0");
+    let second = stage.submit(&file, b"1");
     stage.refuse(0, transient());
     assert_eq!(stage.submitted().len(), 1, "a retry waits");
     let due = stage.keeper.due().expect("it wakes by itself");
@@ -45,10 +42,8 @@ fn one_refused_for_now_is_submitted_again_under_its_sequence_and_before_anything
 fn one_refused_for_good_is_told_why_and_the_next_goes_on_behind_it() {
     let mut stage = Stage::scripted();
     let file = stage.open("a");
-    let first = stage.append(&file, b"0");
-    stage.settle();
-    let second = stage.append(&file, b"1");
-    stage.settle();
+    let first = stage.submit(&file, b"0");
+    let second = stage.submit(&file, b"1");
     let error = AdapterError::Final("full".to_owned());
     stage.refuse(0, error.clone());
     assert_eq!(refused_with(&first), RedexError::Store(error));
@@ -72,8 +67,7 @@ fn those_at_the_front_of_a_refused_batch_that_are_stored_are_told_so() {
 fn a_store_that_refuses_for_now_for_too_long_is_given_up() {
     let mut stage = Stage::scripted();
     let file = stage.open("a");
-    let first = stage.append(&file, b"0");
-    stage.settle();
+    let first = stage.submit(&file, b"0");
     for _ in 0..100 {
         if stage.script.borrow().in_flight.is_some() {
             stage.refuse(0, transient());
@@ -89,13 +83,49 @@ fn a_store_that_refuses_for_now_for_too_long_is_given_up() {
 fn a_batch_without_an_answer_is_taken_back_and_its_outcome_is_unknown_in_the_end() {
     let mut stage = Stage::scripted();
     let file = stage.open("a");
-    let first = stage.append(&file, b"0");
-    stage.settle();
+    let first = stage.submit(&file, b"0");
     stage.pass(Duration::from_secs(4));
     assert_eq!(stage.script.borrow().cancelled, 0);
     stage.pass(Duration::from_secs(1));
     assert_eq!(stage.script.borrow().cancelled, 1);
-    assert_eq!(refused_with(&first), RedexError::Late);
+    assert_eq!(refused_with(&first), late());
+}
+
+#[test]
+fn whoever_waits_in_vain_is_told_what_the_store_has_said_last() {
+    let mut stage = Stage::scripted();
+    stage.script.borrow_mut().closing_looks = Some(usize::MAX);
+    let (file, other) = (stage.open("a"), stage.open("a"));
+    let named = stage.handle(other);
+    let first = stage.submit(&file, b"0");
+    stage.complain("no index");
+    stage.complain("no space");
+    let said = |refused: RedexError| refused.to_string().ends_with("; the store has said last: a: no space");
+    let busy = file.board.take_room(super::super::WAITING_BYTES_MAX, Duration::ZERO, || false);
+    assert!(busy.err().is_some_and(said), "who finds no room");
+    assert!(named.sync().err().is_some_and(said), "who goes before there is an answer");
+    stage.pass(Duration::from_secs(5));
+    let late = refused_with(&first);
+    assert!(matches!(late, RedexError::Late(_)) && said(late), "who appends");
+    assert!(named.close().err().is_some_and(said), "who does not hear how it is closed");
+    let ended = stage.post(|answer| Request::End { answer });
+    stage.settle();
+    stage.pass(Duration::from_secs(5));
+    stage.pass(Duration::from_secs(1));
+    assert!(said(refused_with(&ended)), "who ends all files");
+}
+
+#[test]
+fn what_a_store_has_said_before_it_stored_something_explains_nothing() {
+    let mut stage = Stage::scripted();
+    let file = stage.open("a");
+    let first = stage.submit(&file, b"0");
+    stage.complain("no space");
+    stage.store();
+    assert_eq!(stored_as(&first), Some(1));
+    let second = stage.submit(&file, b"1");
+    stage.pass(Duration::from_secs(5));
+    assert_eq!(refused_with(&second), late());
 }
 
 #[test]
@@ -103,8 +133,7 @@ fn a_store_that_is_not_ready_is_waited_for_without_looking_again_and_again() {
     let mut stage = Stage::scripted();
     let file = stage.open("a");
     stage.script.borrow_mut().unready = true;
-    let first = stage.append(&file, b"0");
-    stage.settle();
+    let first = stage.submit(&file, b"0");
     assert!(stage.submitted().is_empty());
     assert_eq!(stage.keeper.due(), None);
     stage.script.borrow_mut().unready = false;
@@ -119,8 +148,7 @@ fn sequences_go_on_from_the_stores_mark() {
     stage.script.borrow_mut().resume = Sequence(1_000);
     let file = stage.open("a");
     assert_eq!(file.board.end(), Sequence(1_000));
-    let first = stage.append(&file, b"0");
-    stage.settle();
+    let first = stage.submit(&file, b"0");
     stage.store();
     assert_eq!(stored_as(&first), Some(1_000));
 }
@@ -129,24 +157,18 @@ fn sequences_go_on_from_the_stores_mark() {
 fn a_read_ends_later_and_says_that_only_what_was_acknowledged_counts() {
     let mut stage = Stage::scripted();
     let file = stage.open("a");
-    let _first = stage.append(&file, b"0");
-    stage.settle();
+    let _first = stage.submit(&file, b"0");
     stage.store();
-    let _second = stage.append(&file, b"1");
-    stage.settle();
+    let _second = stage.submit(&file, b"1");
     let found = stage.read(file.file, None);
     assert!(found.try_recv().is_err(), "the store has not answered");
-    let (ticket, request) = stage.script.borrow().reads[0];
+    let (_, request) = stage.script.borrow().reads[0];
     assert_eq!((request.after, request.events_max), (None, 100));
-    let result = Ok(engine::adapter::ReadBlock::default());
-    stage.script.borrow_mut().news.push_back(Outcome::Read { ticket, result });
-    stage.settle();
+    stage.find(Ok(ReadBlock::default()));
     let found = found.try_recv().expect("answered").expect("read");
     assert_eq!(found.end, Sequence(2), "the second is in flight");
     let failed = stage.read(file.file, None);
-    let ticket = stage.script.borrow().reads[1].0;
-    stage.script.borrow_mut().news.push_back(Outcome::Read { ticket, result: Err(transient()) });
-    stage.settle();
+    stage.find(Err(transient()));
     assert_eq!(refused_with(&failed), RedexError::Store(transient()));
 }
 
@@ -156,11 +178,9 @@ fn a_closed_file_stores_what_is_in_flight_syncs_and_goes_when_its_store_has_ende
     stage.script.borrow_mut().closing_looks = Some(2);
     let file = stage.open("a");
     let first = stage.append(&file, b"0");
-    let second = stage.append(&file, b"1");
-    stage.settle();
-    let third = stage.append(&file, b"2");
-    stage.settle();
-    let closed = stage.close(file.file);
+    let second = stage.submit(&file, b"1");
+    let third = stage.submit(&file, b"2");
+    let closed = stage.close(file.file, file.hold);
     assert!(is_over(&file.board), "who waits at its board is woken");
     let late = stage.append_without_room(file.file);
     stage.settle();
@@ -169,10 +189,8 @@ fn a_closed_file_stores_what_is_in_flight_syncs_and_goes_when_its_store_has_ende
     stage.store();
     stage.store();
     assert_eq!((stored_as(&first), stored_as(&second), stored_as(&third)), (Some(1), Some(2), Some(3)));
-    let ticket = stage.script.borrow().syncs[0];
     assert!(!stage.script.borrow().closed, "it syncs");
-    stage.script.borrow_mut().news.push_back(Outcome::Synced { ticket, result: Ok(()) });
-    stage.settle();
+    stage.sync(Ok(()));
     assert!(stage.script.borrow().closed && closed.try_recv().is_err(), "its end takes another look");
     assert!(stage.keeper.is_outstanding(), "the executor has to look too");
     let again = stage.try_open("a", "");
@@ -185,15 +203,13 @@ fn a_closed_file_stores_what_is_in_flight_syncs_and_goes_when_its_store_has_ende
 fn opening_a_file_that_closes_waits_until_it_is_gone() {
     let mut stage = Stage::scripted();
     let file = stage.open("a");
-    let closed = stage.close(file.file);
+    let closed = stage.close(file.file, file.hold);
     let again = stage.try_open("a", r#"{"fsync":"never"}"#);
     assert!(again.try_recv().is_err(), "the first one syncs");
     assert_eq!(stage.opened.borrow().len(), 1);
-    let ticket = stage.script.borrow().syncs[0];
-    let result = Err(AdapterError::Final("broken".to_owned()));
-    stage.script.borrow_mut().news.push_back(Outcome::Synced { ticket, result: result.clone() });
-    stage.settle();
-    assert_eq!(closed.try_recv(), Ok(result.map_err(RedexError::Store)), "it hears how its sync went");
+    let broken = AdapterError::Final("broken".to_owned());
+    stage.sync(Err(broken.clone()));
+    assert_eq!(refused_with(&closed), RedexError::Store(broken), "it hears how its sync went");
     assert_eq!(stage.opened.borrow().len(), 2);
     let again = again.try_recv().expect("answered").expect("opened");
     assert_ne!(again.file, file.file);
@@ -203,19 +219,20 @@ fn opening_a_file_that_closes_waits_until_it_is_gone() {
 fn a_hung_store_is_given_up_at_the_deadline_and_everybody_is_told() {
     let mut stage = Stage::scripted();
     let file = stage.open("a");
-    let first = stage.append(&file, b"0");
-    stage.settle();
+    let first = stage.submit(&file, b"0");
     let second = stage.append(&file, b"1");
     let found = stage.read(file.file, None);
-    let closed = stage.close(file.file);
+    let closed = stage.close(file.file, file.hold);
     let deadline = stage.keeper.due().expect("it wakes by itself");
     assert!(deadline <= stage.now.after(Duration::from_secs(5)));
     stage.script.borrow_mut().unready = true;
+    stage.complain("on purpose");
     stage.pass(Duration::from_secs(5));
-    assert_eq!(refused_with(&first), RedexError::Late, "it may have been stored");
+    let said = RedexError::Late(Trouble::of(&Name::parse("a").expect("a name"), &transient()));
+    assert_eq!(refused_with(&first), said, "it may have been stored");
     assert_eq!(refused_with(&second), RedexError::Closed, "it was never submitted");
     assert_eq!(refused_with(&found), RedexError::Closed);
-    assert_eq!(refused_with(&closed), RedexError::Late);
+    assert_eq!(refused_with(&closed), said);
     assert!(stage.script.borrow().closed);
 }
 
@@ -223,15 +240,13 @@ fn a_hung_store_is_given_up_at_the_deadline_and_everybody_is_told() {
 fn the_end_of_a_redex_stores_what_came_before_and_refuses_what_comes_after() {
     let mut stage = Stage::scripted();
     let file = stage.open("a");
-    let first = stage.append(&file, b"0");
-    stage.settle();
+    let first = stage.submit(&file, b"0");
     let ended = stage.post(|answer| Request::End { answer });
     assert!(!stage.settle().finished);
     assert_eq!(refused_with(&stage.try_open("b", "")), RedexError::Ended);
     stage.store();
     assert_eq!(stored_as(&first), Some(1));
-    let ticket = stage.script.borrow().syncs[0];
-    stage.script.borrow_mut().news.push_back(Outcome::Synced { ticket, result: Ok(()) });
+    stage.sync(Ok(()));
     assert!(stage.settle().finished);
     assert_eq!(ended.try_recv(), Ok(Ok(())));
     assert!(is_over(&file.board));
@@ -248,9 +263,9 @@ fn the_end_of_a_redex_with_a_hung_store_comes_at_its_deadline_and_hands_its_end_
     stage.settle();
     stage.now = stage.now.after(Duration::from_secs(5));
     assert!(!stage.settle().finished);
-    assert_eq!(refused_with(&first), RedexError::Late);
+    assert_eq!(refused_with(&first), late());
     stage.now = stage.now.after(Duration::from_secs(1));
     assert!(stage.settle().finished);
-    assert_eq!(refused_with(&ended), RedexError::Late);
+    assert_eq!(refused_with(&ended), late());
     assert!(stage.keeper.end().is_some(), "the executor waits for the kernel");
 }

@@ -55,13 +55,26 @@ fn four_threads_append_and_every_place_is_given_once_and_in_each_threads_order()
 fn a_file_belongs_to_one_redex_under_whichever_directory_it_was_opened() {
     let dir = tempfile::tempdir().expect("a directory is made");
     let around = Redex::open(Some(dir.path())).expect("the machine allows it");
-    let file = around.open_file("x/y", "").expect("it opens");
     let within = Redex::open(Some(&dir.path().join("x"))).expect("the machine allows it");
-    assert!(matches!(within.open_file("y", "").err(), Some(RedexError::Store(_))), "it is in use");
-    file.append(b"event").expect("stored");
-    file.close().expect("synced");
-    let file = within.open_file("y", "").expect("it is free");
-    assert_eq!(file.count(), Ok(1));
+    for opened in 1..=20 {
+        let file = around.open_file("x/y", "").expect("it is free");
+        assert!(matches!(within.open_file("y", "").err(), Some(RedexError::Store(_))), "it is in use");
+        file.append(b"event").expect("stored");
+        file.close().expect("synced");
+        let file = within.open_file("y", "").expect("it is free");
+        assert_eq!(file.count(), Ok(opened));
+        file.close().expect("synced");
+    }
+}
+
+#[test]
+fn a_file_in_a_directory_is_opened_again_while_it_closes() {
+    let dir = tempfile::tempdir().expect("a directory is made");
+    let redex = Redex::open(Some(dir.path())).expect("the machine allows it");
+    for place in 0..5 {
+        // The one before is dropped, and may not have gone yet.
+        assert_eq!(file(&redex).append(b"event"), Ok(place));
+    }
 }
 
 #[test]
