@@ -304,10 +304,15 @@ impl Log {
 
 /// What the operator is told of segments that cannot be read. They stay.
 fn unreadable(recovered: &Recovered) -> Option<AdapterError> {
-    let [first, others @ ..] = &recovered.unreadable[..] else { return None };
-    let others = if others.is_empty() { String::new() } else { format!(", nor can {} others", others.len()) };
-    let what = format!("segment {first} cannot be read, since both copies of its header are bad{others}");
-    Some(AdapterError::Transient(what))
+    let what = match &recovered.unreadable[..] {
+        [] => return None,
+        [only] => format!("the header of segment {only} cannot be read"),
+        [first, ..] => {
+            let count = recovered.unreadable.len();
+            format!("the headers of {count} segments cannot be read, that of {first} first")
+        }
+    };
+    Some(AdapterError::Final(what))
 }
 
 /// How often age is looked at.

@@ -223,15 +223,15 @@ impl Merge {
         while self.answer.wanted > 0 && !self.in_turn().any(Source::hides_its_head) {
             // Until a source runs out, no other source changes its state.
             loop {
-                let Some(&Reverse((layout, .., index))) = self.heads.peek() else { return };
-                if layout > self.layout {
+                let top = self.heads.peek().filter(|Reverse((layout, ..))| *layout == self.layout);
+                let Some(&Reverse((.., index))) = top else {
                     let before = self.layout;
                     self.find_layout();
                     if self.layout == before {
                         return;
                     }
                     break;
-                }
+                };
                 self.heads.pop();
                 self.sources[index].pick(&mut self.answer);
                 if self.answer.wanted == 0 {

@@ -148,7 +148,7 @@ impl Subscription {
         // A lane that waits for its layout keeps what is in it, and leaves the others what they need to come to the end of theirs.
         let begins_earlier = |&shard: &ShardId| self.turns.has_before(shard, self.cursor.position(shard));
         let waits = *from != From::Now && shards.iter().any(begins_earlier);
-        let kept_bytes = if waits { shared.config.max_event_bytes } else { 0 };
+        let kept_bytes = if waits { shared.config.max_event_bytes.max(lane_bytes) } else { 0 };
         let taken = shared.lane_budget.bytes() + ((lane_bytes + kept_bytes) * shards.len()) as u64;
         if taken > shared.config.lanes_bytes_max / 2 {
             return Err(SubscribeError::LanesExhausted);

@@ -71,7 +71,7 @@ impl Source {
         if block.batch.is_empty() {
             self.use_up(&block, answer.fetched_bytes);
         } else {
-            if self.position.is_some() {
+            if self.position.is_some() || block.passed_over > 0 {
                 // What is missing before it was told just now.
                 self.position = self.position.max(block.batch.first().0.checked_sub(1).map(Sequence));
             }

@@ -361,6 +361,17 @@ fn what_an_earlier_layout_holds_is_read_to_its_end_first() {
 }
 
 #[test]
+fn a_poll_goes_on_behind_blocks_that_end_where_a_layout_does() {
+    let layouts = Layouts::new(&[vec![Sequence(11), Sequence(11)]]);
+    let shards = [Shard::of(30), Shard::of(30)].map(|shard| Shard { block_max: 10, ..shard });
+    for basis in [request(30), ordered(30), request(100), ordered(100)] {
+        let limit = basis.limit;
+        let (response, _) = poll_under(&layouts, &shards, basis, &[]);
+        assert_eq!((response.len(), response.has_more), (limit.min(60), limit < 60));
+    }
+}
+
+#[test]
 fn what_is_gone_before_a_shard_that_waits_is_told_once() {
     let (layouts, mut shards) = rearranged();
     let cursor = poll(&shards, request(6)).next_cursor;
@@ -455,6 +466,7 @@ proptest! {
             let request = PollRequest { filter: filter.clone(), ..after(cursor, basis) };
             let (response, _) = poll_under(&layouts, &shards, request, failing);
             prop_assert!(response.len() <= *limit);
+            prop_assert!(response.len() == *limit || !response.has_more || !response.failed_shards.is_empty());
             if *in_order {
                 let key = |(shard, event): (ShardId, Event<'_>)| {
                     (layouts.of(shard, event.sequence), event.timestamp_ns, shard)
