@@ -33,6 +33,28 @@ pub struct Clock {
     origin: u64,
     wall_offset_ns: AtomicI64,
     anchor_due_ns: AtomicU64,
+    /// Where a test says how late it is.
+    #[cfg(test)]
+    hand: Option<AtomicU64>,
+}
+
+#[cfg(test)]
+impl Clock {
+    /// A clock that stands still until it is set.
+    pub(crate) fn by_hand() -> Clock {
+        let anchor_due_ns = AtomicU64::new(u64::MAX);
+        Clock { hand: Some(AtomicU64::new(1)), anchor_due_ns, ..Clock::new() }
+    }
+
+    /// Sets it.
+    pub(crate) fn set(&self, now: Monotonic) {
+        self.hand.as_ref().expect("it is set by hand").store(now.0, Ordering::Relaxed);
+    }
+
+    /// The wall clock jumps by so many nanoseconds, in either direction.
+    pub(crate) fn jump(&self, ns: i64) {
+        self.wall_offset_ns.fetch_add(ns, Ordering::Relaxed);
+    }
 }
 
 impl Clock {
@@ -45,6 +67,8 @@ impl Clock {
             counter,
             wall_offset_ns: AtomicI64::new(0),
             anchor_due_ns: AtomicU64::new(0),
+            #[cfg(test)]
+            hand: None,
         };
         clock.anchor(clock.now());
         clock
@@ -53,6 +77,10 @@ impl Clock {
     /// Now, for waits and deadlines.
     #[inline]
     pub fn now(&self) -> Monotonic {
+        #[cfg(test)]
+        if let Some(hand) = &self.hand {
+            return Monotonic(hand.load(Ordering::Relaxed));
+        }
         Monotonic(self.counter.delta_as_nanos(self.origin, self.counter.raw()))
     }
 

@@ -48,3 +48,5 @@ pub mod platform;
 mod os;
 #[doc(hidden)]
 pub mod sync;
+#[cfg(all(test, not(loom)))]
+mod simulation;

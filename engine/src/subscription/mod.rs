@@ -17,7 +17,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Receiver, bounded};
 
 use crate::consume::cursor::{Cursor, Store};
 use crate::consume::filter::FilterScratch;
@@ -26,7 +26,7 @@ use crate::consume::subscribe::{From, SubscribeRequest};
 use crate::event::{Event, Sequence, ShardId};
 use crate::gather::gather;
 use crate::lane::{LaneProducer, lane};
-use crate::port::{Mail, Subscribe};
+use crate::port::{Joined, Mail, Subscribe};
 use crate::shared::Shared;
 use crate::sync::light_fence;
 pub use errors::{SubscribeError, SubscriptionEnded};
@@ -57,6 +57,9 @@ pub struct Subscription {
     /// Whether the subscriber waits on the descriptor by itself, so that it has to be right after every call.
     descriptor_given: bool,
 }
+
+/// Where the shards answer that a subscriber is let in.
+pub(crate) type Answers = Receiver<(ShardId, Joined)>;
 
 /// What a shard is told of a subscriber.
 pub(crate) struct Joining {
@@ -117,6 +120,27 @@ impl Subscription {
         store: Store,
         request: SubscribeRequest,
     ) -> Result<Subscription, SubscribeError> {
+        let (mut subscription, answers) = Subscription::ask(shared, store, request)?;
+        let deadline = shared.clock.now().after(shared.config.adapter_timeout);
+        let is_over = || shared.is_closing() || shared.is_failed();
+        let joined = gather(&shared.clock, &answers, subscription.sources.len(), deadline, is_over);
+        if joined.len() < subscription.sources.len() {
+            return Err(match (shared.is_failed(), shared.is_closing()) {
+                (true, _) => SubscribeError::Failed,
+                (_, true) => SubscribeError::ShuttingDown,
+                _ => SubscribeError::Unanswered,
+            });
+        }
+        subscription.begin(joined);
+        Ok(subscription)
+    }
+
+    /// Asks every shard to let a subscriber in, which [begins](Subscription::begin) when all of them have.
+    pub(crate) fn ask(
+        shared: &Arc<Shared>,
+        store: Store,
+        request: SubscribeRequest,
+    ) -> Result<(Subscription, Answers), SubscribeError> {
         let shards =
             shard_ids(request.shards, shared.stream_count()).map_err(SubscribeError::UnknownShard)?;
         let cursor = match &request.from {
@@ -136,13 +160,24 @@ impl Subscription {
             skipped: 0,
             descriptor_given: false,
         };
-        subscription.join(&shards, &request.from)?;
-        shared.watch(&subscription.signal, &subscription.progress);
-        Ok(subscription)
+        let answers = subscription.join(&shards, &request.from)?;
+        Ok((subscription, answers))
     }
 
-    /// Makes a lane from every shard, and hears where each begins.
-    fn join(&mut self, shards: &[ShardId], from: &From) -> Result<(), SubscribeError> {
+    /// Every shard has said where the subscriber begins.
+    pub(crate) fn begin(&mut self, joined: Vec<(ShardId, Joined)>) {
+        for (shard, joined) in joined {
+            let at = self.sources.binary_search_by_key(&shard, |source| source.shard);
+            let at = at.expect("only these were asked");
+            self.sources[at].begin(joined);
+            self.progress.note(at, joined.last);
+        }
+        self.turns.go_on(&mut self.sources);
+        self.shared.watch(&self.signal, &self.progress);
+    }
+
+    /// Makes a lane from every shard, and asks where each begins.
+    fn join(&mut self, shards: &[ShardId], from: &From) -> Result<Answers, SubscribeError> {
         let shared = Arc::clone(&self.shared);
         let lane_bytes = shared.config.lane_bytes * LANE_SHARE;
         // A lane that waits for its layout keeps what is in it, and leaves the others what they need to come to the end of theirs.
@@ -168,24 +203,7 @@ impl Subscription {
             let posted = shared.port_of_stream(shard).post(Mail::Subscribe(subscribe));
             posted.map_err(|_| SubscribeError::Unanswered)?;
         }
-        drop(answer);
-        let deadline = shared.clock.now().after(shared.config.adapter_timeout);
-        let is_over = || shared.is_closing() || shared.is_failed();
-        let begun = gather(&shared.clock, &answers, shards.len(), deadline, is_over);
-        if begun.len() < shards.len() {
-            return Err(match (shared.is_failed(), shared.is_closing()) {
-                (true, _) => SubscribeError::Failed,
-                (_, true) => SubscribeError::ShuttingDown,
-                _ => SubscribeError::Unanswered,
-            });
-        }
-        for (shard, joined) in begun {
-            let at = shards.binary_search(&shard).expect("only these were asked");
-            self.sources[at].begin(joined);
-            self.progress.note(at, joined.last);
-        }
-        self.turns.go_on(&mut self.sources);
-        Ok(())
+        Ok(answers)
     }
 
     /// Waits for events and gives up to `events_max` of them (at least 1), of one shard, in its order. They are borrowed in

@@ -41,6 +41,7 @@ fn run(shell: &Shell, command: Command) -> Result<(), Failure> {
         Command::Soak { what: Soak::Redis { minutes } } => soak::redis(shell, minutes),
         Command::Soak { what: Soak::Udp { millions } } => soak::udp(shell, millions),
         Command::Soak { what: Soak::Log { kills } } => soak::log(shell, kills),
+        Command::Soak { what: Soak::Sim { seeds } } => soak::sim(shell, seeds),
         Command::Figures { quick, check } => {
             let form = match (quick, check) {
                 (_, true) => Form::Check,
@@ -124,5 +125,11 @@ enum Soak {
         /// How often it is killed.
         #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
         kills: u64,
+    },
+    /// The simulation of whole buses, with seeds that the tests do not try.
+    Sim {
+        /// How many seeds; some hundred take a second.
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+        seeds: u64,
     },
 }

@@ -60,3 +60,14 @@ pub(crate) fn log(shell: &Shell, kills: u64) -> Result<(), Failure> {
     command.env("LIBNET_SIM_SEEDS", (kills * 1_000).to_string());
     shell::stage("simulations of the log", &mut command)
 }
+
+/// Goes through `seeds` seeds of the simulation of whole buses, behind those of the tests.
+pub(crate) fn sim(shell: &Shell, seeds: u64) -> Result<(), Failure> {
+    let mut command = shell.cargo();
+    command.args(["test", "--release", "--package", "libnet-engine", "--lib", "simulation"]);
+    command.env("LIBNET_BUS_FIRST", TESTED_BUSES.to_string()).env("LIBNET_BUS_SEEDS", seeds.to_string());
+    shell::stage("simulations of the bus", &mut command)
+}
+
+/// Seeds of the simulation of buses that the tests go through.
+const TESTED_BUSES: u64 = 2_000;
