@@ -47,6 +47,8 @@ pub mod cores;
 pub mod platform;
 mod os;
 #[doc(hidden)]
+pub mod planted;
+#[doc(hidden)]
 pub mod sync;
 #[cfg(all(test, not(loom)))]
 mod simulation;

@@ -119,7 +119,8 @@ pub(super) fn recover(disk: &dyn Disk, boot_id: u128) -> io::Result<Recovered> {
     let void_from = if tail.end > Sequence(0) { tail.end } else { next };
     let end = segments.last().map_or(void_from, |last| last.end);
     jumps.note(Jump { end, next });
-    let undurable_from = (runs_on && !was_closed && durable_end < end).then_some(durable_end);
+    let is_undurable = runs_on && !was_closed && durable_end < end;
+    let undurable_from = (is_undurable && !engine::planted!("36-a-tail-is-trusted")).then_some(durable_end);
     Ok(Recovered { segments, void, undurable_from, unreadable, jumps, end, next, next_number, was_closed })
 }
 

@@ -195,6 +195,7 @@ impl Append {
         for entry in entries {
             oldest = Some(entry.position);
             let ours = entry.dedup_id().filter(|id| id.nonce == self.nonce && id.shard == self.shard);
+            let ours = ours.filter(|_| !engine::planted!("25-what-was-executed-is-not-looked-for"));
             if let Some(id) = ours {
                 self.found(Some(id.sequence()), is_sure);
                 return None;

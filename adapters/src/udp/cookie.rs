@@ -91,6 +91,9 @@ impl CookieSecrets {
         entropy: &mut dyn Entropy,
     ) -> bool {
         self.renew(now, entropy);
+        if engine::planted!("32-no-address-is-proved") {
+            return true;
+        }
         let address = address_bytes(from);
         [&self.current, &self.previous].iter().any(|key| is_cookie_code(&key.code(&address), bytes, mac2))
     }

@@ -24,14 +24,16 @@ impl ReplayWindow {
     /// Whether a packet with this counter may be opened. Asked before opening, so it changes nothing.
     #[inline]
     pub(super) fn check(&self, counter: u64) -> Result<(), Refused> {
-        if counter > COUNTER_MAX {
+        if counter > COUNTER_MAX && !engine::planted!("29-the-last-counters-are-taken") {
             return Err(Refused::Counter);
         }
         if counter >= self.end {
             return Ok(());
         }
         let is_behind = self.end - counter > WINDOW_PACKETS;
-        if is_behind || self.words[word(counter)] & bit(counter) != 0 {
+        if !engine::planted!("29-a-counter-comes-twice")
+            && (is_behind || self.words[word(counter)] & bit(counter) != 0)
+        {
             return Err(Refused::Replayed);
         }
         Ok(())

@@ -115,6 +115,9 @@ impl Feed {
         if self.place.next == Some(batch.first()) && self.reading.is_none() {
             self.staged = Some(self.place);
             self.push(batch, 0, usize::MAX);
+            if crate::planted!("law-5-delivered-before-it-is-stored") {
+                self.publish_lane();
+            }
         }
     }
 

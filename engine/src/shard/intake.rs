@@ -187,7 +187,9 @@ impl Intake {
 
     /// Whether no publication is under way and everything was read. Final after [`close`](Intake::close).
     pub(crate) fn is_finished(&self) -> bool {
-        self.is_quiescent() && self.lanes.iter().all(|(_, lane)| lane.is_empty())
+        self.is_quiescent()
+            && (crate::planted!("14-finished-with-lanes-full")
+                || self.lanes.iter().all(|(_, lane)| lane.is_empty()))
     }
 
     /// Reads and drops everything published. Returns how many events.
@@ -216,7 +218,7 @@ impl Intake {
         }
         stats.ingested = pushed + dropped;
         stats.dropped.newest = dropped;
-        stats.dropped.oldest = self.evicted;
+        stats.dropped.oldest = if crate::planted!("12-evicted-are-not-counted") { 0 } else { self.evicted };
         stats.dropped.sampled = self.sampled;
         stats.refused = refused;
         stats.lanes = self.lanes.len() as u64;
@@ -233,11 +235,11 @@ struct Sampler<'a> {
 impl Sampler<'_> {
     fn admits(&mut self) -> bool {
         *self.phase += 1;
-        let admitted = *self.phase >= self.rate.get();
+        let admitted = crate::planted!("15-sample-takes-all") || *self.phase >= self.rate.get();
         if admitted {
             *self.phase = 0;
         } else {
-            *self.sampled += 1;
+            *self.sampled += u64::from(!crate::planted!("12-sampled-are-not-counted"));
         }
         admitted
     }

@@ -97,7 +97,10 @@ impl Outbox {
 
     /// Sequence of the next event that is submitted for the first time.
     pub(crate) fn next(&mut self) -> Sequence {
-        *self.next.get_or_insert_with(|| self.adapter.resume())
+        let resume = || {
+            if crate::planted!("19-sequences-begin-anew") { Sequence::FIRST } else { self.adapter.resume() }
+        };
+        *self.next.get_or_insert_with(resume)
     }
 
     /// Submits the next batch if one is due and the adapter takes it. `urgent` does not wait for `min_size`. `first_time`
@@ -113,8 +116,11 @@ impl Outbox {
         if !self.takes_more(buffer) {
             return false;
         }
-        if let Some(retry) = self.retry.take_if(|retry| retry.due <= now) {
+        if let Some(mut retry) = self.retry.take_if(|retry| retry.due <= now) {
             self.counts.retries += 1;
+            if crate::planted!("18-a-retry-gets-new-sequences") {
+                retry.chunk.batch.number_from(self.next());
+            }
             self.send(retry.chunk, retry.attempts, now);
             return true;
         }
@@ -328,7 +334,9 @@ impl Outbox {
         now: Monotonic,
     ) -> Option<News> {
         // Late news of a batch that was cancelled speaks of another one, or of none.
-        let flight = self.in_flight.pop_front_if(|flight| flight.first == first)?;
+        let flight = self
+            .in_flight
+            .pop_front_if(|flight| crate::planted!("25-late-news-counts") || flight.first == first)?;
         self.settle(buffer, flight.amount);
         self.counts.batches += 1;
         self.counts.batch_events.record(flight.amount.events as u64);
@@ -357,8 +365,11 @@ impl Outbox {
         self.settle(buffer, stored);
         let attempts = flight.attempts + 1;
         let worth_it = match error {
-            AdapterError::Transient(_) => self.retries_max.is_none_or(|max| attempts <= max),
-            AdapterError::Final(_) => false,
+            AdapterError::Transient(_) => {
+                !crate::planted!("18-refused-for-now-is-dropped")
+                    && self.retries_max.is_none_or(|max| attempts <= max)
+            }
+            AdapterError::Final(_) => crate::planted!("18-refused-for-good-is-retried"),
         };
         self.error = Some(error);
         if worth_it {
@@ -368,7 +379,8 @@ impl Outbox {
             return None;
         }
         let end = batch.end();
-        self.counts.dropped += left.events as u64;
+        self.counts.dropped +=
+            if crate::planted!("18-given-up-is-not-counted") { 0 } else { left.events as u64 };
         buffer.settle(left);
         buffer.recycle(batch);
         Some(News::Refused { end })

@@ -153,7 +153,7 @@ impl Store {
         match self.rng.u8(..16) {
             0 if may_refuse => self.refuse(0, 0, Fault::Refused, transient()),
             1 if may_refuse => {
-                let stored = self.rng.usize(..=events);
+                let stored = self.rng.usize(..events);
                 self.refuse(stored, stored, Fault::RefusedInPart, transient());
             }
             2 if may_refuse => {

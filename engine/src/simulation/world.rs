@@ -27,6 +27,8 @@ use crate::shared::{Shared, Shutdown, StoreKind};
 
 pub(super) struct World {
     rng: Rng,
+    /// One event of so many is large.
+    one_is_large: u8,
     pub(super) now: Monotonic,
     pub(super) shared: Arc<Shared>,
     /// `None` when it has ended.
@@ -68,6 +70,7 @@ impl World {
             Some(Shard::new(ShardId(id), Arc::clone(&shared), inbox, Box::new(Handle::new(store))))
         };
         World {
+            one_is_large: rng.u8(1..60),
             now: Monotonic(1),
             shards: (0..).zip(inboxes).zip(&stores).map(shard).collect(),
             asleep: vec![false; usize::from(shards)],
@@ -126,7 +129,11 @@ impl World {
         let at = self.rng.usize(..self.producers.len());
         for _ in 0..self.rng.usize(1..60) {
             let key = self.rng.u8(..KEYS);
-            let pad = if self.rng.u8(..40) == 0 { self.rng.usize(..3_000) } else { self.rng.usize(..40) };
+            let pad = if self.rng.u8(..self.one_is_large) == 0 {
+                self.rng.usize(..3_000)
+            } else {
+                self.rng.usize(..40)
+            };
             let (name, producer) = &mut self.producers[at];
             let number = self.books.offer(*name, key);
             let payload = payload_of(number, key, pad);
@@ -162,6 +169,9 @@ impl World {
         let round = shard.round(self.now);
         if round.finished {
             self.shards[at].take().expect("it was there").end();
+            let given_up = self.shared.port(ShardId(at as u16)).board.read().dropped.shutdown;
+            let is_late = self.shared.shutdown().is_some_and(|shutdown| shutdown.deadline <= self.now);
+            assert!(given_up == 0 || is_late, "{given_up} events are given up before the deadline");
         } else if round.work == 0 && !shard.has_work() {
             shard.rest(self.now);
             self.asleep[at] = true;
@@ -337,7 +347,8 @@ fn config(rng: &mut Rng) -> Config {
     let mut config = Config {
         num_shards: NonZeroU16::new(rng.u16(1..5)).expect("not zero"),
         ring_buffer_capacity: 1_024,
-        buffer_bytes: rng.usize(16..512) << 10,
+        // So little that one batch may be all that a shard holds, or enough.
+        buffer_bytes: if rng.bool() { 8 << 10 } else { rng.usize(16..512) << 10 },
         max_event_bytes: 8 << 10,
         lane_bytes: 4_096,
         push_wait: Duration::ZERO,

@@ -1,4 +1,4 @@
-//! The team's commands: `cargo xtask test | lint | loom | soak | figures | header | deps`.
+//! The team's commands: `cargo xtask test | lint | loom | planted | soak | figures | header | deps`.
 //!
 //! Every command stops at its first failing stage, says which one it was, and exits with status 1.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
@@ -8,6 +8,7 @@ mod figures;
 mod header;
 mod lint;
 mod loom;
+mod planted;
 mod rules;
 mod shell;
 mod soak;
@@ -37,6 +38,7 @@ fn run(shell: &Shell, command: Command) -> Result<(), Failure> {
         Command::Test { filter } => test::run(shell, &filter).map(|()| println!("cargo xtask test: passed")),
         Command::Lint => lint::run(shell).map(|()| println!("cargo xtask lint: passed")),
         Command::Loom => loom::run(shell),
+        Command::Planted => planted::run(shell),
         Command::Soak { what: Soak::Bus { minutes } } => soak::bus(shell, minutes),
         Command::Soak { what: Soak::Redis { minutes } } => soak::redis(shell, minutes),
         Command::Soak { what: Soak::Udp { millions } } => soak::udp(shell, millions),
@@ -74,6 +76,8 @@ enum Command {
     Lint,
     /// Goes through the models of the lane, the doorbell, the counters and the handles in every order of their steps.
     Loom,
+    /// Plants one fault after the other, and shows that a test sees each.
+    Planted,
     /// Runs for minutes what the tests run for seconds: bursts, silences and stalls, or the faults of a server.
     Soak {
         #[command(subcommand)]

@@ -31,6 +31,8 @@ pub(crate) enum Failure {
     Rules(usize),
     #[error("the header: {0}")]
     Header(String),
+    #[error("planted faults: {0}")]
+    Planted(String),
 }
 
 impl Shell {
@@ -100,6 +102,6 @@ pub(crate) fn stage(stage: &str, command: &mut Command) -> Result<(), Failure> {
     Ok(())
 }
 
-fn start_failure(command: &Command, source: io::Error) -> Failure {
+pub(crate) fn start_failure(command: &Command, source: io::Error) -> Failure {
     Failure::Start { program: command.get_program().to_string_lossy().into_owned(), source }
 }

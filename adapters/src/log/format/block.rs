@@ -71,7 +71,8 @@ impl BlockHeader {
         let is_large = block.bytes > BLOCK_BYTES_MAX;
         let fits =
             !is_large && pages(BLOCK_HEADER_BYTES + block.records_bytes as usize) == block.bytes as usize;
-        let has_room = block.count as usize <= block.records_bytes as usize / record_bytes(0);
+        let has_room = engine::planted!("35-a-count-is-believed")
+            || block.count as usize <= block.records_bytes as usize / record_bytes(0);
         (fits && has_room && block.previous_end <= block.first).then_some(block)
     }
 
@@ -136,3 +137,31 @@ impl Draft {
 /// No batch is larger: the largest event has 64 MiB.
 const BLOCK_BYTES_MAX: u32 = 256 << 20;
 const MAGIC: u32 = u32::from_le_bytes(*b"blk1");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_that_says_what_cannot_be_is_none() {
+        let good = BlockHeader {
+            count: 3,
+            ..Draft::header(3 * record_bytes(8), Sequence(7), Sequence(7), Sequence(1))
+        };
+        let decoded = |header: BlockHeader| {
+            let mut bytes = [0; BLOCK_HEADER_BYTES];
+            header.encode(5, &mut bytes);
+            BlockHeader::decode(&bytes, 5)
+        };
+        assert_eq!(decoded(good), Some(good));
+        for bad in [
+            BlockHeader { count: u32::MAX, ..good },
+            BlockHeader { count: 4, ..good },
+            BlockHeader { records_bytes: good.bytes + 1, ..good },
+            BlockHeader { bytes: BLOCK_BYTES_MAX + 1, ..good },
+            BlockHeader { previous_end: Sequence(8), ..good },
+        ] {
+            assert_eq!(decoded(bad), None, "{bad:?}");
+        }
+    }
+}

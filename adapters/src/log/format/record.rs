@@ -96,7 +96,9 @@ impl<'a> Records<'a> {
             return None;
         }
         let end = RECORD_HEADER_BYTES + length;
-        if checksum(&record[8..end], self.salt) != u64_at(record, 0)? {
+        if checksum(&record[8..end], self.salt) != u64_at(record, 0)?
+            && !engine::planted!("36-checksums-are-not-looked-at")
+        {
             return None;
         }
         let flags = if u32_at(record, 12)? & FLAG_JSON == 0 { EventFlags::NONE } else { EventFlags::JSON };

@@ -49,6 +49,7 @@ impl Source {
     /// Whether its next event, if it has one, is not known.
     pub(super) fn hides_its_head(&self) -> bool {
         matches!(self.state, State::Unread | State::Cut)
+            && !crate::planted!("20-a-used-up-block-hides-nothing")
     }
 
     /// Whether the block begins past the position, and goes on where it says that there is more.
@@ -167,6 +168,9 @@ impl Source {
     /// The last event examined.
     pub(super) fn examined(&self, response: &PollResponse) -> Option<Sequence> {
         match self.state {
+            State::Held { block, .. } if crate::planted!("20-what-was-fetched-counts-as-read") => {
+                last_examined(&response.blocks[block].1)
+            }
             State::Held { block, next } if next > 0 => {
                 Some(response.blocks[block].1.batch.sequence(next - 1))
             }
@@ -178,5 +182,5 @@ impl Source {
 /// The last position that a whole block covers.
 fn last_examined(block: &ReadBlock) -> Option<Sequence> {
     let last = block.batch.len().checked_sub(1).map(|last| block.batch.sequence(last));
-    last.max(block.through)
+    if crate::planted!("21-a-corrupt-run-stalls-its-cursor") { last } else { last.max(block.through) }
 }
