@@ -86,12 +86,14 @@ fn build(shell: &Shell, package: &str) -> Result<PathBuf, Failure> {
         return Err(Failure::Stage { stage: format!("build {package}"), status: output.status });
     }
     let messages = String::from_utf8_lossy(&output.stdout);
-    let executables = messages.lines().filter_map(|line| {
+    let mut executables = messages.lines().filter_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;
         let is_test = message["profile"]["test"].as_bool()?;
         message["executable"].as_str().filter(|_| is_test).map(PathBuf::from)
     });
-    executables.last().ok_or_else(|| Failure::Planted(format!("cargo names no test program of {package}")))
+    executables
+        .next_back()
+        .ok_or_else(|| Failure::Planted(format!("cargo names no test program of {package}")))
 }
 
 /// Whether the tests pass with a fault planted. Tests that hang do not.
