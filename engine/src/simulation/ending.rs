@@ -20,6 +20,11 @@ impl World {
         self.settle(false);
         if self.shutdown.is_none() {
             self.check_followers();
+            for shard in self.shared.shard_ids() {
+                // A shard publishes a snapshot before it sleeps.
+                let stats = self.shared.port(shard).board.read();
+                assert_eq!(stats.pending_events, 0, "{shard} does not drain: {stats:?}");
+            }
         }
         self.pollers.iter_mut().for_each(Poller::look_again);
         self.settle(true);

@@ -1,6 +1,7 @@
 //! The world of one seed: who there is, and what happens next.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::duty::Duty;
 use crate::event::{EventFlags, ShardId};
 use crate::port::{Flushed, Mail};
 use crate::producer::{Producer, PublishError};
+use crate::route::{routing_hash, shard_of};
 use crate::shard::Shard;
 use crate::shared::{Shared, Shutdown, StoreKind};
 
@@ -137,10 +139,7 @@ impl World {
             let (name, producer) = &mut self.producers[at];
             let number = self.books.offer(*name, key);
             let payload = payload_of(number, key, pad);
-            let shard = crate::route::shard_of(
-                crate::route::routing_hash(Some(&[key]), &payload),
-                self.shared.shards(),
-            );
+            let shard = shard_of(routing_hash(Some(&[key]), &payload), self.shared.shards());
             match producer.publish(Some(&[key]), &payload, EventFlags::JSON) {
                 Ok(receipt) => {
                     assert_eq!(receipt.shard, shard);
@@ -293,8 +292,7 @@ impl World {
     /// How many of these events `shard` has not stored.
     fn missing(&self, shard: ShardId, numbers: &[u64]) -> u64 {
         let store = self.stores[shard.index()].borrow();
-        let stored: std::collections::HashSet<u64> =
-            store.ever.values().map(|payload| number_of(payload)).collect();
+        let stored: HashSet<u64> = store.ever.values().map(|payload| number_of(payload)).collect();
         numbers.iter().filter(|number| !stored.contains(number)).count() as u64
     }
 
