@@ -19,7 +19,8 @@ impl Refusal {
 
     /// Whether the server may say otherwise later.
     pub(super) fn is_transient(&self) -> bool {
-        !engine::planted!("26-a-failover-is-final") && TRANSIENT.contains(&self.code.as_str())
+        engine::planted!("26-a-wrong-type-is-retried")
+            || !engine::planted!("26-a-failover-is-final") && TRANSIENT.contains(&self.code.as_str())
     }
 
     /// Why it was: a transaction is discarded for what was said to one of its commands, or for what its own end says.

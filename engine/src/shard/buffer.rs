@@ -133,7 +133,9 @@ impl Buffer {
             if missing == 0 && incoming.bytes <= room.bytes {
                 return evicted;
             }
-            let Some(front) = self.chunks.front_mut() else { return evicted };
+            let newest =
+                crate::planted!("11-the-newest-is-evicted").then_some(self.chunks.len().saturating_sub(1));
+            let Some(front) = self.chunks.get_mut(newest.unwrap_or_default()) else { return evicted };
             let (events, bytes) = front.batch.evict(missing.max(1));
             front.position += events as u64;
             evicted += events as u64;
