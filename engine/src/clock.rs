@@ -34,11 +34,11 @@ pub struct Clock {
     wall_offset_ns: AtomicI64,
     anchor_due_ns: AtomicU64,
     /// Where a test says how late it is.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     hand: Option<AtomicU64>,
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 impl Clock {
     /// A clock that stands still until it is set.
     pub(crate) fn by_hand() -> Clock {
@@ -67,7 +67,7 @@ impl Clock {
             counter,
             wall_offset_ns: AtomicI64::new(0),
             anchor_due_ns: AtomicU64::new(0),
-            #[cfg(test)]
+            #[cfg(all(test, not(loom)))]
             hand: None,
         };
         clock.anchor(clock.now());
@@ -77,7 +77,7 @@ impl Clock {
     /// Now, for waits and deadlines.
     #[inline]
     pub fn now(&self) -> Monotonic {
-        #[cfg(test)]
+        #[cfg(all(test, not(loom)))]
         if let Some(hand) = &self.hand {
             return Monotonic(hand.load(Ordering::Relaxed));
         }
