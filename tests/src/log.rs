@@ -1,5 +1,6 @@
 //! Buses that keep a log.
 
+use std::fs;
 use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
@@ -42,6 +43,15 @@ pub fn copied(dir: &Path) -> TempDir {
     let copy = tempfile::tempdir().expect("a directory is made");
     c::run_command(Command::new("cp").arg("-a").arg(dir.join(".")).arg(copy.path()));
     copy
+}
+
+/// Damages the last block with events of a closed log of one segment: behind it is that of the close.
+pub fn damage_last_events(segment: &Path) {
+    let mut bytes = fs::read(segment).expect("the shard has a segment");
+    let blocks: Vec<usize> =
+        (0..bytes.len()).step_by(4_096).filter(|at| bytes[at + 8..].starts_with(b"blk1")).collect();
+    bytes[blocks[blocks.len() - 2] + 24] ^= 1;
+    fs::write(segment, bytes).expect("there is space");
 }
 
 /// The numbers of events that [`publish`] has published.

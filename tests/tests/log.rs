@@ -8,7 +8,7 @@ use engine::bus::Bus;
 use engine::consume::request::PollRequest;
 use engine::consume::subscribe::{From, SubscribeRequest};
 use engine::event::EventFlags;
-use harness::log::{bus, numbers, publish};
+use harness::log::{bus, damage_last_events, numbers, publish};
 use harness::{assert_sums, read_all, until};
 
 #[test]
@@ -99,14 +99,7 @@ fn what_is_damaged_counts_although_it_is_the_last_before_the_close() {
     publish(&bus, 0..10);
     publish(&bus, 10..20);
     assert_eq!(bus.shutdown(None), Ok(0));
-    let path = dir.path().join("shard-00000/00000000000000000001.seg");
-    let mut bytes = fs::read(&path).expect("the shard has a segment");
-    let blocks: Vec<usize> =
-        (0..bytes.len()).step_by(4_096).filter(|at| bytes[at + 8..].starts_with(b"blk1")).collect();
-    // Behind the last one with events is that of the close.
-    let at = blocks[blocks.len() - 2];
-    bytes[at + 24] ^= 1;
-    fs::write(&path, bytes).expect("there is space");
+    damage_last_events(&dir.path().join("shard-00000/00000000000000000001.seg"));
     let page = open(dir.path(), 1, "").poll(&PollRequest { limit: 100, ..PollRequest::default() });
     let page = page.expect("it is readable");
     assert!(page.passed_over > 0);

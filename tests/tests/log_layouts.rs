@@ -13,7 +13,7 @@ use engine::consume::request::{Ordering, PollRequest};
 use engine::consume::subscribe::{From, SubscribeRequest};
 use engine::event::{EventFlags, ShardId};
 use engine::subscription::{SubscribeError, Subscription};
-use harness::log::{bus_of, copied};
+use harness::log::{bus_of, copied, damage_last_events};
 use harness::until;
 
 /// Numbers of shards, one after the other.
@@ -124,13 +124,7 @@ fn a_shard_that_has_lost_events_of_before_holds_up_nobody() {
     for entry in fs::read_dir(dir.path().join("shard-00002")).expect("it is there") {
         fs::remove_file(entry.expect("it is readable").path()).expect("it was there");
     }
-    let path = dir.path().join("shard-00001/00000000000000000001.seg");
-    let mut bytes = fs::read(&path).expect("it is there");
-    let blocks: Vec<usize> =
-        (0..bytes.len()).step_by(4_096).filter(|at| bytes[at + 8..].starts_with(b"blk1")).collect();
-    let at = blocks[blocks.len() - 2];
-    bytes[at + 24] ^= 1;
-    fs::write(&path, bytes).expect("there is space");
+    damage_last_events(&dir.path().join("shard-00001/00000000000000000001.seg"));
     let bus = open(dir.path(), 2, "");
     publish(&bus, 600..700);
     let found = polled(&bus, PollRequest { limit: 33, ..PollRequest::default() });

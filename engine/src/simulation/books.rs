@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 
+use serde_json::json;
+
 use super::store::Store;
 use crate::config::Config;
+use crate::consume::filter::Filter;
 use crate::counters::ShardStats;
 use crate::event::ShardId;
 use crate::lane::record::record_bytes;
@@ -95,6 +98,20 @@ impl Books {
 /// An event's payload: its number and its key, and as many bytes more.
 pub(super) fn payload_of(number: u64, key: u8, pad: usize) -> Vec<u8> {
     format!(r#"{{"n":{number},"k":{key},"p":"{}"}}"#, "x".repeat(pad)).into_bytes()
+}
+
+/// What lets only the events with `key` through.
+pub(super) fn filter_of(key: u8) -> Filter {
+    Filter::parse(&json!({"path": "k", "value": key})).expect("it is a filter")
+}
+
+/// Whether an event has `key`, where one is wanted.
+pub(super) fn is_wanted(key: Option<u8>, payload: &[u8]) -> bool {
+    let has = |key: u8| {
+        let part = format!(r#""k":{key},"#);
+        payload.windows(part.len()).any(|window| window == part.as_bytes())
+    };
+    key.is_none_or(has)
 }
 
 /// The number in an event's payload.

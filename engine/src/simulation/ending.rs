@@ -90,6 +90,10 @@ impl World {
             let joined = self.followers.iter().filter(|follower| follower.has_joined());
             joined.for_each(|follower| follower.check(shard, &store));
         }
+        let lost: u64 = self.stores.iter().map(|store| store.borrow().lost()).sum();
+        for follower in &self.followers {
+            assert!(follower.skipped() <= lost, "{} were skipped, and {lost} are gone", follower.skipped());
+        }
     }
 
     /// Who polls was given everything that is there.

@@ -2,15 +2,13 @@
 
 use crossbeam_channel::{Receiver, bounded};
 use fastrand::Rng;
-use serde_json::json;
 
-use super::books::number_of;
-use super::store::Store;
+use super::books::{filter_of, is_wanted, number_of};
+use super::store::{Store, Stores, is_stored};
 use crate::adapter::{AdapterError, ReadBlock};
 use crate::clock::Monotonic;
 use crate::consume::PollResponse;
 use crate::consume::cursor;
-use crate::consume::filter::Filter;
 use crate::consume::merge::Merge;
 use crate::consume::request::{Ordering, PollRequest};
 use crate::event::ShardId;
@@ -64,13 +62,12 @@ impl Poller {
         limit: usize,
         shared: &Shared,
         now: Monotonic,
-        is_stored: impl Fn(ShardId, u64, &[u8]) -> bool,
+        stores: &Stores,
     ) -> Option<Vec<u64>> {
         let Some(poll) = &mut self.poll else {
-            let filter =
-                self.key.map(|key| Filter::parse(&json!({"path": "k", "value": key})).expect("valid"));
             let (ordering, cursor) = (self.ordering, self.cursor.clone());
-            let request = PollRequest { limit, ordering, cursor, filter, shards: None };
+            let request =
+                PollRequest { limit, ordering, cursor, filter: self.key.map(filter_of), shards: None };
             let layouts = shared.kind.layouts.clone();
             let merge = Merge::new(request, STORE, shared.shards(), layouts).expect("its own cursor");
             self.poll = Some(Poll::ask(limit, merge, shared, now));
@@ -90,7 +87,7 @@ impl Poller {
             self.poll = Some(Poll::ask(limit, merge, shared, now));
             return Some(Vec::new());
         }
-        Some(self.take(&merge.finish(), limit, is_stored))
+        Some(self.take(&merge.finish(), limit, stores))
     }
 
     /// There may be more by now than a poll under way has seen.
@@ -104,17 +101,12 @@ impl Poller {
         self.poll.is_none() && !self.has_more
     }
 
-    fn take(
-        &mut self,
-        page: &PollResponse,
-        limit: usize,
-        is_stored: impl Fn(ShardId, u64, &[u8]) -> bool,
-    ) -> Vec<u64> {
+    fn take(&mut self, page: &PollResponse, limit: usize, stores: &Stores) -> Vec<u64> {
         assert!(page.len() <= limit, "{} events, and {limit} were asked for", page.len());
         for (shard, event) in page.events() {
             let sequence = event.sequence.0;
             assert!(
-                is_stored(shard, sequence, event.payload),
+                is_stored(stores, shard, sequence, event.payload),
                 "{shard}:{sequence} is returned, and not stored"
             );
             let last = std::mem::replace(&mut self.last[shard.index()], sequence);
@@ -130,11 +122,12 @@ impl Poller {
     pub(super) fn check(&self, shard: ShardId, store: &Store) {
         let found = &self.found[shard.index()];
         for (sequence, payload) in store.readable() {
-            let needle = self.key.map(|key| format!(r#""k":{key},"#));
-            let is_wanted = needle
-                .is_none_or(|needle| payload.windows(needle.len()).any(|window| window == needle.as_bytes()));
             let is_found = found.binary_search(&sequence).is_ok();
-            assert_eq!(is_found, is_wanted, "{shard}:{sequence} was returned to a poller or not");
+            assert_eq!(
+                is_found,
+                is_wanted(self.key, payload),
+                "{shard}:{sequence} was returned to a poller or not"
+            );
         }
     }
 

@@ -107,10 +107,7 @@ impl Store {
     }
 
     fn act_calmly(&mut self) -> bool {
-        let mut has_acted = !self.is_ready;
-        if !self.is_ready {
-            self.is_ready = true;
-        }
+        let mut has_acted = !std::mem::replace(&mut self.is_ready, true);
         // What was silenced stays so: a timeout ends it.
         while self.in_flight.front().is_some_and(|flight| !flight.is_silent) {
             self.store(usize::MAX);
@@ -303,6 +300,14 @@ impl Store {
         block
     }
 }
+
+/// Whether `shard` has stored this event.
+pub(super) fn is_stored(stores: &Stores, shard: ShardId, sequence: u64, payload: &[u8]) -> bool {
+    stores[shard.index()].borrow().ever.get(&sequence).is_some_and(|stored| stored == payload)
+}
+
+/// Those of all shards.
+pub(super) type Stores = Vec<Rc<RefCell<Store>>>;
 
 /// The shard's side of it.
 pub(super) struct Handle {

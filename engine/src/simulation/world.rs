@@ -15,7 +15,7 @@ use super::books::{Books, number_of, payload_of};
 use super::faults::{Fault, Faults};
 use super::follower::Follower;
 use super::poller::Poller;
-use super::store::{Handle, Store};
+use super::store::{Handle, Store, Stores};
 use crate::adapter::Notify;
 use crate::clock::{Clock, Monotonic};
 use crate::config::{Backpressure, Config, Sampling};
@@ -36,7 +36,7 @@ pub(super) struct World {
     /// `None` when it has ended.
     pub(super) shards: Vec<Option<Shard>>,
     pub(super) asleep: Vec<bool>,
-    pub(super) stores: Vec<Rc<RefCell<Store>>>,
+    pub(super) stores: Stores,
     producers: Vec<(u32, Producer)>,
     producers_made: u32,
     pub(super) pollers: Vec<Poller>,
@@ -207,10 +207,7 @@ impl World {
 
     /// Whether it did not only wait.
     pub(super) fn poll_on(&mut self, at: usize, limit: usize) -> bool {
-        let stores = &self.stores;
-        let is_stored =
-            |shard: ShardId, sequence, payload: &[u8]| is_stored(stores, shard, sequence, payload);
-        let found = self.pollers[at].step(limit, &self.shared, self.now, is_stored);
+        let found = self.pollers[at].step(limit, &self.shared, self.now, &self.stores);
         self.note(found.as_deref().unwrap_or_default());
         found.is_some()
     }
@@ -228,10 +225,7 @@ impl World {
 
     /// How many events a follower was given; one that gives up is gone.
     pub(super) fn follow_on(&mut self, at: usize, events_max: usize) -> usize {
-        let stores = &self.stores;
-        let is_stored =
-            |shard: ShardId, sequence, payload: &[u8]| is_stored(stores, shard, sequence, payload);
-        let given = self.followers[at].step(events_max, self.now, is_stored);
+        let given = self.followers[at].step(events_max, self.now, &self.stores);
         if given.is_none() {
             self.followers.swap_remove(at);
         }
@@ -334,11 +328,6 @@ impl World {
             self.trace = xxh3_64_with_seed(&value.to_le_bytes(), self.trace);
         }
     }
-}
-
-/// Whether `shard` has stored this event.
-fn is_stored(stores: &[Rc<RefCell<Store>>], shard: ShardId, sequence: u64, payload: &[u8]) -> bool {
-    stores[shard.index()].borrow().ever.get(&sequence).is_some_and(|stored| stored == payload)
 }
 
 fn config(rng: &mut Rng) -> Config {
