@@ -35,6 +35,10 @@ pub mod redis;
 #[cfg(feature = "udp")]
 pub mod udp;
 
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 use engine::adapter::{AdapterError, AdapterFactory};
 use engine::config::{AdapterSection, Config, ConfigError};
 

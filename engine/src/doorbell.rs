@@ -82,13 +82,13 @@ impl Doorbell {
     #[cold]
     pub(crate) fn wake(&self) {
         self.parked.store(false, Ordering::Relaxed);
-        let waker = self.waker().clone();
-        if let Some(waker) = waker {
-            waker.wake();
+        // Under the lock, so that behind `silence` no wake is on its way to an executor that has ended.
+        if let Some(waker) = &*self.waker() {
+            waker.wake_by_ref();
         }
     }
 
-    /// The shard ends: nobody wakes it any more, and its waker is dropped on its own thread.
+    /// The shard ends: nobody wakes it any more, and its waker is dropped on its own thread. Wakes of before are with its executor.
     pub(crate) fn silence(&self) {
         *self.waker() = None;
     }

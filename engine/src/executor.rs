@@ -172,6 +172,9 @@ async fn drive<D: Duty>(mut duty: D, clock: &Clock, doorbell: &Doorbell) {
             if let Some(closing) = duty.end() {
                 closing.await;
             }
+            // The executor takes in the wakes of before: one that outlived it would keep the task's memory for ever.
+            doorbell.silence();
+            reactor_pass(clock).await;
             return;
         }
         if duty.is_outstanding() && (round.submitted || now.since(passed_at) >= PASS_PERIOD) {
@@ -231,12 +234,19 @@ async fn park<D: Duty>(duty: &D, clock: &Clock, doorbell: &Doorbell) {
 /// Makes the executor go round once: submit, reap, fire timers, hear wakes. A timer that is due by the time the
 /// executor looks keeps it from sleeping.
 fn reactor_pass(clock: &Clock) -> impl Future<Output = ()> {
-    let mut timer = Timer::new(PASS_TIMER);
-    let due = clock.now().after(PASS_TIMER + PASS_SLACK);
+    let begin = |after: Duration| (Timer::new(after), clock.now().after(after + PASS_SLACK));
+    let mut after = PASS_TIMER;
+    let (mut timer, mut due) = begin(after);
     let mut first = true;
     poll_fn(move |context| {
-        let ready = Pin::new(&mut timer).poll(context);
-        if first && ready.is_pending() {
+        let mut ready = Pin::new(&mut timer).poll(context);
+        // One that is over before it was waited for, as when this thread lost its CPU in between, brings no pass about.
+        while first && ready.is_ready() {
+            after *= 2;
+            (timer, due) = begin(after);
+            ready = Pin::new(&mut timer).poll(context);
+        }
+        if first {
             first = false;
             while clock.now() < due {
                 std::hint::spin_loop();

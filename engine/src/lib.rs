@@ -50,5 +50,8 @@ mod os;
 pub mod planted;
 #[doc(hidden)]
 pub mod sync;
+#[cfg(all(any(test, fuzzing), not(loom)))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(all(test, not(loom)))]
 mod simulation;

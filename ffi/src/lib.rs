@@ -42,6 +42,10 @@ mod redex;
 #[cfg(test)]
 mod ended;
 
+#[cfg(all(any(test, fuzzing), not(loom)))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use abi::*;
 pub use claim::*;
 pub use dedup::*;

@@ -33,19 +33,22 @@ impl LogIdentity {
     /// That of the log in `directory`, if there is one.
     pub(super) fn load(directory: &Path) -> io::Result<Option<LogIdentity>> {
         match read(&directory.join(FILE)) {
-            Ok(bytes) => {
-                let identity: LogIdentity = serde_json::from_slice(&bytes).map_err(|error| {
-                    io::Error::new(io::ErrorKind::InvalidData, format!("{FILE} is not a log's: {error}"))
-                })?;
-                if identity.version != VERSION {
-                    let what = format!("{FILE} has version {}, and this is for {VERSION}", identity.version);
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, what));
-                }
-                Ok(Some(identity))
-            }
+            Ok(bytes) => LogIdentity::parse(&bytes).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// What the file says.
+    pub(super) fn parse(bytes: &[u8]) -> io::Result<LogIdentity> {
+        let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+        let identity: LogIdentity = serde_json::from_slice(bytes)
+            .map_err(|error| invalid(format!("{FILE} is not a log's: {error}")))?;
+        if identity.version != VERSION {
+            let version = identity.version;
+            return Err(invalid(format!("{FILE} has version {version}, and this is for {VERSION}")));
+        }
+        Ok(identity)
     }
 
     fn make(directory: &Path) -> io::Result<LogIdentity> {

@@ -26,6 +26,8 @@ mod disk;
 mod files;
 mod folders;
 mod format;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod history;
 mod identity;
 pub mod inspect;

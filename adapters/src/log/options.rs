@@ -105,7 +105,7 @@ impl SyncDocument {
 
 impl LogConfig {
     /// Parses the `log` section of a bus.
-    pub(super) fn parse(options: Value, config: &Config) -> Result<LogConfig, ConfigError> {
+    pub fn parse(options: Value, config: &Config) -> Result<LogConfig, ConfigError> {
         let document: Document = parse_section("log", options)?;
         let default = Options::default();
         if document.dir.as_os_str().is_empty() {

@@ -23,6 +23,8 @@ mod keeper;
 mod open_file;
 mod appends;
 mod records;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
 

@@ -68,7 +68,16 @@ impl fmt::Display for Address {
 impl fmt::Debug for RedisConfig {
     /// Without the password.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("RedisConfig").field("address", &self.server.address).finish_non_exhaustive()
+        formatter
+            .debug_struct("RedisConfig")
+            .field("address", &self.server.address)
+            .field("is_cluster", &self.is_cluster)
+            .field("prefix", &self.prefix)
+            .field("pipeline_size", &self.pipeline_size)
+            .field("max_stream_len", &self.max_stream_len)
+            .field("wait_replicas", &self.wait_replicas)
+            .field("connect_timeout", &self.connect_timeout)
+            .finish_non_exhaustive()
     }
 }
 

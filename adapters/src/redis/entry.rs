@@ -106,7 +106,11 @@ impl<'a> Entry<'a> {
         if tokens.array()? != 2 {
             return None;
         }
+        // No server gives out 0-0, and whoever read it would begin again.
         let position = position(tokens.bulk()?)?;
+        if position == Sequence(0) {
+            return None;
+        }
         let mut entry = Entry { position, payload: None, timestamp_ns: None, dedup_id: None };
         match tokens.next()? {
             Token::Array(fields) => entry.take(tokens, fields)?,

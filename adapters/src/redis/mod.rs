@@ -16,6 +16,8 @@ mod contact;
 mod entry;
 mod greeting;
 mod io;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod link;
 mod listener;
 mod portion;

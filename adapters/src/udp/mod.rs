@@ -51,5 +51,7 @@ mod stores;
 // For the benches.
 #[doc(hidden)]
 pub mod costs;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod vectors;

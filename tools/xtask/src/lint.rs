@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::fuzz;
 use crate::rules;
 use crate::shell::{self, Failure, Shell};
 
@@ -11,6 +12,7 @@ pub(crate) fn run(shell: &Shell) -> Result<(), Failure> {
         ensure_component(shell, component)?;
     }
     house_rules(shell)?;
+    fuzz::check(shell)?;
     shell::stage("formatting", shell.cargo().args(["fmt", "--all", "--check"]))?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
     shell::stage("clippy", shell.cargo().args(clippy))?;

@@ -1,10 +1,11 @@
-//! The team's commands: `cargo xtask test | lint | loom | planted | soak | figures | header | deps`.
+//! The team's commands: `cargo xtask test | lint | loom | planted | fuzz | soak | figures | header | deps`.
 //!
 //! Every command stops at its first failing stage, says which one it was, and exits with status 1.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
 mod deps;
 mod figures;
+mod fuzz;
 mod header;
 mod lint;
 mod loom;
@@ -39,6 +40,7 @@ fn run(shell: &Shell, command: Command) -> Result<(), Failure> {
         Command::Lint => lint::run(shell).map(|()| println!("cargo xtask lint: passed")),
         Command::Loom => loom::run(shell),
         Command::Planted => planted::run(shell),
+        Command::Fuzz { target, seconds } => fuzz::run(shell, target.as_deref(), seconds),
         Command::Soak { what: Soak::Bus { minutes } } => soak::bus(shell, minutes),
         Command::Soak { what: Soak::Redis { minutes } } => soak::redis(shell, minutes),
         Command::Soak { what: Soak::Udp { millions } } => soak::udp(shell, millions),
@@ -78,6 +80,14 @@ enum Command {
     Loom,
     /// Plants one fault after the other, and shows that a test sees each.
     Planted,
+    /// Looks for bytes that fail a parser, with cargo-fuzz, which it installs where it is missing.
+    Fuzz {
+        /// A target, as in `tests/fuzz/corpus`; all, one after the other, without one.
+        target: Option<String>,
+        /// How long each target is tried, builds not counted.
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+        seconds: u64,
+    },
     /// Runs for minutes what the tests run for seconds: bursts, silences and stalls, or the faults of a server.
     Soak {
         #[command(subcommand)]

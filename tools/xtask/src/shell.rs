@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 /// Starts programs in the root of the workspace.
@@ -31,6 +31,8 @@ pub(crate) enum Failure {
     Rules(usize),
     #[error("the header: {0}")]
     Header(String),
+    #[error("fuzzing: {0}")]
+    Fuzz(String),
     #[error("planted faults: {0}")]
     Planted(String),
 }
@@ -79,11 +81,8 @@ impl Shell {
     pub(crate) fn tracked_files(&self) -> Result<Vec<PathBuf>, Failure> {
         let mut command = self.command("git");
         command.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
-        let output = command.output().map_err(|source| start_failure(&command, source))?;
-        if !output.status.success() {
-            return Err(Failure::Stage { stage: "git ls-files".to_owned(), status: output.status });
-        }
-        let names = String::from_utf8_lossy(&output.stdout);
+        let names = output("git ls-files", &mut command)?;
+        let names = String::from_utf8_lossy(&names);
         let mut paths: Vec<PathBuf> = names.split_terminator('\0').map(PathBuf::from).collect();
         paths.retain(|path| self.path(path).is_file());
         Ok(paths)
@@ -100,6 +99,16 @@ pub(crate) fn stage(stage: &str, command: &mut Command) -> Result<(), Failure> {
     }
     println!("── {stage}: ok, {:.1} s", start.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// What `command` prints on its standard output; fails as [`stage`] does, but prints no line.
+pub(crate) fn output(stage: &str, command: &mut Command) -> Result<Vec<u8>, Failure> {
+    let output =
+        command.stderr(Stdio::inherit()).output().map_err(|source| start_failure(command, source))?;
+    if !output.status.success() {
+        return Err(Failure::Stage { stage: stage.to_owned(), status: output.status });
+    }
+    Ok(output.stdout)
 }
 
 pub(crate) fn start_failure(command: &Command, source: io::Error) -> Failure {
