@@ -109,7 +109,11 @@ pub fn compile(name: &str) -> PathBuf {
     let mut command = Command::new(&compiler);
     command.current_dir(root()).args(["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-O1", "-g"]);
     command.args(["-pthread", "-Iinclude", "-o"]).arg(&fresh).arg(format!("tests/c/{name}.c"));
-    command.arg(library()).arg(format!("-Wl,-rpath,{}", folder.display()));
+    match env::var("LIBNET_LINK") {
+        // A library that somebody has built otherwise, and what it needs.
+        Ok(link) => command.args(link.split_whitespace()),
+        Err(_) => command.arg(library()).arg(format!("-Wl,-rpath,{}", folder.display())),
+    };
     let compiled = command.output().unwrap_or_else(|error| match error.kind() {
         ErrorKind::NotFound => panic!("the C compiler `{compiler}` is missing; install one or name it in CC"),
         _ => panic!("{compiler}: {error}"),

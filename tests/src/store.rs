@@ -70,6 +70,8 @@ pub struct Seen {
 #[derive(Default)]
 struct Shared {
     wants_keys: bool,
+    /// Sequence that the first event of a shard gets, if that is not the usual one.
+    first: u64,
     shards: Mutex<BTreeMap<u16, Shard>>,
     changed: Condvar,
 }
@@ -100,6 +102,11 @@ impl Stores {
     /// Stores that keep everything, and want routing keys.
     pub fn keyed() -> Stores {
         Stores(Arc::new(Shared { wants_keys: true, ..Shared::default() }))
+    }
+
+    /// Stores that keep everything, and have had all that comes before the event `first` of each shard.
+    pub fn resuming_at(first: u64) -> Stores {
+        Stores(Arc::new(Shared { first, ..Shared::default() }))
     }
 
     /// Sets what the store of `shard` does from now on, and ends what it did so far: a hanging call returns and a batch
@@ -194,7 +201,7 @@ impl Instance {
 
 impl Adapter for Instance {
     fn resume(&self) -> Sequence {
-        Sequence(self.with(|shard| shard.mark()))
+        Sequence(self.with(|shard| shard.mark()).max(self.stores.0.first))
     }
 
     fn ready(&self) -> bool {

@@ -1,4 +1,4 @@
-//! The team's commands: `cargo xtask test | lint | loom | planted | fuzz | soak | figures | header | deps`.
+//! The team's commands: `cargo xtask test | lint | loom | planted | fuzz | sanitize | soak | figures | header | deps`.
 //!
 //! Every command stops at its first failing stage, says which one it was, and exits with status 1.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
@@ -11,6 +11,7 @@ mod lint;
 mod loom;
 mod planted;
 mod rules;
+mod sanitize;
 mod shell;
 mod soak;
 mod test;
@@ -40,11 +41,13 @@ fn run(shell: &Shell, command: Command) -> Result<(), Failure> {
         Command::Lint => lint::run(shell).map(|()| println!("cargo xtask lint: passed")),
         Command::Loom => loom::run(shell),
         Command::Planted => planted::run(shell),
+        Command::Sanitize => sanitize::run(shell),
         Command::Fuzz { target, seconds } => fuzz::run(shell, target.as_deref(), seconds),
         Command::Soak { what: Soak::Bus { minutes } } => soak::bus(shell, minutes),
         Command::Soak { what: Soak::Redis { minutes } } => soak::redis(shell, minutes),
         Command::Soak { what: Soak::Udp { millions } } => soak::udp(shell, millions),
         Command::Soak { what: Soak::Log { kills } } => soak::log(shell, kills),
+        Command::Soak { what: Soak::Limits { millions } } => soak::limits(shell, millions),
         Command::Soak { what: Soak::Sim { seeds } } => soak::sim(shell, seeds),
         Command::Figures { quick, check } => {
             let form = match (quick, check) {
@@ -80,6 +83,8 @@ enum Command {
     Loom,
     /// Plants one fault after the other, and shows that a test sees each.
     Planted,
+    /// Runs the C programs of the tests against a library that `AddressSanitizer` and `LeakSanitizer` watch.
+    Sanitize,
     /// Looks for bytes that fail a parser, with cargo-fuzz, which it installs where it is missing.
     Fuzz {
         /// A target, as in `tests/fuzz/corpus`; all, one after the other, without one.
@@ -139,6 +144,12 @@ enum Soak {
         /// How often it is killed.
         #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
         kills: u64,
+    },
+    /// Events through one bus, and buses that are opened and closed, a hundred for each million.
+    Limits {
+        /// Millions of events.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+        millions: u64,
     },
     /// The simulation of whole buses, with seeds that the tests do not try.
     Sim {

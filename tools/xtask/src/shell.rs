@@ -31,6 +31,8 @@ pub(crate) enum Failure {
     Rules(usize),
     #[error("the header: {0}")]
     Header(String),
+    #[error("sanitizers: {0}")]
+    Sanitize(String),
     #[error("fuzzing: {0}")]
     Fuzz(String),
     #[error("planted faults: {0}")]

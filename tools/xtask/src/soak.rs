@@ -61,6 +61,15 @@ pub(crate) fn log(shell: &Shell, kills: u64) -> Result<(), Failure> {
     shell::stage("simulations of the log", &mut command)
 }
 
+/// Sends `millions` of events through one bus, and opens and closes a hundred buses for each.
+pub(crate) fn limits(shell: &Shell, millions: u64) -> Result<(), Failure> {
+    let mut command = shell.cargo();
+    command.args(["test", "--release", "--package", "libnet-tests", "--test", "limits"]);
+    command.env("LIBNET_LIMIT_EVENTS", (millions * 1_000_000).to_string());
+    command.env("LIBNET_LIMIT_LIVES", (millions * 100).to_string());
+    shell::stage("limits", &mut command)
+}
+
 /// Goes through `seeds` seeds of the simulation of whole buses, behind those of the tests.
 pub(crate) fn sim(shell: &Shell, seeds: u64) -> Result<(), Failure> {
     let mut command = shell.cargo();
