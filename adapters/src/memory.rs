@@ -35,10 +35,17 @@ pub struct Retention {
     pub bytes: NonZeroUsize,
 }
 
+/// The store in memory, which is the default.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RetentionDocument {
+    /// Events that a shard keeps.
+    ///
+    /// At least 1. Default: 1,048,576.
     retention_events: Option<NonZeroUsize>,
+    /// Bytes of records that the bus keeps, shared out evenly over its shards; the newest event of a shard is kept in any case.
+    ///
+    /// At least 1. Default: 256 MiB.
     retention_bytes: Option<NonZeroUsize>,
 }
 

@@ -20,6 +20,7 @@ pub struct NoopStores {
     incarnation: u64,
 }
 
+/// The store that counts and discards. It has no keys: `{}`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NoOptions {}

@@ -13,7 +13,7 @@ use crate::batch::Batch;
 use crate::clock::Monotonic;
 #[cfg(doc)]
 use crate::counters::ADAPTER_COUNTS_MAX;
-use crate::counters::AdapterCounts;
+use crate::counters::{AdapterCounts, CountName};
 use crate::doorbell::Doorbell;
 #[cfg(doc)]
 use crate::event::Event;
@@ -44,8 +44,8 @@ pub trait AdapterFactory: Send + Sync + 'static {
         Layouts::default()
     }
 
-    /// The names of what its adapters count besides what a shard does, `[a-z_]+`, at most [`ADAPTER_COUNTS_MAX`].
-    fn count_names(&self) -> &'static [&'static str] {
+    /// What its adapters count besides what a shard does, at most [`ADAPTER_COUNTS_MAX`].
+    fn count_names(&self) -> &'static [CountName] {
         &[]
     }
 

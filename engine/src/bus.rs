@@ -17,7 +17,7 @@ use crate::consume::merge::{Merge, MergeError};
 use crate::consume::request::PollRequest;
 use crate::consume::subscribe::SubscribeRequest;
 use crate::cores::Placement;
-use crate::counters::{ShardStats, SubscriptionStats};
+use crate::counters::{CountName, ShardStats, SubscriptionStats};
 use crate::crew::Crew;
 pub use crate::crew::StartError;
 use crate::event::ShardId;
@@ -108,7 +108,7 @@ pub struct Stats {
     /// One snapshot per shard, each consistent in itself.
     pub shards: Vec<ShardStats>,
     /// Names of what adapters count besides, in the order of [`ShardStats::adapter_counts`].
-    pub adapter_count_names: &'static [&'static str],
+    pub adapter_count_names: &'static [CountName],
     /// For each shard what its adapter has refused with last, or why it had no backend, cut at 240 bytes.
     pub last_errors: Vec<Option<String>>,
     /// The open subscriptions.

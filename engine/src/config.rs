@@ -103,7 +103,7 @@ pub struct BatchLimits {
 pub enum Idle {
     /// Looks again and again: lowest latency, one core busy.
     Spin,
-    /// Spins for [`Config::spin`], then parks.
+    /// Looks for `spin_us`, then parks.
     Adaptive,
     /// Parks at once: least CPU time, tens of microseconds more latency.
     Park,
@@ -176,26 +176,79 @@ pub fn parse_section<T: serde::de::DeserializeOwned>(
     })
 }
 
-/// The document as it is written. `null` means the default.
+/// The document as it is written. `null` means the default. The second paragraph of a key is what it takes and its default: from
+/// here `include/CONFIGURATION.md` is generated.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
+    /// Shards: threads that order, batch and store. More than CPUs is allowed, and such shards never spin.
+    ///
+    /// 1 to 65,535. Default: the CPUs that the thread that starts the bus may use, less one, at least 1.
     num_shards: Option<NonZeroU16>,
+    /// Where the shards are pinned.
+    ///
+    /// `"auto"`, or a list of CPU numbers. Default: `"auto"`, from the last allowed CPU down.
     cores: Option<CoresDocument>,
+    /// Events that a shard holds accepted and not yet stored.
+    ///
+    /// A power of two, 1,024 to 1,073,741,824. Default: 1,048,576.
     ring_buffer_capacity: Option<usize>,
+    /// The same bound in bytes of records.
+    ///
+    /// At least 1. Default: 64 MiB.
     buffer_bytes: Option<NonZeroUsize>,
+    /// Largest event; with a `redis` section its routing key counts too.
+    ///
+    /// 1 to 64 MiB. Default: 1 MiB.
     max_event_bytes: Option<usize>,
+    /// Memory of the lane from one thread to one shard.
+    ///
+    /// A power of two, 4 KiB to 1 GiB. Default: 256 KiB.
     lane_bytes: Option<usize>,
+    /// Memory of all lanes. A subscription takes twice `lane_bytes` for each of its shards, and is refused where less than half
+    /// would be left; one that begins before a change of `num_shards` counts `max_event_bytes` besides for each.
+    ///
+    /// At least `lane_bytes` and `max_event_bytes` together. Default: 1 GiB.
     lanes_bytes_max: Option<NonZeroU64>,
+    /// What happens when a shard's buffer is full.
+    ///
+    /// Default: `"DropOldest"`.
     backpressure_mode: Option<Backpressure>,
+    /// When a batch is submitted.
+    ///
+    /// An object, see below. Default: `{}`.
     batch: Option<BatchDocument>,
+    /// What a shard without work does.
+    ///
+    /// Default: `"adaptive"`.
     idle: Option<Idle>,
+    /// How long an adaptive shard, and a `net_next` that waits, look before they sleep, in microseconds.
+    ///
+    /// 0 to 1,000,000. Default: 50.
     spin_us: Option<u64>,
+    /// When the outcome of a batch counts as unknown, and how long a poll waits for a shard.
+    ///
+    /// 1 to 86,400,000. Default: 5,000.
     adapter_timeout_ms: Option<NonZeroU64>,
+    /// How often a refused batch is submitted again before it is dropped. A log gives none up while another is behind it.
+    ///
+    /// 0 to 4,294,967,295. Default: until the shutdown.
     adapter_batch_retries: Option<u32>,
+    /// File that keeps the producer's identity across restarts.
+    ///
+    /// A path. Default: a new identity each start.
     producer_nonce_path: Option<PathBuf>,
+    /// How long a producer waits for room in the lane of a busy shard, in microseconds.
+    ///
+    /// 0 to 60,000,000. Default: 100,000.
     push_wait_us: Option<u64>,
+    /// How long a flush waits.
+    ///
+    /// 1 to 86,400,000. Default: 5,000.
     flush_timeout_ms: Option<NonZeroU64>,
+    /// How long a shutdown stores what is left.
+    ///
+    /// 1 to 86,400,000. Default: 5,000.
     shutdown_timeout_ms: Option<NonZeroU64>,
 }
 
@@ -212,12 +265,25 @@ enum CoresName {
     Auto,
 }
 
+/// A batch is submitted as soon as the store takes one, unless `min_size` asks to wait.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BatchDocument {
+    /// Events that a batch waits for, at most `max_delay` and not past 224 KiB.
+    ///
+    /// 1 to `max_size`. Default: 1, so that it never waits.
     min_size: Option<NonZeroUsize>,
+    /// Most events of a batch; at most half of `ring_buffer_capacity` takes effect, and a batch also ends at about 224 KiB.
+    ///
+    /// 1 to 1,000,000. Default: 10,000.
     max_size: Option<NonZeroUsize>,
+    /// Longest wait for `min_size`, in milliseconds.
+    ///
+    /// 1 to 86,400,000. Default: 1.
     max_delay_ms: Option<NonZeroU64>,
+    /// The same in microseconds; not together with `max_delay_ms`.
+    ///
+    /// 1 to 86,400,000,000. Default: 1,000.
     max_delay_us: Option<NonZeroU64>,
 }
 

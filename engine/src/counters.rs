@@ -51,6 +51,22 @@ pub struct ShardStats {
 /// Counts of an adapter's own.
 pub type AdapterCounts = [u64; ADAPTER_COUNTS_MAX];
 
+/// What one of an adapter's own counts is called, and what it says: a sentence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountName {
+    /// `[a-z_]+`.
+    pub name: &'static str,
+    /// For operators.
+    pub meaning: &'static str,
+}
+
+impl CountName {
+    /// The name of a count.
+    pub const fn new(name: &'static str, meaning: &'static str) -> CountName {
+        CountName { name, meaning }
+    }
+}
+
 /// The counts of an adapter that has fewer of them.
 pub fn adapter_counts<const COUNT: usize>(counts: [u64; COUNT]) -> AdapterCounts {
     let mut all = AdapterCounts::default();

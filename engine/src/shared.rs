@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::adapter::{AdapterFactory, Streams};
 use crate::clock::{Clock, Monotonic};
 use crate::config::Config;
-use crate::counters::{ShardStats, SubscriptionStats};
+use crate::counters::{CountName, ShardStats, SubscriptionStats};
 use crate::event::ShardId;
 use crate::lane::LaneBudget;
 use crate::lane::record::KEY_LENGTH_BYTES;
@@ -51,7 +51,7 @@ pub(crate) struct StoreKind {
     /// Which of it they read first.
     pub(crate) layouts: Layouts,
     /// Names of what its adapters count.
-    pub(crate) count_names: &'static [&'static str],
+    pub(crate) count_names: &'static [CountName],
     /// Whether events take their routing keys along.
     pub(crate) wants_keys: bool,
 }

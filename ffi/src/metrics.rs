@@ -6,7 +6,7 @@ use std::fmt;
 
 use engine::adapter::AdapterState;
 use engine::bus::Stats;
-use engine::counters::ShardStats;
+use engine::counters::{CountName, ShardStats};
 use engine::histogram::Histogram;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -100,7 +100,7 @@ fn encode_level(
     encoder: &mut DescriptorEncoder,
     level: &str,
     rows: &[(Labels, &ShardStats)],
-    adapter_count_names: &[&str],
+    adapter_count_names: &[CountName],
 ) -> fmt::Result {
     for term in &TERMS {
         let samples = rows.iter().map(|(labels, stats)| (labels.clone(), (term.of)(stats)));
@@ -113,8 +113,8 @@ fn encode_level(
     family(encoder, &name, Some("events"), "Events given up.", MetricType::Counter, dropped)?;
     for (at, counted) in adapter_count_names.iter().enumerate() {
         let samples = rows.iter().map(|(labels, stats)| (labels.clone(), stats.adapter_counts[at]));
-        let help = "Counted by the store itself; the configuration section of the store says what.";
-        family(encoder, &format!("{level}adapter_{counted}"), None, help, MetricType::Counter, samples)?;
+        let name = format!("{level}adapter_{}", counted.name);
+        family(encoder, &name, None, counted.meaning, MetricType::Counter, samples)?;
     }
     if !level.is_empty() {
         let states = rows.iter().flat_map(|(labels, stats)| {

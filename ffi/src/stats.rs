@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{c_char, c_int};
 
 use engine::bus::Stats;
-use engine::counters::{ShardStats, SubscriptionStats};
+use engine::counters::{CountName, ShardStats, SubscriptionStats};
 use engine::event::ShardId;
 use engine::histogram::Histogram;
 use serde::Serialize;
@@ -75,80 +75,127 @@ pub unsafe extern "C" fn net_stats_ex(handle: net_handle_t, out: *mut net_stats_
 /// The object that `net_stats` writes. Its first six keys are those that existing programs read.
 #[derive(Serialize)]
 struct Document<'a> {
+    /// Events accepted, or dropped on the way in; the same as `ingested`.
     events_ingested: u64,
+    /// Events given up, for whatever reason.
     events_dropped: u64,
+    /// Batches that the store has acknowledged; the same as `batches`.
     batches_dispatched: u64,
+    /// The same as `events_ingested`.
     shard_events_ingested: u64,
+    /// The same as `events_dropped`.
     shard_events_dropped: u64,
+    /// The same as `batches_dispatched`.
     shard_batches_dispatched: u64,
+    /// Shards of the bus.
     num_shards: usize,
+    /// Whether there are more shards than CPUs, so that none spins.
     cores_shared: bool,
+    /// Shards found standing still, and woken.
     stalls: u64,
+    /// Bytes of memory of all lanes.
     lanes_bytes: u64,
+    /// Of all shards together:
     #[serde(flatten)]
     total: Counters,
+    /// For each shard:
     shards: Vec<Shard<'a>>,
+    /// For each open subscription:
     subscriptions: Vec<Subscription>,
+    /// What the library is:
     build: Build,
 }
 
 #[derive(Serialize)]
 struct Shard<'a> {
+    /// Its number.
     #[serde(rename = "shard")]
     number: usize,
+    /// What it has counted: every key of the bus from `ingested` to `adapter_counts`.
     #[serde(flatten)]
     counters: Counters,
+    /// What its store has refused with last, or why it lost or could not make its connection; null if neither ever was.
     last_error: Option<&'a str>,
 }
 
 #[derive(Serialize)]
 struct Subscription {
+    /// Its number: they are numbered in the order in which they were opened.
     #[serde(rename = "subscription")]
     number: u64,
+    /// Events that its shards have stored and the subscriber has not given back yet.
     lag_events: u64,
+    /// For each of its shards:
     shards: Vec<Lag>,
 }
 
 #[derive(Serialize)]
 struct Lag {
+    /// The shard.
     shard: u16,
+    /// Events of it that the subscriber has not given back yet.
     lag_events: u64,
 }
 
 #[derive(Serialize)]
 struct Counters {
+    /// Events accepted, or dropped on the way in: `stored` + `dropped` + `pending_events`, in every snapshot.
     ingested: u64,
+    /// Events that the store has acknowledged.
     stored: u64,
+    /// Events given up, by reason:
     dropped: Reasons,
+    /// Events accepted and not settled.
     pending_events: u64,
+    /// Bytes of them.
     pending_bytes: u64,
+    /// Events left with their producers for want of room: never accepted.
     refused: u64,
+    /// Batches that the store has acknowledged.
     batches: u64,
+    /// Events made readable to subscribers, counted for each.
     delivered: u64,
+    /// Most events that were pending; of a bus the sum of its shards' mosts.
     pending_events_max: u64,
+    /// Most bytes that were pending; likewise.
     pending_bytes_max: u64,
+    /// Events of each batch that the store has acknowledged:
     batch_events: Percentiles,
+    /// Nanoseconds from the submission of a batch to its acknowledgement; 0 of a store that acknowledges in the same round:
     submit_latency_ns: Percentiles,
+    /// Batches submitted again after a refusal or a timeout.
     retries: u64,
+    /// Ways in from producers that are open now.
     lanes: u64,
+    /// Times that a shard went to sleep.
     parks: u64,
+    /// How the store stands to its backend: `up`, `retrying`, `connecting` or `down`; of a bus the worst.
     adapter: &'static str,
+    /// What the store counts of its own, see below:
     adapter_counts: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Serialize)]
 struct Percentiles {
+    /// Half were at most this; at most double of what it was.
     p50: u64,
+    /// 99 of 100 were at most this; at most double of what it was.
     p99: u64,
+    /// The most, exactly.
     max: u64,
 }
 
 #[derive(Serialize)]
 struct Reasons {
+    /// Oldest events evicted by `DropOldest`, or by `Sample`.
     oldest: u64,
+    /// New events refused by `DropNewest`.
     newest: u64,
+    /// Events that `Sample` did not admit.
     sampled: u64,
+    /// Events that the store refused for good, or as often as `adapter_batch_retries` allows.
     adapter: u64,
+    /// Events that a shutdown could not store in its time.
     shutdown: u64,
 }
 
@@ -194,7 +241,7 @@ impl Subscription {
 }
 
 impl Counters {
-    fn of(shard: &ShardStats, adapter_count_names: &[&'static str]) -> Counters {
+    fn of(shard: &ShardStats, adapter_count_names: &[CountName]) -> Counters {
         let dropped = Reasons {
             oldest: shard.dropped.oldest,
             newest: shard.dropped.newest,
@@ -219,7 +266,11 @@ impl Counters {
             lanes: shard.lanes,
             parks: shard.parks,
             adapter: shard.adapter.name(),
-            adapter_counts: adapter_count_names.iter().copied().zip(shard.adapter_counts).collect(),
+            adapter_counts: adapter_count_names
+                .iter()
+                .map(|count| count.name)
+                .zip(shard.adapter_counts)
+                .collect(),
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod authority;
 pub mod bus;
 pub mod c;
 pub mod cluster;
+pub mod documents;
 pub mod echo;
 pub mod flood;
 pub mod load;

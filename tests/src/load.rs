@@ -120,7 +120,8 @@ impl<'a> Load<'a> {
 
 /// What the store has counted under this name.
 pub fn count(stats: &Stats, name: &str) -> u64 {
-    let at = stats.adapter_count_names.iter().position(|known| *known == name).expect("the store counts it");
+    let at =
+        stats.adapter_count_names.iter().position(|known| known.name == name).expect("the store counts it");
     stats.total().adapter_counts[at]
 }
 

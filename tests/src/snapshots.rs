@@ -27,7 +27,12 @@ pub fn json_of(bus: net_handle_t) -> Value {
 
 /// What `net_metrics` writes.
 pub fn metrics_of(bus: net_handle_t) -> Metrics {
-    Metrics::parse(&text_of(bus, net::net_metrics))
+    Metrics::parse(&metrics_text_of(bus))
+}
+
+/// The same as text.
+pub fn metrics_text_of(bus: net_handle_t) -> String {
+    text_of(bus, net::net_metrics)
 }
 
 /// A bus that is started through the C ABI.

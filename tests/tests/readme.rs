@@ -11,6 +11,7 @@ use adapters::udp::{KeyPair, Psk};
 use engine::config::Config;
 use engine::consume::request::PollRequest;
 use harness::c::{self, as_from_a_shell, root, run_command};
+use harness::documents::{block, compile, document};
 use harness::redis::Redis;
 
 #[test]
@@ -268,15 +269,6 @@ fn list_files(folder: &Path, count: usize) -> Vec<String> {
     lines
 }
 
-/// Compiles `<program>.c` in `folder`, which runs there.
-fn compile(folder: &Path, program: &str) {
-    symlink(c::library(), folder.join("libnet.so.100")).expect("the folder is empty");
-    let mut compiler = Command::new("cc");
-    compiler.current_dir(folder).args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-o", program]);
-    compiler.arg(format!("{program}.c")).arg("-I").arg(root().join("include"));
-    run_command(compiler.args(["libnet.so.100", "-Wl,-rpath,."]));
-}
-
 /// Runs one line of the README: cargo in the repository, anything else in `folder`.
 fn shell(folder: &Path, line: &str) -> String {
     let folder = if line.starts_with("cargo ") { root() } else { folder };
@@ -291,12 +283,5 @@ fn netload() -> Command {
 }
 
 fn readme() -> String {
-    fs::read_to_string(c::root().join("README.md")).expect("the README is there")
-}
-
-/// The `index`-th fenced block of `language`.
-fn block(text: &str, language: &str, index: usize) -> String {
-    let fence = format!("```{language}\n");
-    let block = text.split(&fence).nth(index + 1).and_then(|rest| rest.split("```").next());
-    block.unwrap_or_else(|| panic!("there is no block {index} of {language}")).to_owned()
+    document("README.md")
 }

@@ -112,7 +112,7 @@ fn soak(port: u16, server: u16, faults: impl FnOnce(&dyn Fn() -> bool)) {
     let total = stats.total();
     assert_eq!(total.dropped.total(), 0);
     for (name, count) in stats.adapter_count_names.iter().zip(total.adapter_counts) {
-        assert!(count == 0 || matches!(*name, "reconnects" | "passed_over"), "{name}: {count}");
+        assert!(count == 0 || matches!(name.name, "reconnects" | "passed_over"), "{name:?}: {count}");
     }
 }
 

@@ -57,6 +57,7 @@ use std::path::{self, Path, PathBuf};
 
 use engine::adapter::{Adapter, AdapterError, AdapterFactory, Notify, ShardContext, Streams};
 use engine::config::{Config, ConfigError};
+use engine::counters::CountName;
 use engine::event::ShardId;
 use engine::layouts::Layouts;
 use serde_json::Value;
@@ -151,7 +152,7 @@ impl AdapterFactory for LogStores {
         Some(self.identity.producer)
     }
 
-    fn count_names(&self) -> &'static [&'static str] {
+    fn count_names(&self) -> &'static [CountName] {
         &COUNT_NAMES
     }
 

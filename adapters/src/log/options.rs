@@ -63,14 +63,33 @@ pub struct LogConfig {
     pub(super) options: Options,
 }
 
+/// The store in segment files on this machine's disk.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
+    /// Directory of the log, made where it is missing. One bus at a time.
+    ///
+    /// A path.
     dir: PathBuf,
+    /// Length of a segment, which is set aside before it is needed.
+    ///
+    /// From 524 KiB and `max_event_bytes` together to 1 GiB. Default: 64 MiB.
     segment_bytes: Option<u64>,
+    /// When what is stored becomes durable; a flush makes it durable in any case, and so does the end of a segment.
+    ///
+    /// Default: `{"interval_ms":50}`.
     sync: Option<SyncDocument>,
+    /// The oldest segment goes when the others of the bus have so many bytes.
+    ///
+    /// At least 1. Default: everything is kept.
     retention_bytes: Option<NonZeroU64>,
+    /// The oldest segment goes when the others of its shard have so many events.
+    ///
+    /// At least 1. Default: everything is kept.
     retention_events: Option<NonZeroU64>,
+    /// A segment goes when its last event is older.
+    ///
+    /// At least 1. Default: everything is kept.
     retention_age_ms: Option<NonZeroU64>,
 }
 
@@ -78,11 +97,11 @@ struct Document {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncDocument {
-    /// [`SyncPolicy::Never`].
+    /// When the system gets to it.
     Never,
-    /// [`SyncPolicy::EveryBatch`].
+    /// Before it counts as stored.
     EveryBatch,
-    /// [`SyncPolicy::Interval`], in milliseconds: 1 to 3,600,000.
+    /// At most so long after it was stored; `n` is 1 to 3,600,000.
     IntervalMs(NonZeroU64),
 }
 

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use engine::adapter::{Adapter, AdapterError, AdapterState, Closing, Outcome, ReadRequest, Resident};
 use engine::batch::Batch;
 use engine::clock::Monotonic;
-use engine::counters::{AdapterCounts, adapter_counts};
+use engine::counters::{AdapterCounts, CountName, adapter_counts};
 use engine::event::{Sequence, ShardId};
 
 use super::archive::Archive;
@@ -212,19 +212,25 @@ impl Adapter for LogStore {
 }
 
 /// What a store counts besides what a shard does.
-pub(super) const COUNT_NAMES: [&str; 12] = [
-    "segments",
-    "segment_bytes",
-    "segments_made",
-    "segments_removed",
-    "segments_failed",
-    "segments_refused",
-    "written_bytes",
-    "syncs",
-    "events_rewritten",
-    "events_passed_over",
-    "reads_failed",
-    "buffered",
+pub(super) const COUNT_NAMES: [CountName; 12] = [
+    CountName::new("segments", "Segments that there are now."),
+    CountName::new("segment_bytes", "Bytes that they take on the disk."),
+    CountName::new("segments_made", "Segments made."),
+    CountName::new("segments_removed", "Segments removed by retention."),
+    CountName::new("segments_failed", "Segments closed for ever because a write or a sync failed."),
+    CountName::new("segments_refused", "Times that a segment could not be made, as on a full disk."),
+    CountName::new("written_bytes", "Bytes written."),
+    CountName::new("syncs", "Syncs of a segment."),
+    CountName::new(
+        "events_rewritten",
+        "Events written again because their segment failed before they were durable.",
+    ),
+    CountName::new("events_passed_over", "Events read that were damaged, and left out."),
+    CountName::new("reads_failed", "Reads that the disk refused."),
+    CountName::new(
+        "buffered",
+        "1 where the file system refuses O_DIRECT, so that writes go through the page cache.",
+    ),
 ];
 
 /// Nanoseconds since the Unix epoch.

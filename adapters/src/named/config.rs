@@ -20,21 +20,40 @@ pub struct FileConfig {
     pub sync: SyncPolicy,
 }
 
+/// What `net_redex_open_file` takes as `config_json`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
+    /// Whether the file outlives its redex.
+    ///
+    /// Default: whether the redex has a directory.
     persistent: Option<bool>,
+    /// The oldest events beyond are removed, of a persistent file a segment at a time and never the newest.
+    ///
+    /// At least 1. Default: of a persistent file everything is kept, of one in memory 1,048,576.
     retention_max_events: Option<NonZeroU64>,
+    /// The same in bytes.
+    ///
+    /// At least 1. Default: of a persistent file everything is kept, of one in memory 256 MiB.
     retention_max_bytes: Option<NonZeroU64>,
+    /// Events that are older are removed, likewise.
+    ///
+    /// At least 1. Default: everything is kept.
     retention_max_age_ms: Option<NonZeroU64>,
+    /// When a persistent file is synced.
+    ///
+    /// Default: `{"interval_ms":50}`.
     fsync: Option<Fsync>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Fsync {
+    /// When the system gets to it.
     Never,
+    /// Before an append returns.
     EveryBatch,
+    /// At most so long after a write; `n` is at least 1.
     IntervalMs(NonZeroU64),
 }
 

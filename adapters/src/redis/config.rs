@@ -81,19 +81,50 @@ impl fmt::Debug for RedisConfig {
     }
 }
 
+/// The store in Redis Streams.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
+    /// The server. With `rediss://` it has to prove over TLS that it is the URL's host.
+    ///
+    /// `redis://user:password@host:port/db`, `rediss://…`, or `redis+unix:///path?db=2&user=u&pass=p`.
     url: String,
+    /// Whether the server is a node of a Redis Cluster.
+    ///
+    /// Default: false.
     #[serde(default)]
     cluster: bool,
+    /// What the keys begin with: the stream of shard 3 is `net:shard:3`, and `net:meta` says how many streams there are.
+    ///
+    /// A text of 1 to 200 bytes. Default: `net`.
     prefix: Option<String>,
+    /// Events of one transaction at most.
+    ///
+    /// 1 to 100,000. Default: 1,000.
     pipeline_size: Option<usize>,
+    /// About how many entries a stream keeps (`MAXLEN ~`).
+    ///
+    /// At least 1. Default: everything is kept.
     max_stream_len: Option<NonZeroU64>,
+    /// Replicas that must have a batch before it counts as stored (`WAIT`).
+    ///
+    /// 0 to 100. Default: 0.
     wait_replicas: Option<u64>,
+    /// How long one attempt to connect may take, with looking up the name and the TLS handshake.
+    ///
+    /// 1 to 10,000. Default: 1,000.
     connect_timeout_ms: Option<u64>,
+    /// Who may vouch for the server.
+    ///
+    /// A PEM file. Default: whom the system trusts.
     tls_ca_path: Option<PathBuf>,
+    /// As whom the bus speaks to a server that asks; together with `tls_key_path`.
+    ///
+    /// A PEM file. Default: no certificate.
     tls_cert_path: Option<PathBuf>,
+    /// Its key; together with `tls_cert_path`.
+    ///
+    /// A PEM file. Default: none.
     tls_key_path: Option<PathBuf>,
 }
 

@@ -39,6 +39,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use engine::adapter::{Adapter, AdapterError, AdapterFactory, ShardContext, Streams};
+use engine::counters::CountName;
 use xxhash_rust::xxh3::xxh3_64;
 
 pub use config::RedisConfig;
@@ -74,8 +75,8 @@ impl AdapterFactory for RedisStores {
         Streams::Shared(self.streams)
     }
 
-    fn count_names(&self) -> &'static [&'static str] {
-        &["lost_by_server", "maybe_twice", "refused_for_memory", "passed_over", "kills_denied", "reconnects"]
+    fn count_names(&self) -> &'static [CountName] {
+        &COUNT_NAMES
     }
 
     /// They are fields of the entries.
@@ -87,3 +88,26 @@ impl AdapterFactory for RedisStores {
         Ok(Box::new(RedisStore::new(Arc::clone(&self.config), self.streams.get(), context)))
     }
 }
+
+/// None but `reconnects` and `passed_over` should ever rise.
+const COUNT_NAMES: [CountName; 6] = [
+    CountName::new(
+        "lost_by_server",
+        "Events that the server had confirmed and has no more, as after a failover to a replica that lacked them; those refused in \
+         between count too.",
+    ),
+    CountName::new("maybe_twice", "Events sent again although they may be there already."),
+    CountName::new(
+        "refused_for_memory",
+        "Transactions refused because the server's memory is full; they are tried again.",
+    ),
+    CountName::new("passed_over", "Entries read that no bus has written."),
+    CountName::new(
+        "kills_denied",
+        "Old connections that the server did not let the bus kill, or tell from others': allow CLIENT KILL and INFO.",
+    ),
+    CountName::new(
+        "reconnects",
+        "Connections that ended, could not be made, or that a node sent to another.",
+    ),
+];

@@ -119,41 +119,96 @@ impl ReceivedStore {
     }
 }
 
-/// The section as it is written. `null` means the default.
+/// The bus of another process, over encrypted UDP. `null` means the default.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
+    /// Who begins.
     role: RoleName,
+    /// Where its sockets are. The responder's shards share this port; the initiator's have this and those that follow, or with port 0 any.
+    ///
+    /// `IP:port`. Default: of an initiator any; a responder must have one.
     bind_addr: Option<SocketAddr>,
+    /// Of an initiator: where the responder is. Of a responder: the only address from which packets are looked at, whatever the port.
+    ///
+    /// `IP:port` or `name:port`; of a responder `IP` or `IP:port`. Default: of a responder any; an initiator must have one.
     peer_addr: Option<String>,
+    /// The responder's public key; an initiator must have it.
+    ///
+    /// 64 hexadecimal digits. Default: none.
     peer_public_key: Option<String>,
+    /// The responder's secret key; together with `public_key`.
+    ///
+    /// 64 hexadecimal digits. Default: none.
     secret_key: Option<Zeroizing<String>>,
+    /// The public key that belongs to it; together with `secret_key`.
+    ///
+    /// 64 hexadecimal digits. Default: none.
     public_key: Option<String>,
+    /// Both keys of a responder, as `net_generate_keypair` prints them, instead of `secret_key` and `public_key`.
+    ///
+    /// A file that only its owner can read. Default: none.
     key_file: Option<PathBuf>,
+    /// What both sides know, and nobody else; `psk` or `psk_file` must be there.
+    ///
+    /// 64 hexadecimal digits. Default: none.
     psk: Option<Zeroizing<String>>,
+    /// The same.
+    ///
+    /// A file with 64 hexadecimal digits, which only its owner can read. Default: none.
     psk_file: Option<PathBuf>,
+    /// What becomes of lost packets; the same on both sides.
+    ///
+    /// Default: `"full"`.
     reliability: Option<Reliability>,
+    /// How packets are encrypted. An initiator proposes this, or with `auto` what its CPU is faster at; a responder takes nothing else, or with
+    /// `auto` either.
+    ///
+    /// Default: `"auto"`.
     cipher: Option<CipherName>,
+    /// Packets that a session has under way at most; what it keeps of them is that times `mtu`.
+    ///
+    /// 64 to 65,536. Default: 4,096.
     packet_pool_size: Option<usize>,
+    /// How long a session is silent before it says that it lives.
+    ///
+    /// 10 to 3,600,000. Default: 1,000, or a third of `session_timeout_ms` if that is less.
     heartbeat_interval_ms: Option<u64>,
+    /// Without a packet for so long the peer is gone, and is called again.
+    ///
+    /// Above `heartbeat_interval_ms`, up to 86,400,000. Default: 10,000, or three `heartbeat_interval_ms` if that is more.
     session_timeout_ms: Option<u64>,
+    /// Whether many packets go through the kernel at a time.
+    ///
+    /// Default: true.
     batched_io: Option<bool>,
+    /// Bytes of a UDP payload at most; the default fits Ethernet with IPv6.
+    ///
+    /// 576 to 65,507. Default: 1,452.
     mtu: Option<usize>,
+    /// Where received events go: `memory` has its retention, `noop` keeps nothing for polls.
+    ///
+    /// `"memory"`, `{"memory":{…}}` or `"noop"`. Default: `"memory"`.
     store: Option<Value>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum RoleName {
+    /// It knows the responder's address and public key, and calls.
     Initiator,
+    /// It has a key pair and a port, and answers.
     Responder,
 }
 
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum CipherName {
+    /// What the initiator's CPU is faster at.
     Auto,
+    /// ChaCha20-Poly1305.
     ChaCha20Poly1305,
+    /// AES-256-GCM.
     Aes256Gcm,
 }
 

@@ -1,6 +1,6 @@
 //! What a shard's sessions count besides events.
 
-use engine::counters::{ADAPTER_COUNTS_MAX, AdapterCounts};
+use engine::counters::{ADAPTER_COUNTS_MAX, AdapterCounts, CountName};
 
 use super::channel;
 use super::refused::Refused;
@@ -61,8 +61,8 @@ impl Counts {
 }
 
 /// Their names in the statistics.
-pub(super) const NAMES: [&str; OURS.len() + Refused::COUNT] = {
-    let mut names = [""; OURS.len() + Refused::COUNT];
+pub(super) const NAMES: [CountName; OURS.len() + Refused::COUNT] = {
+    let mut names = [OURS[0]; OURS.len() + Refused::COUNT];
     let mut at = 0;
     while at < names.len() {
         names[at] = if at < OURS.len() { OURS[at] } else { Refused::NAMES[at - OURS.len()] };
@@ -71,20 +71,26 @@ pub(super) const NAMES: [&str; OURS.len() + Refused::COUNT] = {
     names
 };
 
-const OURS: [&str; 13] = [
-    "handshakes",
-    "session_timeouts",
-    "peers_not_admitted",
-    "packets_sent",
-    "packets_received",
-    "send_errors",
-    "packets_lost",
-    "blocks_retransmitted",
-    "events_given_up_by_peer",
-    "events_given_up",
-    "events_too_large",
-    "blocks_duplicate",
-    "blocks_overrun",
+const OURS: [CountName; 13] = [
+    CountName::new("handshakes", "Keys agreed on: sessions that began, and those that got new keys."),
+    CountName::new("session_timeouts", "Sessions that ended because the peer was silent."),
+    CountName::new(
+        "peers_not_admitted",
+        "Handshakes with a peer that is not to be talked to: a second initiator while the first is alive, other settings.",
+    ),
+    CountName::new("packets_sent", "Packets sent."),
+    CountName::new("packets_received", "Packets received and found genuine."),
+    CountName::new("send_errors", "Packets that the kernel did not take, a full queue excepted."),
+    CountName::new("packets_lost", "Packets of ours that count as lost (`full`)."),
+    CountName::new("blocks_retransmitted", "Packets' contents that were sent once more."),
+    CountName::new("events_given_up_by_peer", "Events of the peer lost for good (`light`, `none`)."),
+    CountName::new("events_given_up", "Events of ours lost for good (`light`)."),
+    CountName::new(
+        "events_too_large",
+        "Events of the peer beyond `max_event_bytes` here, which were left out.",
+    ),
+    CountName::new("blocks_duplicate", "Packets' contents that came more than once, and were taken once."),
+    CountName::new("blocks_overrun", "Packets' contents beyond what this side had room for."),
 ];
 
 const _: () = assert!(NAMES.len() <= ADAPTER_COUNTS_MAX);

@@ -1,6 +1,8 @@
 //! The ways in which a packet is refused. Each is counted; none is answered, but for one that is asked for a
 //! cookie.
 
+use engine::counters::CountName;
+
 /// Why a packet was refused. A refused packet has changed nothing, but one of the peer's own whose payload is in disorder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
@@ -42,22 +44,22 @@ impl Refused {
     pub(super) const COUNT: usize = Refused::NAMES.len();
 
     /// The name of each in the statistics, at the place that is its number.
-    pub(super) const NAMES: [&'static str; 15] = [
-        "refused_malformed",
-        "refused_address",
-        "refused_version",
-        "refused_cipher",
-        "refused_counter",
-        "refused_session",
-        "refused_mac1",
-        "refused_repeated",
-        "refused_cookie",
-        "refused_rate_limited",
-        "refused_handshake",
-        "refused_point",
-        "refused_payload",
-        "refused_replayed",
-        "refused_forged",
+    pub(super) const NAMES: [CountName; 15] = [
+        CountName::new("refused_malformed", "Packets that have no form."),
+        CountName::new("refused_address", "Packets that come from elsewhere than `peer_addr`."),
+        CountName::new("refused_version", "Packets of another version of the protocol."),
+        CountName::new("refused_cipher", "Handshakes that propose a cipher that is not known."),
+        CountName::new("refused_counter", "Packets behind the last counter of a key."),
+        CountName::new("refused_session", "Packets of no session."),
+        CountName::new("refused_mac1", "Handshakes by who does not know the keys."),
+        CountName::new("refused_repeated", "Handshakes that came before."),
+        CountName::new("refused_cookie", "Handshakes that have to prove their address first."),
+        CountName::new("refused_rate_limited", "Handshakes that are too many."),
+        CountName::new("refused_handshake", "Answers that were not made for this handshake with these keys."),
+        CountName::new("refused_point", "Handshakes with a public key that has no part in the secret."),
+        CountName::new("refused_payload", "Handshakes and genuine packets whose contents have no form."),
+        CountName::new("refused_replayed", "Packets that came before, or are too old to tell."),
+        CountName::new("refused_forged", "Packets that were changed or made up."),
     ];
 
     /// Its number, less than `COUNT`.
@@ -82,7 +84,7 @@ mod tests {
             (Refused::Forged, "refused_forged"),
         ];
         for (refused, name) in named {
-            assert_eq!(Refused::NAMES[refused.index()], name);
+            assert_eq!(Refused::NAMES[refused.index()].name, name);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use engine::adapter::{Adapter, AdapterError, AdapterFactory, ShardContext, Streams};
 use engine::clock::Monotonic;
 use engine::config::Config;
+use engine::counters::CountName;
 use engine::identity::random_word;
 use zeroize::Zeroizing;
 
@@ -116,7 +117,7 @@ impl AdapterFactory for UdpStores {
         Streams::Shared(NonZeroU16::new(self.local.shards).unwrap_or(NonZeroU16::MIN))
     }
 
-    fn count_names(&self) -> &'static [&'static str] {
+    fn count_names(&self) -> &'static [CountName] {
         &counts::NAMES
     }
 

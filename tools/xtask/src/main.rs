@@ -1,9 +1,10 @@
-//! The team's commands: `cargo xtask test | lint | loom | planted | fuzz | sanitize | soak | figures | header | deps`.
+//! The team's commands: `cargo xtask test | lint | loom | planted | fuzz | sanitize | soak | figures | header | docs | deps`.
 //!
 //! Every command stops at its first failing stage, says which one it was, and exits with status 1.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
 mod deps;
+mod docs;
 mod figures;
 mod fuzz;
 mod header;
@@ -57,6 +58,7 @@ fn run(shell: &Shell, command: Command) -> Result<(), Failure> {
             };
             figures::run(shell, form).map(|()| println!("cargo xtask figures: passed"))
         }
+        Command::Docs => docs::run(shell),
         Command::Header { check } => header::run(shell, check),
     }
 }
@@ -107,6 +109,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Writes the documents in include/ that are made of the headers, the types and what a bus says of itself.
+    Docs,
     /// Writes the headers in include/ from the crate `ffi`.
     Header {
         /// Writes nothing; fails with the difference when the committed header is not what would be written.

@@ -44,8 +44,11 @@ use writer::Writer;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::udp) enum Reliability {
+    /// Its events are lost, and nothing has an order.
     None,
+    /// They are asked for for half a second and then given up; what arrives is in order.
     Light,
+    /// They are sent again until the peer has stored them; each arrives once and in order.
     Full,
 }
 
