@@ -12,6 +12,7 @@ pub mod documents;
 pub mod echo;
 pub mod flood;
 pub mod load;
+pub mod installed;
 pub mod log;
 pub mod mounted;
 pub mod netns;

@@ -43,8 +43,9 @@ fn runs_as_root() -> bool {
 
 /// Each program and the package that brings it. `cc` is not among them: cargo links with it, so that without it no
 /// `cargo xtask` starts.
-const PROGRAMS: [(&str, &str); 9] = [
+const PROGRAMS: [(&str, &str); 11] = [
     ("c++", "g++"),
+    ("go", "golang-go"),
     ("nm", "binutils"),
     ("python3", "python3"),
     ("git", "git"),
@@ -53,4 +54,5 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("chromium", "chromium"),
     ("redis-server", "redis-server"),
     ("ip", "iproute2"),
+    ("pkg-config", "pkgconf"),
 ];

@@ -42,7 +42,8 @@ impl fmt::Display for Rule {
 pub(crate) fn check(path: &Path, text: &str) -> Vec<Violation> {
     let mut violations = Vec::new();
     let code = path.extension().and_then(|extension| extension.to_str());
-    let (is_rust, is_source) = (code == Some("rs"), matches!(code, Some("rs" | "c" | "cc" | "py" | "sh")));
+    let (is_rust, is_source) =
+        (code == Some("rs"), matches!(code, Some("rs" | "c" | "cc" | "cpp" | "hpp" | "go" | "py" | "sh")));
     for (index, line) in text.lines().enumerate() {
         let mut broken = |rule| violations.push(Violation { line: index + 1, rule });
         if is_source && index == FILE_LINES_MAX {

@@ -76,13 +76,28 @@ fn xtask_with(arguments: &[&str], cargo: &str) -> Output {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let manifest = folder.path().join("tools/xtask");
     std::fs::create_dir_all(&manifest).expect("the folder is writable");
-    for program in ["c++", "nm", "python3", "git", "bash", "groff", "chromium", "redis-server", "ip"] {
+    for program in PROGRAMS {
         symlink("/bin/true", folder.path().join(program)).expect("the folder is empty");
     }
     let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
     xtask.args(arguments).env("PATH", folder.path()).env("CARGO_MANIFEST_DIR", manifest);
     xtask.env("CARGO", format!("/bin/{cargo}")).output().expect("it starts")
 }
+
+/// What `cargo xtask deps` looks for.
+const PROGRAMS: [&str; 11] = [
+    "c++",
+    "go",
+    "nm",
+    "python3",
+    "git",
+    "bash",
+    "groff",
+    "chromium",
+    "redis-server",
+    "ip",
+    "pkg-config",
+];
 
 fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()

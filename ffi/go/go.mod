@@ -1,0 +1,3 @@
+module libnet
+
+go 1.19

@@ -1,0 +1,7 @@
+module tests
+
+go 1.19
+
+require libnet v0.0.0
+
+replace libnet => ../../ffi/go
