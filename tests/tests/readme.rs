@@ -37,6 +37,19 @@ fn the_named_file_prints_what_it_says() {
     prints_what_it_says("Named files", "files.c");
 }
 
+#[test]
+fn the_commands_that_install_build_the_quickstart() {
+    let readme = readme();
+    let section = readme.split("## Installing\n").nth(1).expect("the section is there");
+    let quickstart = readme.split("## C quickstart").nth(1).expect("the section is there");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("first.c"), block(&readme, "c", 0)).expect("the folder is writable");
+    let commands = block(section, "sh", 0).replace('~', &folder.path().display().to_string());
+    let (install, build) = commands.split_once('\n').expect("a line that installs");
+    shell(folder.path(), install);
+    assert_eq!(shell(folder.path(), build), block(quickstart, "text", 0));
+}
+
 /// The program of a section, built and run by its commands with the library of the quickstart's.
 fn prints_what_it_says(section: &str, program: &str) {
     let readme = readme();

@@ -43,7 +43,7 @@ fn runs_as_root() -> bool {
 
 /// Each program and the package that brings it. `cc` is not among them: cargo links with it, so that without it no
 /// `cargo xtask` starts.
-const PROGRAMS: [(&str, &str); 11] = [
+const PROGRAMS: [(&str, &str); 15] = [
     ("c++", "g++"),
     ("go", "golang-go"),
     ("nm", "binutils"),
@@ -55,4 +55,8 @@ const PROGRAMS: [(&str, &str); 11] = [
     ("redis-server", "redis-server"),
     ("ip", "iproute2"),
     ("pkg-config", "pkgconf"),
+    ("cmake", "cmake"),
+    ("make", "make"),
+    ("dpkg-shlibdeps", "dpkg-dev"),
+    ("fakeroot", "fakeroot"),
 ];

@@ -9,8 +9,7 @@ use crate::shell::{self, Failure, Shell};
 /// Generates the headers; writes them, or with `check` compares them. Either way each must compile by itself as C11
 /// and as C++17 without a warning.
 pub(crate) fn run(shell: &Shell, check: bool) -> Result<(), Failure> {
-    let scratch =
-        tempfile::tempdir().map_err(|source| Failure::File { path: std::env::temp_dir(), source })?;
+    let scratch = shell::scratch()?;
     for header in &HEADERS {
         println!("── generate include/{}", header.name);
         let fresh = generate(&shell.path("ffi"), header)?;

@@ -1,22 +1,27 @@
-//! The team's commands: `cargo xtask test | lint | loom | planted | fuzz | sanitize | soak | figures | header | docs | deps`.
+//! The team's commands: `cargo xtask test | lint | loom | planted | fuzz | sanitize | soak | figures | header | docs | abi | install | dist | deps`.
 //!
 //! Every command stops at its first failing stage, says which one it was, and exits with status 1.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
+mod abi;
 mod deps;
+mod dist;
 mod docs;
 mod figures;
 mod fuzz;
 mod header;
+mod install;
 mod lint;
 mod loom;
 mod planted;
+mod release;
 mod rules;
 mod sanitize;
 mod shell;
 mod soak;
 mod test;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -60,6 +65,9 @@ fn run(shell: &Shell, command: Command) -> Result<(), Failure> {
         }
         Command::Docs => docs::run(shell),
         Command::Header { check } => header::run(shell, check),
+        Command::Abi { write } => abi::run(shell, write),
+        Command::Install(options) => install::run(shell, &options),
+        Command::Dist { out } => dist::run(shell, out.as_deref()),
     }
 }
 
@@ -116,6 +124,21 @@ enum Command {
         /// Writes nothing; fails with the difference when the committed header is not what would be written.
         #[arg(long)]
         check: bool,
+    },
+    /// Compares the interface of the headers with its committed list; what is removed or changed fails, and so does what is
+    /// new until it is listed.
+    Abi {
+        /// Adds what is new to the list.
+        #[arg(long)]
+        write: bool,
+    },
+    /// Builds and installs the library, its headers, pkg-config and `cmake` files, examples, and netload.
+    Install(install::Options),
+    /// Builds a tarball that works anywhere, a package for Debian, and SHA256SUMS.
+    Dist {
+        /// Where to, in place of target/dist.
+        #[arg(long)]
+        out: Option<PathBuf>,
     },
     /// Installs the system packages that the tests need; without root, names them.
     Deps,

@@ -42,8 +42,14 @@ pub(crate) fn run(shell: &Shell) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The sources plant what is listed here, each once, and nothing else.
+/// The sources plant what is listed here, each once, and nothing else; and the table of properties has each.
 fn check_names(shell: &Shell) -> Result<(), Failure> {
+    let path = shell.path("tests/README.md");
+    let table = std::fs::read_to_string(&path).map_err(|source| Failure::File { path, source })?;
+    let is_missing = |fault: &&Fault| !table.contains(&format!("`{}`", fault.name));
+    if let Some(fault) = FAULTS.iter().find(is_missing) {
+        return Err(Failure::Planted(format!("tests/README.md has no {}", fault.name)));
+    }
     let mut planted = Vec::new();
     for path in shell.tracked_files()? {
         let is_product = path.starts_with("engine/src") || path.starts_with("adapters/src");

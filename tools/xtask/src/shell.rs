@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Instant;
 
+use tempfile::TempDir;
+
 /// Starts programs in the root of the workspace.
 pub(crate) struct Shell {
     root: PathBuf,
@@ -35,6 +37,10 @@ pub(crate) enum Failure {
     Sanitize(String),
     #[error("fuzzing: {0}")]
     Fuzz(String),
+    #[error("the installation: {0}")]
+    Install(String),
+    #[error("the interface: {0}")]
+    Abi(String),
     #[error("planted faults: {0}")]
     Planted(String),
 }
@@ -101,6 +107,11 @@ pub(crate) fn stage(stage: &str, command: &mut Command) -> Result<(), Failure> {
     }
     println!("── {stage}: ok, {:.1} s", start.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// A folder for what is made on the way; it goes when it is dropped.
+pub(crate) fn scratch() -> Result<TempDir, Failure> {
+    tempfile::tempdir().map_err(|source| Failure::File { path: std::env::temp_dir(), source })
 }
 
 /// What `command` prints on its standard output; fails as [`stage`] does, but prints no line.

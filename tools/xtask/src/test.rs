@@ -2,14 +2,13 @@
 
 use crate::deps;
 use crate::loom;
+use crate::release;
 use crate::shell::{self, Failure, Shell};
 
 /// Runs the stages. `filter` goes to every test program; with one, the models are left out.
 pub(crate) fn run(shell: &Shell, filter: &[String]) -> Result<(), Failure> {
     deps::ensure(shell)?;
-    for (stage, arguments) in RELEASE_BUILDS {
-        shell::stage(stage, shell.cargo().args(*arguments))?;
-    }
+    release::build(shell)?;
     for (stage, arguments) in STAGES {
         let mut command = shell.cargo();
         command.arg("test").args(*arguments);
@@ -23,13 +22,6 @@ pub(crate) fn run(shell: &Shell, filter: &[String]) -> Result<(), Failure> {
     }
     if filter.is_empty() { loom::run(shell) } else { Ok(()) }
 }
-
-/// The commands of the README, one by one, since packages built together may share other features: its test finds
-/// everything built.
-const RELEASE_BUILDS: &[(&str, &[&str])] = &[
-    ("build the library", &["build", "--release", "--package", "libnet"]),
-    ("build netload", &["build", "--release", "--bin", "netload"]),
-];
 
 /// Seeds that each simulation goes through; by itself it is content with few.
 const SIMULATED_SEEDS: &str = "10000";

@@ -85,7 +85,7 @@ fn xtask_with(arguments: &[&str], cargo: &str) -> Output {
 }
 
 /// What `cargo xtask deps` looks for.
-const PROGRAMS: [&str; 11] = [
+const PROGRAMS: [&str; 15] = [
     "c++",
     "go",
     "nm",
@@ -97,6 +97,10 @@ const PROGRAMS: [&str; 11] = [
     "redis-server",
     "ip",
     "pkg-config",
+    "cmake",
+    "make",
+    "dpkg-shlibdeps",
+    "fakeroot",
 ];
 
 fn stdout(output: &Output) -> String {

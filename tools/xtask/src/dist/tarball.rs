@@ -1,0 +1,39 @@
+//! `libnet-VERSION-TARGET.tar.gz`: one folder, which works wherever it is put.
+
+use std::fs;
+use std::path::Path;
+
+use super::Distribution;
+use crate::install::{Layout, render};
+use crate::release::VERSION;
+use crate::shell::{self, Failure, Shell};
+
+/// Makes it and gives its name.
+pub(super) fn make(distribution: &Distribution) -> Result<String, Failure> {
+    let shell = distribution.shell;
+    let target = target(shell)?;
+    let folder = format!("libnet-{VERSION}-{target}");
+    let scratch = shell::scratch()?;
+    let root = scratch.path().join(&folder);
+    distribution.stage(&Layout::new(Path::new("lib"), "net")?, &root)?;
+    let readme = root.join("README");
+    let text = render(README, &[("VERSION", VERSION), ("TARGET", &target)]);
+    fs::write(&readme, text).map_err(|source| Failure::File { path: readme, source })?;
+    let name = format!("{folder}.tar.gz");
+    let mut tar = shell.command("tar");
+    tar.args(["--create", "--format=gnu", "--sort=name", "--owner=0", "--group=0", "--numeric-owner"]);
+    tar.args(["--mode=u=rwX,go=rX", "--use-compress-program=gzip -9n"]);
+    tar.arg(format!("--mtime=@{}", distribution.epoch)).arg("--file").arg(distribution.out.join(&name));
+    shell::stage("the tarball", tar.arg("--directory").arg(scratch.path()).arg(&folder))?;
+    Ok(name)
+}
+
+/// What the compiler builds for.
+fn target(shell: &Shell) -> Result<String, Failure> {
+    let said = shell::output("rustc -vV", shell.command("rustc").arg("-vV"))?;
+    let said = String::from_utf8_lossy(&said);
+    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).ok_or_else(|| Failure::Install(format!("rustc names no host: {said}")))
+}
+
+const README: &str = include_str!("../../../../ffi/packaging/README.in");
