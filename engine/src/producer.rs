@@ -113,6 +113,12 @@ impl Producer {
         }
     }
 
+    /// Bytes of an event at most, `max_event_bytes`.
+    #[inline]
+    pub fn event_bytes_max(&self) -> usize {
+        self.event_bytes_max
+    }
+
     /// Publishes one event. `key` routes it: events of one producer with the same key keep their order; without a key
     /// the payload itself is hashed. Where the store wants keys the event takes it along. Waits up to `push_wait_us` for room.
     #[expect(

@@ -32,7 +32,7 @@ use crate::thread::Thread;
 pub unsafe extern "C" fn net_ingest(handle: net_handle_t, json: *const c_char, len: usize) -> c_int {
     publish(handle, |_, producer| {
         present("json", json)?;
-        length("len", len)?;
+        event_length(len, producer)?;
         // SAFETY: not NULL, of a possible length, and readable by the caller's contract.
         let json = text("json", unsafe { guard::bytes(json, len) })?;
         serde_json::from_str::<IgnoredAny>(json)?;
@@ -51,7 +51,7 @@ pub unsafe extern "C" fn net_ingest(handle: net_handle_t, json: *const c_char, l
 pub unsafe extern "C" fn net_ingest_raw(handle: net_handle_t, bytes: *const c_char, len: usize) -> c_int {
     publish(handle, |_, producer| {
         present("bytes", bytes)?;
-        length("len", len)?;
+        event_length(len, producer)?;
         // SAFETY: not NULL, of a possible length, and readable by the caller's contract.
         let bytes = unsafe { guard::bytes(bytes, len) };
         text("bytes", bytes)?;
@@ -103,7 +103,7 @@ pub unsafe extern "C" fn net_ingest_keyed(
         present("bytes", bytes)?;
         absent_or_present("out", out)?;
         length("key_len", key_len)?;
-        length("len", len)?;
+        event_length(len, producer)?;
         // SAFETY: not NULL, of a possible length, and readable by the caller's contract.
         let key = (!key.is_null()).then(|| unsafe { guard::bytes(key.cast(), key_len) });
         // SAFETY: as above.
@@ -192,27 +192,31 @@ pub unsafe extern "C" fn net_ingest_raw_batch_ex(
         // SAFETY: not NULL, aligned, of a possible length, and with `count` entries by the caller's contract.
         let (jsons, lens) =
             unsafe { (slice::from_raw_parts(jsons, count), slice::from_raw_parts(lens, count)) };
-        let mut entries = Entries { jsons, lens, next: 0, failed, failed_count: 0 };
-        let mut accepted = 0;
-        let refused = loop {
-            let (more, refused) = producer.publish_batch(&mut entries, EventFlags::NONE);
-            accepted += more;
-            match refused {
-                // The entry handed out last is the one that was refused.
-                Some(PublishError::TooLarge { .. }) => entries.fail(entries.next - 1),
-                Some(_) => {
-                    (entries.next - 1..count).for_each(|index| entries.fail(index));
-                    break refused;
-                }
-                None => break None,
-            }
-        };
+        let bytes_max = producer.event_bytes_max();
+        let mut entries = Entries { jsons, lens, bytes_max, next: 0, failed, failed_count: 0 };
+        let (accepted, refused) = producer.publish_batch(&mut entries, EventFlags::NONE);
+        if refused.is_some() {
+            // The entry handed out last is the one that was refused.
+            (entries.next - 1..count).for_each(|index| entries.fail(index));
+        }
         if !failed_len.is_null() {
             // SAFETY: not NULL, aligned, and writable by the caller's contract.
             unsafe { failed_len.write(entries.failed_count) };
         }
         counted(thread, accepted, refused)
     })
+}
+
+/// Refuses the length of what is no event, before it is read.
+#[inline]
+pub(crate) fn event_length(len: usize, producer: &Producer) -> Result<(), Failure> {
+    let bytes_max = producer.event_bytes_max();
+    if len <= bytes_max { Ok(()) } else { Err(too_long(len, bytes_max)) }
+}
+
+#[cold]
+fn too_long(len: usize, bytes_max: usize) -> Failure {
+    length("len", len).err().unwrap_or_else(|| PublishError::TooLarge { bytes: len, bytes_max }.into())
 }
 
 /// Runs `body` with this thread's producer for the bus. That the bus has ended is the first thing to say: before
@@ -262,6 +266,7 @@ fn counted(thread: &Thread, accepted: usize, refused: Option<PublishError>) -> R
 struct Entries<'a> {
     jsons: &'a [*const c_char],
     lens: &'a [usize],
+    bytes_max: usize,
     next: usize,
     /// NULL, or room for an index per entry.
     failed: *mut usize,
@@ -287,8 +292,8 @@ impl<'a> Iterator for Entries<'a> {
             let index = self.next;
             let (&json, &len) = (self.jsons.get(index)?, self.lens.get(index)?);
             self.next += 1;
-            if !json.is_null() && length("lens", len).is_ok() {
-                // SAFETY: not NULL, of a possible length, and readable by the contract of the export.
+            if !json.is_null() && len <= self.bytes_max {
+                // SAFETY: not NULL, as short as an event, and readable by the contract of the export.
                 let bytes = unsafe { guard::bytes(json, len) };
                 if text("jsons", bytes).is_ok() {
                     return Some(bytes);

@@ -24,10 +24,21 @@ pub struct Output {
     pub stderr: String,
 }
 
-/// Compiles `tests/c/<name>.c` and runs it with `arguments`. It must end with status 0 and print nothing on its
-/// standard error.
+/// Compiles `tests/c/<name>.c` and runs it with `arguments`, under the command of `LIBNET_UNDER` if there is one. It must end with
+/// status 0 and print nothing on its standard error.
 pub fn run(name: &str, arguments: &[&str]) -> Output {
-    let output = run_command(Command::new(compile(name)).args(arguments));
+    let program = compile(name);
+    let under = env::var("LIBNET_UNDER").unwrap_or_default();
+    let mut words = under.split_whitespace();
+    let mut command = match words.next() {
+        None => Command::new(program),
+        Some(first) => {
+            let mut command = Command::new(first);
+            command.args(words).arg(program);
+            command
+        }
+    };
+    let output = run_command(command.args(arguments));
     assert_eq!(output.stderr, "", "{name} printed on its standard error");
     output
 }

@@ -43,7 +43,7 @@ fn runs_as_root() -> bool {
 
 /// Each program and the package that brings it. `cc` is not among them: cargo links with it, so that without it no
 /// `cargo xtask` starts.
-const PROGRAMS: [(&str, &str); 15] = [
+const PROGRAMS: [(&str, &str); 17] = [
     ("c++", "g++"),
     ("go", "golang-go"),
     ("nm", "binutils"),
@@ -59,4 +59,6 @@ const PROGRAMS: [(&str, &str); 15] = [
     ("make", "make"),
     ("dpkg-shlibdeps", "dpkg-dev"),
     ("fakeroot", "fakeroot"),
+    ("valgrind", "valgrind"),
+    ("systemd-analyze", "systemd"),
 ];

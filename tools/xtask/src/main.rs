@@ -54,6 +54,7 @@ fn run(shell: &Shell, command: Command) -> Result<(), Failure> {
         Command::Soak { what: Soak::Udp { millions } } => soak::udp(shell, millions),
         Command::Soak { what: Soak::Log { kills } } => soak::log(shell, kills),
         Command::Soak { what: Soak::Limits { millions } } => soak::limits(shell, millions),
+        Command::Soak { what: Soak::Abuse { rounds } } => soak::abuse(shell, rounds),
         Command::Soak { what: Soak::Sim { seeds } } => soak::sim(shell, seeds),
         Command::Figures { quick, check } => {
             let form = match (quick, check) {
@@ -93,7 +94,7 @@ enum Command {
     Loom,
     /// Plants one fault after the other, and shows that a test sees each.
     Planted,
-    /// Runs the C programs of the tests against a library that `AddressSanitizer` and `LeakSanitizer` watch.
+    /// Runs the C programs of the tests against a library that `AddressSanitizer` and `LeakSanitizer` watch, and under valgrind.
     Sanitize,
     /// Looks for bytes that fail a parser, with cargo-fuzz, which it installs where it is missing.
     Fuzz {
@@ -177,6 +178,12 @@ enum Soak {
         /// Millions of events.
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100_000))]
         millions: u64,
+    },
+    /// Buses that end under sixteen threads that call whatever there is.
+    Abuse {
+        /// How many buses.
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+        rounds: u64,
     },
     /// The simulation of whole buses, with seeds that the tests do not try.
     Sim {

@@ -1,9 +1,11 @@
-//! `cargo xtask sanitize`: the C programs of the tests against a library that `AddressSanitizer` and `LeakSanitizer` watch.
+//! `cargo xtask sanitize`: the C programs of the tests under `AddressSanitizer` and `LeakSanitizer`, and then under valgrind.
 //!
 //! The sanitizers are a nightly compiler's, which `RUSTC_BOOTSTRAP` makes this one do. The library is linked as an archive, with the
-//! compiler's own runtime, so that the C compiler needs none.
+//! compiler's own runtime, so that the C compiler needs none. Valgrind sees what no compiler has touched: memory that is read before it
+//! is written, and what the C library and the kernel do with ours.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::deps;
 use crate::shell::{self, Failure, Shell};
@@ -19,26 +21,66 @@ pub(crate) fn run(shell: &Shell) -> Result<(), Failure> {
     let library = shell.target().join("sanitized").join(TARGET).join("debug/libnet.a");
     let link = format!("{} {} {SYSTEM}", library.display(), runtime(shell)?.display());
     // In a forked child the memory of the threads that are not in it is nobody's.
-    for (stage, options, is_skipped) in [
-        ("C programs that are watched", "detect_leaks=1", true),
-        ("C programs that fork, leaks left out", "detect_leaks=0", false),
-    ] {
-        let mut test = shell.cargo();
-        test.args(["test", "--package", "libnet-tests"]);
-        for name in TESTS {
-            test.args(["--test", name]);
+    for (programs, leaks) in [(Programs::Others, "detect_leaks=1"), (Programs::Forking, "detect_leaks=0")] {
+        let mut test = tests(shell, programs);
+        test.env("LIBNET_LINK", &link).env("ASAN_OPTIONS", leaks);
+        shell::stage(&format!("{} that are watched", programs.name()), &mut test)?;
+    }
+    let ring = ring_under_valgrind(shell)?;
+    for (programs, leaks) in [(Programs::Others, "full"), (Programs::Forking, "no")] {
+        let mut test = tests(shell, programs);
+        let preload = ring.display();
+        for name in NOT_UNDER_VALGRIND {
+            test.args(["--skip", name]);
         }
-        test.arg("--");
-        for name in FORKING {
-            if is_skipped {
-                test.arg("--skip");
-            }
-            test.arg(name);
-        }
-        test.env("LIBNET_LINK", &link).env("ASAN_OPTIONS", options);
-        shell::stage(stage, &mut test)?;
+        test.env("LIBNET_UNDER", format!("env LD_PRELOAD={preload} {VALGRIND} --leak-check={leaks}"));
+        shell::stage(&format!("{} under valgrind", programs.name()), &mut test)?;
     }
     Ok(())
+}
+
+/// Which of the C programs.
+#[derive(Clone, Copy)]
+enum Programs {
+    Forking,
+    Others,
+}
+
+impl Programs {
+    fn name(self) -> &'static str {
+        match self {
+            Programs::Forking => "C programs that fork",
+            Programs::Others => "C programs",
+        }
+    }
+}
+
+/// The tests whose programs are in C.
+fn tests(shell: &Shell, programs: Programs) -> Command {
+    let mut test = shell.cargo();
+    test.args(["test", "--package", "libnet-tests"]);
+    for name in TESTS {
+        test.args(["--test", name]);
+    }
+    test.arg("--");
+    for name in FORKING {
+        if matches!(programs, Programs::Others) {
+            test.arg("--skip");
+        }
+        test.arg(name);
+    }
+    test.env("LIBNET_ABUSE_ROUNDS", "100");
+    test
+}
+
+/// Builds what a program needs that waits for `io_uring` under valgrind.
+fn ring_under_valgrind(shell: &Shell) -> Result<PathBuf, Failure> {
+    let library = shell.target().join("sanitized/ring_under_valgrind.so");
+    let mut compiler = shell.command("cc");
+    compiler.args(["-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"]).arg(&library);
+    compiler.arg("tests/c/ring_under_valgrind.c");
+    shell::stage("build what valgrind lacks", &mut compiler)?;
+    Ok(library)
 }
 
 /// The runtime of `AddressSanitizer` that lies beside the compiler's standard library.
@@ -59,6 +101,7 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 const SYSTEM: &str = "-lm -ldl -lpthread -lrt -lgcc_s -lstdc++";
 /// Tests whose programs are in C.
 const TESTS: &[&str] = &[
+    "abuse",
     "c_boundary",
     "claims",
     "platform",
@@ -69,4 +112,9 @@ const TESTS: &[&str] = &[
     "subscriptions",
 ];
 /// Parts of the names of those whose programs fork.
-const FORKING: &[&str] = &["what_is_refused", "forked"];
+const FORKING: &[&str] = &["what_is_refused", "forked", "too_late"];
+/// The threads and their signals are valgrind's own there; and what the kernel reads from a disk into memory by `io_uring` was never
+/// written to, for all that valgrind knows.
+const NOT_UNDER_VALGRIND: &[&str] = &["threads_are_as_documented", "files_in_a_directory_are_there_again"];
+/// Leaks are blocks that nothing leads to; what the library keeps for the life of the process is none.
+const VALGRIND: &str = "valgrind --quiet --vgdb=no --fair-sched=yes --error-exitcode=9 --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect";

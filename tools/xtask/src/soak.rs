@@ -70,6 +70,14 @@ pub(crate) fn limits(shell: &Shell, millions: u64) -> Result<(), Failure> {
     shell::stage("limits", &mut command)
 }
 
+/// Ends `rounds` buses under threads that call whatever there is.
+pub(crate) fn abuse(shell: &Shell, rounds: u64) -> Result<(), Failure> {
+    let mut command = shell.cargo();
+    command.args(["test", "--release", "--package", "libnet-tests", "--test", "abuse", "sixteen_threads"]);
+    command.env("LIBNET_ABUSE_ROUNDS", rounds.to_string());
+    shell::stage("buses that end under sixteen threads", &mut command)
+}
+
 /// Goes through `seeds` seeds of the simulation of whole buses, behind those of the tests.
 pub(crate) fn sim(shell: &Shell, seeds: u64) -> Result<(), Failure> {
     let mut command = shell.cargo();

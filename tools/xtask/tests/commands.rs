@@ -85,7 +85,7 @@ fn xtask_with(arguments: &[&str], cargo: &str) -> Output {
 }
 
 /// What `cargo xtask deps` looks for.
-const PROGRAMS: [&str; 15] = [
+const PROGRAMS: [&str; 17] = [
     "c++",
     "go",
     "nm",
@@ -101,6 +101,8 @@ const PROGRAMS: [&str; 15] = [
     "make",
     "dpkg-shlibdeps",
     "fakeroot",
+    "valgrind",
+    "systemd-analyze",
 ];
 
 fn stdout(output: &Output) -> String {

@@ -1,0 +1,35 @@
+//! Wrong use: C programs that call every function with every argument as it must not be, at every time at which it must not be.
+//!
+//! `LIBNET_ABUSE_ROUNDS` (2,000) says how many buses end while sixteen threads call whatever there is.
+
+use std::collections::BTreeSet;
+use std::env;
+
+use harness::c;
+
+#[test]
+fn the_programs_know_every_function() {
+    let rows = include_str!("../c/abuse_rows.h").lines().filter_map(|line| line.strip_prefix("    ROW("));
+    let rows: BTreeSet<&str> = rows.filter_map(|row| row.split(',').next()).collect();
+    let interface =
+        include_str!("../../ffi/abi.txt").lines().filter_map(|line| line.strip_prefix("function "));
+    let interface: BTreeSet<&str> = interface.filter_map(|function| function.split(' ').next()).collect();
+    assert_eq!(rows, interface);
+}
+
+#[test]
+fn every_argument_of_every_function_may_be_wrong() {
+    c::run("abuse", &[]);
+}
+
+#[test]
+fn whatever_is_called_when_it_is_too_late_is_refused() {
+    let output = c::run("abuse_late", &[]);
+    assert_eq!(output.stdout, "exit\n", "the handlers at the end of the process did not run");
+}
+
+#[test]
+fn sixteen_threads_call_whatever_there_is_while_buses_end() {
+    let rounds = env::var("LIBNET_ABUSE_ROUNDS").unwrap_or_else(|_| "2000".to_owned());
+    c::run("abuse_race", &[&rounds]);
+}
