@@ -80,7 +80,11 @@ pub(crate) fn absent_or_present<T>(name: &'static str, pointer: *const T) -> Res
 /// Refuses a length that no object can have.
 #[inline]
 pub(crate) fn length(name: &'static str, len: usize) -> Result<(), Failure> {
-    if isize::try_from(len).is_ok() { Ok(()) } else { Err(Failure::Length(name)) }
+    if isize::try_from(len).is_ok() || engine::planted!("4-any-length-is-taken") {
+        Ok(())
+    } else {
+        Err(Failure::Length(name))
+    }
 }
 
 /// The bytes at `pointer`.
@@ -153,7 +157,9 @@ pub(crate) unsafe fn put_text(out: *mut c_char, len: usize, text: &[u8]) -> Resu
 
 #[cold]
 fn panicked(thread: &Thread, handle: net_handle_t, panic: Box<dyn Any + Send>) -> net_error_t {
-    handle::poison(handle);
+    if !engine::planted!("9-a-panic-refuses-nothing") {
+        handle::poison(handle);
+    }
     let message = match panic.downcast::<String>() {
         Ok(message) => *message,
         Err(panic) => match panic.downcast::<&'static str>() {

@@ -52,7 +52,8 @@ pub(crate) fn string(text: &str) -> *mut c_char {
 /// Takes a block back by its address. Whether there was one.
 pub(crate) fn take_back(address: usize) -> bool {
     // A forked child leaves them be: the lock may have been held by a thread that it does not have.
-    !fork::is_child() && blocks().remove(&address).is_some()
+    !fork::is_child()
+        && (engine::planted!("7-a-block-is-given-back-twice") || blocks().remove(&address).is_some())
 }
 
 /// Room for events and text, owned by the registry.

@@ -11,6 +11,7 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{OnceLock, PoisonError};
 
+use engine::planted;
 use engine::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
 
 /// 65,536 slots (in the models: one), made in blocks as they are needed and never freed.
@@ -102,7 +103,9 @@ impl<T> Table<T> {
         });
         if let Err(refusal) = flipped {
             self.wait_until(|| {
-                slot.now().generation() != key.generation || slot.now().phase() != Phase::Closing
+                planted!("2-a-second-shutdown-does-not-wait")
+                    || slot.now().generation() != key.generation
+                    || slot.now().phase() != Phase::Closing
             });
             return Err(refusal);
         }
@@ -173,7 +176,7 @@ impl<T> Deref for Closing<'_, T> {
 
 impl<T> Drop for Closing<'_, T> {
     fn drop(&mut self) {
-        self.table.wait_until(|| self.slot.now().calls() == 0);
+        self.table.wait_until(|| planted!("1-a-shutdown-waits-for-no-call") || self.slot.now().calls() == 0);
         // SAFETY: no call is inside, none can enter, and this thread is the only one that closes.
         let tenant = unsafe { (*self.slot.tenant.get()).take() };
         // The slot is given on even if the tenant's drop panics: others wait for it.

@@ -3,7 +3,7 @@
 //! The unit tests are built once with `--cfg planted`, into a target folder of their own. Each test that is to see a fault has to pass
 //! without it, and to fail, or to hang, with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -17,8 +17,11 @@ use crate::shell::{Failure, Shell};
 pub(crate) fn run(shell: &Shell) -> Result<(), Failure> {
     check_names(shell)?;
     println!("── build with planted faults");
-    let programs = [build(shell, "libnet-engine")?, build(shell, "libnet-adapters")?];
-    let program = |fault: &Fault| &programs[usize::from(fault.package == ADAPTERS)];
+    let mut programs = BTreeMap::new();
+    for (folder, package) in PACKAGES {
+        programs.insert(folder, build(shell, package)?);
+    }
+    let program = |fault: &Fault| &programs[fault.package];
     let filters: BTreeSet<(Package, &str)> =
         FAULTS.iter().map(|fault| (fault.package, fault.tests)).collect();
     for &(package, tests) in &filters {
@@ -52,7 +55,7 @@ fn check_names(shell: &Shell) -> Result<(), Failure> {
     }
     let mut planted = Vec::new();
     for path in shell.tracked_files()? {
-        let is_product = path.starts_with("engine/src") || path.starts_with("adapters/src");
+        let is_product = PACKAGES.iter().any(|(folder, _)| path.starts_with(Path::new(folder).join("src")));
         if !is_product || path.extension().is_none_or(|extension| extension != "rs") {
             continue;
         }
@@ -142,6 +145,10 @@ type Package = &'static str;
 
 const ENGINE: Package = "engine";
 const ADAPTERS: Package = "adapters";
+const FFI: Package = "ffi";
+/// With their names.
+const PACKAGES: [(Package, &str); 3] =
+    [(ENGINE, "libnet-engine"), (ADAPTERS, "libnet-adapters"), (FFI, "libnet-ffi")];
 
 const fn fault(name: &'static str, package: Package, tests: &'static str) -> Fault {
     Fault { name, package, tests }
@@ -149,8 +156,16 @@ const fn fault(name: &'static str, package: Package, tests: &'static str) -> Fau
 
 const FAULTS: &[Fault] = &[
     fault("law-5-delivered-before-it-is-stored", ENGINE, "simulation::"),
+    fault("1-a-shutdown-waits-for-no-call", FFI, "slot::tests"),
+    fault("2-a-second-shutdown-does-not-wait", FFI, "slot::tests"),
+    fault("3-a-shutdown-has-no-deadline", ENGINE, "shard::tests"),
+    fault("4-any-length-is-taken", FFI, "guard::tests"),
+    fault("6-a-short-buffer-loses-the-cursor", FFI, "poll::tests"),
+    fault("7-a-block-is-given-back-twice", FFI, "lent::tests"),
     fault("8-any-number-is-taken", ENGINE, "config::tests"),
+    fault("9-a-panic-refuses-nothing", FFI, "lifecycle::tests"),
     fault("law-9-layouts-are-read-together", ENGINE, "consume::merge"),
+    fault("10-what-a-shutdown-leaves-is-not-counted", ENGINE, "shard::tests"),
     fault("11-the-newest-is-evicted", ENGINE, "shard::tests"),
     fault("12-evicted-are-not-counted", ENGINE, "simulation::"),
     fault("12-sampled-are-not-counted", ENGINE, "simulation::"),
@@ -175,11 +190,14 @@ const FAULTS: &[Fault] = &[
     fault("26-a-failover-is-final", ADAPTERS, "redis::"),
     fault("26-a-wrong-type-is-retried", ADAPTERS, "redis::"),
     fault("27-a-torn-stream-goes-on", ADAPTERS, "redis::append"),
+    fault("28-a-batch-is-written-after-the-end", ENGINE, "shard::tests"),
     fault("29-a-counter-comes-twice", ADAPTERS, "udp::replay"),
     fault("29-the-last-counters-are-taken", ADAPTERS, "udp::replay"),
     fault("30-keys-count-before-they-are-proved", ADAPTERS, "udp::keyring"),
+    fault("31-a-counter-is-sealed-twice", ADAPTERS, "udp::aead"),
     fault("32-no-address-is-proved", ADAPTERS, "udp::cookie"),
     fault("33-any-heartbeat-is-taken", ADAPTERS, "udp::config"),
+    fault("34-a-burst-begins-anew", ADAPTERS, "udp::burst"),
     fault("35-a-count-is-believed", ADAPTERS, "log::format"),
     fault("36-a-tail-is-trusted", ADAPTERS, "log::simulation"),
     fault("36-checksums-are-not-looked-at", ADAPTERS, "log::inspect"),
