@@ -71,6 +71,16 @@ fn the_calls_of_the_seccomp_filter_are_enough() {
 }
 
 #[test]
+fn the_unit_is_one_that_systemd_takes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let unit = folder.path().join("service.service");
+    let shown = block(&document("include/README.md"), "ini", 0);
+    fs::write(&unit, shown.replace("/usr/local/bin/service", "/bin/true")).expect("the folder is writable");
+    let output = run_command(Command::new("systemd-analyze").arg("verify").arg(&unit));
+    assert_eq!(output.stderr + &output.stdout, "");
+}
+
+#[test]
 fn the_json_that_the_manual_shows_is_json() {
     let manual = document("include/README.md");
     for index in 0..manual.matches("```json\n").count() {

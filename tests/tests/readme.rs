@@ -1,11 +1,13 @@
 //! What the README shows is what happens: its C program prints what it says, its commands work as they stand, its keys
 //! exist, and `netload` verifies the lines of a real file.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::net::UdpSocket;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::ptr;
 
 use adapters::udp::{KeyPair, Psk};
 use engine::config::Config;
@@ -13,6 +15,7 @@ use engine::consume::request::PollRequest;
 use harness::c::{self, as_from_a_shell, root, run_command};
 use harness::documents::{block, compile, document};
 use harness::redis::Redis;
+use harness::snapshots::{metrics_text_of, start_c};
 
 #[test]
 fn the_quickstart_prints_what_it_says() {
@@ -198,6 +201,45 @@ fn the_report_shown_is_one_of_netload() {
         let head: String = line.chars().take_while(|character| !character.is_ascii_digit()).collect();
         assert!(output.stdout.contains(head.trim_end()), "{head:?} is not in\n{}", output.stdout);
     }
+}
+
+#[test]
+fn the_lines_of_a_scrape_that_are_shown_are_in_one() {
+    let bus = start_c(r#"{"num_shards":1}"#);
+    let mut subscription = ptr::null_mut();
+    // SAFETY: the request is NUL-terminated, and the subscription writable.
+    assert_eq!(unsafe { net::net_subscribe(bus, c"{}".as_ptr(), &raw mut subscription) }, 0);
+    let scraped = metrics_text_of(bus);
+    let names: BTreeSet<Sample> = scraped.lines().filter_map(Sample::of).collect();
+    let readme = readme();
+    let shown = block(readme.split("## Watching\n").nth(1).expect("the section is there"), "text", 0);
+    assert!(shown.lines().count() > 5);
+    for line in shown.lines() {
+        assert!(Sample::of(line).is_some_and(|sample| names.contains(&sample)), "{line}");
+    }
+    assert_eq!((net::net_unsubscribe(subscription), net::net_shutdown(bus)), (0, 0));
+}
+
+/// The name of a line of a scrape, and those of its labels.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Sample(String, BTreeSet<String>);
+
+impl Sample {
+    fn of(line: &str) -> Option<Sample> {
+        let (name, _) = line.rsplit_once(' ')?;
+        let (name, labels) = name.split_once('{').unwrap_or((name, ""));
+        let labels = labels.trim_end_matches('}').split(',').filter_map(|label| label.split_once('='));
+        Some(Sample(name.to_owned(), labels.map(|(label, _)| label.to_owned()).collect()))
+    }
+}
+
+#[test]
+fn the_message_about_a_container_is_the_one_that_comes() {
+    let readme = readme();
+    let containers = readme.split("## Containers\n").nth(1).expect("the section is there");
+    let said = c::run("denied", &["io_uring", "EPERM"]).stdout;
+    let (code, message) = said.split_once(' ').expect("a code and a detail");
+    assert_eq!((code, message), ("-17", block(containers, "text", 0).as_str()));
 }
 
 #[test]

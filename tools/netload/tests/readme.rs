@@ -1,0 +1,100 @@
+//! What `tools/README.md` shows is what happens: its commands are taken, and print the words that stand there.
+//!
+//! Commands are run shorter than they are shown, and figures are not compared.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+#[test]
+fn the_session_goes_through_and_prints_what_it_shows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let section = section("A session");
+    let commands = blocks(section, "sh").remove(0);
+    let commands = commands.lines().filter(|line| line.starts_with("netload "));
+    assert_eq!(commands.map(|line| run(folder.path(), line)).collect::<Vec<_>>().len(), 6);
+    prints_what_it_shows(&folder, &blocks(section, "text")[0]);
+}
+
+#[test]
+fn verifying_alone_prints_what_it_shows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    prints_what_it_shows(&folder, &blocks(section("Verifying alone"), "text")[0]);
+}
+
+#[test]
+fn a_log_is_shown_as_it_is_and_with_a_bit_that_turned_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [whole, damaged] = blocks(section("A log"), "text").try_into().expect("two blocks");
+    prints_what_it_shows(&folder, &whole);
+    let segments = fs::read_dir(folder.path().join("data/shard-00001")).expect("the shard has a folder");
+    let paths = segments.map(|entry| entry.expect("readable").path());
+    let segment =
+        paths.filter(|path| path.extension().is_some_and(|end| end == "seg")).min().expect("one is there");
+    let mut bytes = fs::read(&segment).expect("it is readable");
+    bytes[20_000] ^= 1;
+    fs::write(&segment, bytes).expect("it is writable");
+    prints_what_it_shows(&folder, &damaged);
+}
+
+/// Runs each command of a block, and finds the first word of every line that is shown below it in what it prints.
+fn prints_what_it_shows(folder: &TempDir, block: &str) {
+    let shown: Vec<&str> = block.split("$ ").skip(1).collect();
+    assert!(!shown.is_empty(), "{block}");
+    for shown in shown {
+        let (command, lines) = shown.split_once('\n').expect("what it prints follows");
+        let printed = run(folder.path(), command);
+        let printed: BTreeSet<&str> = printed.lines().filter_map(first_word).collect();
+        for word in lines.lines().filter_map(first_word) {
+            // What the machine is like decides.
+            let is_advice = matches!(word, "ok" | "warn" | "fail" | "→");
+            assert!(is_advice || printed.contains(word), "{command}: {word} is not in {printed:?}");
+        }
+    }
+}
+
+/// What a line begins with, if that is no figure and no event.
+fn first_word(line: &str) -> Option<&str> {
+    let word = line.split_whitespace().next()?;
+    (word != "…" && !word.starts_with(|first: char| first.is_ascii_digit() || first == '{')).then_some(word)
+}
+
+/// What a command prints, which is run in `folder` and made short.
+fn run(folder: &Path, command: &str) -> String {
+    let mut short = command.split('#').next().unwrap_or_default().trim().to_owned();
+    for (long, replacement) in SHORTER {
+        short = short.replace(long, replacement);
+    }
+    let program = Path::new(env!("CARGO_BIN_EXE_netload"));
+    let search = format!("{}:/usr/bin:/bin", program.parent().expect("it has a folder").display());
+    let mut shell = Command::new("sh");
+    let output =
+        shell.args(["-c", &short]).current_dir(folder).env("PATH", search).output().expect("sh is there");
+    // 1 and 3 are findings: of this machine, of a damaged log, of two runs that differ; 2 is a load that was too much.
+    assert!(output.status.code().is_some_and(|status| status <= 3), "{short}: {output:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn section(title: &str) -> &'static str {
+    let rest = include_str!("../../README.md").split(&format!("\n## {title}\n")).nth(1).expect("it is there");
+    rest.split("\n## ").next().unwrap_or_default()
+}
+
+fn blocks(section: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    section.split(&fence).skip(1).filter_map(|rest| Some(rest.split("```").next()?.to_owned())).collect()
+}
+
+const SHORTER: [(&str, &str); 8] = [
+    ("--rate 200k", "--rate 2k"),
+    ("--duration 30s", "--duration 300ms"),
+    ("--duration 3s", "--duration 300ms"),
+    ("--duration 500ms", "--duration 50ms"),
+    ("--to 2M", "--to 11k"),
+    ("peak --slo 'p99<50us'", "peak --from 100 --to 110 --duration 50ms --slo 'p99<50us'"),
+    ("verify --producers 4", "verify --producers 4 --events 20000"),
+    ("--events 1000000", "--events 20000"),
+];
