@@ -82,6 +82,15 @@ impl Books {
         assert!(stats.pending_events <= held_max, "{shard} holds more than {held_max}: {stats:?}");
     }
 
+    /// A snapshot of whenever it was adds up, and tells of nothing that has not happened: what counts as stored is there.
+    pub(super) fn check_published(&self, shard: ShardId, stats: &ShardStats, store: &Store) {
+        let known = &self.shards[shard.index()];
+        let accounted = stats.stored + stats.dropped.total() + stats.pending_events;
+        assert_eq!(stats.ingested, accounted, "{shard} does not add up: {stats:?}");
+        assert!(stats.ingested <= known.accepted + known.dropped, "ingested of {shard}: {stats:?}");
+        assert!(stats.stored <= store.ever.len() as u64, "{shard} counts what is not stored: {stats:?}");
+    }
+
     /// What a store has is what was accepted for it, each event once, and the events of a producer with one key are in order.
     pub(super) fn check_store(&self, shard: ShardId, store: &Store) {
         let mut last_of = HashMap::new();

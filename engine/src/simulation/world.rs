@@ -121,6 +121,10 @@ impl World {
             _ => self.jump(),
         }
         self.hear_flushes();
+        for shard in self.shared.shard_ids() {
+            let stats = self.shared.port(shard).board.read();
+            self.books.check_published(shard, &stats, &self.stores[shard.index()].borrow());
+        }
     }
 
     fn publish(&mut self) {
