@@ -4,9 +4,11 @@
  * libnet in C++17: owners for what net.h lends, and views for what it gives. Everything that net.h says holds here too.
  *
  * - Owners (bus, producer, claim, subscription, page) are moved and never copied. One that was moved from, or made by its
- *   default constructor, is empty: its functions answer NET_ERR_NULL_POINTER, and its destructor does nothing.
- * - Two forms. What is called try_… is noexcept and returns the code, or the count, of net.h. Its namesake throws net::error
- *   instead. Compiled with -fno-exceptions, what would throw calls std::abort, and the try_… forms are as they are.
+ *   default constructor, is empty: its functions answer NET_ERR_NULL_POINTER (of a claim NET_ERR_INVALID_ARGUMENT), and its
+ *   destructor does nothing.
+ * - Two forms. What is called try_… returns the code, or the count, of net.h, and is noexcept where it fills neither a string
+ *   nor a batch. Its namesake throws net::error instead. Compiled with -fno-exceptions, what would throw calls std::abort, and
+ *   the try_… forms are as they are.
  * - Destructors give back, and swallow the outcome. That of a bus waits until everything accepted is stored, for up to
  *   `shutdown_timeout_ms`; bus::shutdown_within says how many events were not. Those of a bus, a producer, a subscription and a
  *   page may run on any thread and in any order; that of a claim on the thread that made it.
@@ -81,17 +83,23 @@ inline int whole(std::chrono::milliseconds wait) noexcept {
     return wait.count() < 0 ? -1 : wait.count() < most ? static_cast<int>(wait.count()) : most;
 }
 
-/** The text that `write` writes, in as much memory as it takes. */
-template <typename Write> std::string written(Write write) {
-    std::string text;
+/** Puts what `write` writes into `text`, in as much memory as it takes. After a failure it is empty. */
+template <typename Write> int try_write(std::string &text, Write write) {
     for (std::size_t len = 4096;; len *= 2) {
         text.resize(len);
         int count = write(text.data(), len);
         if (count != NET_ERR_BUFFER_TOO_SMALL) {
-            text.resize(static_cast<std::size_t>(checked(count)));
-            return text;
+            text.resize(count < 0 ? 0 : static_cast<std::size_t>(count));
+            return count;
         }
     }
+}
+
+/** The text with which `fill` fills a string. */
+template <typename Fill> std::string filled(Fill fill) {
+    std::string text;
+    checked(fill(text));
+    return text;
 }
 
 template <auto Release> struct released_by {
@@ -271,7 +279,7 @@ public:
         return count;
     }
 
-    /** The events that are there or come in time. False when the bus has ended and everything was given. */
+    /** The events that are there or come in time; none when the bus has ended and everything was given. */
     template <std::size_t Max>
     [[nodiscard]] events next(std::array<net_event_t, Max> &buffer, std::chrono::milliseconds wait = forever) {
         events found;
@@ -285,9 +293,12 @@ public:
     [[nodiscard]] int fd() const { return detail::checked(try_fd()); }
 
     /** Where to go on: behind everything that `next` has given. */
+    [[nodiscard]] int try_cursor(std::string &out, std::uint64_t *skipped = nullptr) const {
+        return detail::try_write(
+            out, [&](char *text, std::size_t len) { return net_subscription_cursor(get(), text, len, skipped); });
+    }
     [[nodiscard]] std::string cursor(std::uint64_t *skipped = nullptr) const {
-        return detail::written(
-            [&](char *out, std::size_t len) { return net_subscription_cursor(get(), out, len, skipped); });
+        return detail::filled([&](std::string &out) { return try_cursor(out, skipped); });
     }
 
 private:
@@ -336,11 +347,17 @@ public:
     }
 
     /** Returns how many were accepted; the batch has the others. Allocates when a batch has grown since its last call. */
-    std::size_t publish_batch(batch &events) const {
-        events.failed_.resize(events.size());
+    [[nodiscard]] int try_publish_batch(batch &events) const {
         events.failed_len_ = 0;
-        return static_cast<std::size_t>(detail::checked(net_ingest_raw_batch_ex(
-            get(), events.texts_.data(), events.lens_.data(), events.size(), events.failed_.data(), &events.failed_len_)));
+        /* A batch that never had an event has no memory, and net.h wants some. */
+        events.failed_.resize(events.size() + 1);
+        events.texts_.reserve(1);
+        events.lens_.reserve(1);
+        return net_ingest_raw_batch_ex(get(), events.texts_.data(), events.lens_.data(), events.size(),
+                                       events.failed_.data(), &events.failed_len_);
+    }
+    std::size_t publish_batch(batch &events) const {
+        return static_cast<std::size_t>(detail::checked(try_publish_batch(events)));
     }
 
     /** The place of an event of `len` bytes, for the calling thread to write and commit. */
@@ -392,8 +409,11 @@ public:
     }
 
     /** net_poll: a request in JSON, with a filter or an order by time, and its answer in JSON. */
+    [[nodiscard]] int try_poll_json(const char *request, std::string &out) const {
+        return detail::try_write(out, [&](char *text, std::size_t len) { return net_poll(get(), request, text, len); });
+    }
     [[nodiscard]] std::string poll_json(const char *request) const {
-        return detail::written([&](char *out, std::size_t len) { return net_poll(get(), request, out, len); });
+        return detail::filled([&](std::string &out) { return try_poll_json(request, out); });
     }
 
     [[nodiscard]] int try_subscribe(const char *request, subscription &out) const noexcept {
@@ -411,12 +431,18 @@ public:
     }
 
     /** net_stats, as JSON. */
+    [[nodiscard]] int try_stats(std::string &out) const {
+        return detail::try_write(out, [&](char *text, std::size_t len) { return net_stats(get(), text, len); });
+    }
     [[nodiscard]] std::string stats() const {
-        return detail::written([&](char *out, std::size_t len) { return net_stats(get(), out, len); });
+        return detail::filled([&](std::string &out) { return try_stats(out); });
     }
     /** net_metrics, for Prometheus. */
+    [[nodiscard]] int try_metrics(std::string &out) const {
+        return detail::try_write(out, [&](char *text, std::size_t len) { return net_metrics(get(), text, len); });
+    }
     [[nodiscard]] std::string metrics() const {
-        return detail::written([&](char *out, std::size_t len) { return net_metrics(get(), out, len); });
+        return detail::filled([&](std::string &out) { return try_metrics(out); });
     }
 
     /** Ends the bus; every later call answers NET_ERR_SHUTTING_DOWN. `*not_stored` is written on NET_ERR_TIMEOUT too. */

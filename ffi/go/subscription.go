@@ -16,7 +16,7 @@ import (
 )
 
 // Subscription is a cursor that the shards push into. A goroutine that waits in it holds no thread: Go's own poller watches the
-// descriptor. Several may call it; one after the other is served.
+// descriptor. Several may call it; one after the other is served, and the timeout of a call counts from its turn.
 type Subscription struct {
 	taking sync.Mutex
 	raw    *C.net_subscription_t
@@ -106,7 +106,7 @@ func (s *Subscription) take() ([]Event, error) {
 }
 
 // Cursor is where to go on, behind everything that Next has given, and how many events retention has removed before they were given,
-// since this was asked last.
+// since this was asked last. It waits for its turn too.
 func (s *Subscription) Cursor() (cursor string, skipped uint64, err error) {
 	s.taking.Lock()
 	defer s.taking.Unlock()

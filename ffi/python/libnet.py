@@ -14,6 +14,7 @@ call; what differs here:
 - Errors are exceptions: NetError with `code` and `detail`, and its subclasses Full and ShutDown.
 - Everything that is given is copied: an event is bytes that nobody takes back.
 - Text may be str or bytes. Times to wait are seconds, and None is without an end.
+- A loop over a subscription may be left and begun again: what was taken and not given yet comes first.
 - Every call lets other threads of the interpreter run, also the shortest. So batches are what is fast.
 - A bus that nobody has shut down is shut down when it is collected, or when the interpreter exits.
 - A thread that waits in a subscription looks up ten times a second, so that Ctrl-C and close() end the wait.
@@ -22,6 +23,7 @@ call; what differs here:
 from __future__ import annotations
 
 import asyncio
+import collections
 import ctypes
 import dataclasses
 import enum
@@ -32,7 +34,7 @@ import struct
 import threading
 import weakref
 from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint16, c_uint64, c_void_p
-from typing import Any, AsyncIterator, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Type, Union
+from typing import Any, AsyncIterator, Callable, Deque, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Type, Union
 
 __all__ = ["BatchResult", "Bus", "Code", "Event", "Full", "NetError", "Page", "Receipt", "ShutDown", "Subscription", "version"]
 
@@ -146,6 +148,8 @@ class _Receipt(ctypes.Structure):
 def _load() -> ctypes.CDLL:
     """The library, with the type of every function that is called here."""
     library = ctypes.CDLL(os.environ.get("LIBNET_LIBRARY") or "libnet.so.100")
+    if library.net_abi_version() != _ABI_VERSION:
+        raise ImportError(f"{library._name} has the interface {library.net_abi_version()}, not {_ABI_VERSION}")
     handle, text, size = c_void_p, c_char_p, c_size_t
     signatures: Dict[str, List[Any]] = {
         "net_init_ex": [text, POINTER(handle)],
@@ -166,14 +170,14 @@ def _load() -> ctypes.CDLL:
         "net_unsubscribe": [handle],
     }
     for name, arguments in signatures.items():
+        if not hasattr(library, name):
+            raise ImportError(f"{library._name} is older than this module: it has no {name}")
         getattr(library, name).argtypes = arguments
     library.net_num_shards.argtypes, library.net_num_shards.restype = [handle], c_uint16
     library.net_free_poll_result.argtypes, library.net_free_poll_result.restype = [POINTER(_PollResult)], None
     library.net_strerror.argtypes = [c_int]
     for name in ("net_strerror", "net_last_error", "net_version"):
         getattr(library, name).restype = c_char_p
-    if library.net_abi_version() != _ABI_VERSION:
-        raise ImportError(f"{library._name} has the interface {library.net_abi_version()}, not {_ABI_VERSION}")
     return library
 
 
@@ -379,11 +383,14 @@ class Subscription:
     def __init__(self, bus: Bus, handle: c_void_p) -> None:
         self._bus, self._handle, self._pid = bus, handle, os.getpid()
         self._buffer, self._room = (_Event * _CHUNK)(), _CHUNK
-        # Held while events are taken and copied: until then they must not be taken back.
-        self._taking = threading.Lock()
-        self._closed = False
+        # Held while events are taken and copied: until then they must not be taken back. A signal's handler may come in between, on
+        # the thread that holds it.
+        self._taking = threading.RLock()
+        self._is_taking = self._closed = False
+        # Taken, and not given yet.
+        self._left: Deque[Event] = collections.deque()
         self._waiting: Optional[asyncio.Future[None]] = None
-        self._ends = weakref.finalize(self, _net.net_unsubscribe, handle)
+        self._ends = weakref.finalize(self, _unsubscribe, handle, self._taking, self._pid)
 
     def __enter__(self) -> Subscription:
         return self
@@ -409,12 +416,22 @@ class Subscription:
         if not self._taking.acquire(blocking=False):
             raise _error(Code.INVALID_ARGUMENT, "another thread takes events, or closes")
         try:
+            if self._is_taking:
+                raise _error(Code.INVALID_ARGUMENT, "a signal came while events were taken")
             if self._closed:
                 raise _error(Code.INVALID_ARGUMENT, "the subscription is closed")
-            count = _checked(_net.net_next(self._handle, self._buffer, min(limit, self._room), wait))
-            return _copied(ctypes.addressof(self._buffer), count)
+            if self._left:
+                return [self._left.popleft() for _ in range(min(limit, len(self._left)))]
+            self._is_taking = True
+            try:
+                count = _checked(_net.net_next(self._handle, self._buffer, min(limit, self._room), wait))
+                return _copied(ctypes.addressof(self._buffer), count)
+            finally:
+                self._is_taking = False
         finally:
             self._taking.release()
+            if self._closed:
+                self._ends()
 
     def _check_process(self) -> None:
         # A lock that was held at a fork is held for ever in the child.
@@ -424,20 +441,22 @@ class Subscription:
     def __iter__(self) -> Iterator[Event]:
         while True:
             try:
-                events = self.next()
+                self._left.extend(self.next())
             except ShutDown:
                 return
-            yield from events
+            while self._left:
+                yield self._left.popleft()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         while True:
             try:
-                events = self._take(_CHUNK, 0)
+                self._left.extend(self._take(_CHUNK, 0))
             except ShutDown:
                 return
-            for event in events:
-                yield event
-            if events:
+            has_taken = bool(self._left)
+            while self._left:
+                yield self._left.popleft()
+            if has_taken:
                 await asyncio.sleep(0)  # the loop has others to serve
             else:
                 await self._readable()
@@ -461,7 +480,7 @@ class Subscription:
         return _checked(_net.net_subscription_fd(self._handle))
 
     def cursor(self) -> str:
-        """Where to go on: behind everything that was given, which with `for` and `async for` is the chunk that the event is of."""
+        """Where to go on: behind everything that was taken. `for` and `async for` take chunks, so ask between two next() instead."""
         return self._position()[0]
 
     def skipped(self) -> int:
@@ -484,7 +503,16 @@ class Subscription:
             _wake(self._waiting)
         self._closed = True
         with self._taking:
-            self._ends()
+            # Where a signal's handler closes what its own thread is taking from, that ends it.
+            if not self._is_taking:
+                self._ends()
+
+
+def _unsubscribe(handle: c_void_p, taking: threading.RLock, pid: int) -> None:
+    """Also when the interpreter exits, while a thread that it does not wait for takes events."""
+    if os.getpid() == pid:
+        with taking:
+            _net.net_unsubscribe(handle)
 
 
 def _wake(waiting: asyncio.Future[None]) -> None:

@@ -105,6 +105,7 @@ static void errors() {
     bus.publish(std::string_view()); // a view of nothing is an empty event
     bus.publish(std::string_view("a\0b", 3));
     net::batch batch;
+    CHECK(bus.publish_batch(batch) == 0 && batch.failed_count() == 0);
     for (std::string_view text : {"a", "\xff", "b", "\xfe"}) {
         batch.add(text);
     }

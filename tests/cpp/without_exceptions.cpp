@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <string>
 
 #define CHECK(condition)                                                                    \
     do {                                                                                    \
@@ -37,8 +38,19 @@ int main() {
         CHECK(subscription.try_next(buffer, 4, net::forever, events) > 0);
         received += events.size();
     }
+    net::batch batch;
+    std::string text;
+    CHECK(bus.try_publish_batch(batch) == 0 && batch.failed_count() == 0);
+    batch.add("three");
+    CHECK(bus.try_publish_batch(batch) == 1);
+    CHECK(bus.try_flush() == NET_SUCCESS && bus.try_poll_json("{}", text) > 0 && text.find("three") != std::string::npos);
+    CHECK(subscription.try_cursor(text) > 0 && !text.empty() && bus.try_stats(text) > 0 && bus.try_metrics(text) > 0);
+    CHECK(subscription.try_next(buffer, 4, net::forever, events) == 1);
     std::uint64_t not_stored = 1;
     CHECK(bus.try_shutdown_within(std::chrono::seconds(30), &not_stored) == NET_SUCCESS && not_stored == 0);
     CHECK(subscription.try_next(buffer, 4, net::forever, events) == NET_ERR_SHUTTING_DOWN);
+    /* None of them may end the process. */
+    CHECK(bus.try_publish_batch(batch) == NET_ERR_SHUTTING_DOWN && bus.try_poll_json("{}", text) == NET_ERR_SHUTTING_DOWN);
+    CHECK(bus.try_stats(text) == NET_ERR_SHUTTING_DOWN && bus.try_metrics(text) == NET_ERR_SHUTTING_DOWN && text.empty());
     return 0;
 }

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0 OR MIT
 """Who waits in libnet.py, in a thread or in asyncio: what wakes it, what ends it, and that the loop watches nothing afterwards."""
 import asyncio
+import os
+import signal
 import threading
 
+import libnet
 from libnet import Bus, Code, NetError
 
 CONFIG = {"num_shards": 1, "backpressure_mode": "FailProducer"}
@@ -35,6 +38,61 @@ def threads():
         subscription.close()
         waiting.join()
         assert outcome == [Code.INVALID_ARGUMENT]
+
+
+def a_loop_that_is_left_loses_nothing():
+    with Bus(CONFIG) as bus:
+        subscription = bus.subscribe()
+        bus.publish_batch([str(number) for number in range(100)])
+        seen = []
+        for _ in range(50):
+            for event in subscription:
+                seen.append(int(event.raw))
+                break
+        seen += [int(event.raw) for event in subscription.next(limit=7)]
+        assert len(subscription.next(limit=1000)) == 43 and seen == list(range(57))
+
+
+def a_handler_of_a_signal_closes():
+    with Bus(CONFIG) as bus:
+        subscription = bus.subscribe()
+        signal.signal(signal.SIGUSR1, lambda *_: subscription.close())
+        timer = threading.Timer(0.3, os.kill, [os.getpid(), signal.SIGUSR1])
+        timer.start()
+        try:
+            subscription.next()
+            raise AssertionError("it was not closed")
+        except NetError as error:
+            assert error.code == Code.INVALID_ARGUMENT
+        timer.join()
+        assert not subscription._ends.alive
+
+
+def what_ends_a_subscription_waits_for_who_copies():
+    with Bus(CONFIG) as bus:
+        subscription, copied, inside, go_on = bus.subscribe(), libnet._copied, threading.Event(), threading.Event()
+
+        def slowly(events, count):
+            inside.set()
+            go_on.wait()
+            return copied(events, count)
+
+        libnet._copied = slowly
+        bus.publish("x")
+        taken = []
+        taker = threading.Thread(target=lambda: taken.extend(subscription.next()))
+        taker.start()
+        inside.wait()
+        # As the interpreter does when it exits.
+        ender = threading.Thread(target=subscription._ends)
+        ender.start()
+        ender.join(0.2)
+        assert ender.is_alive(), "it ended under the copy"
+        go_on.set()
+        taker.join()
+        ender.join()
+        libnet._copied = copied
+        assert [event.raw for event in taken] == [b"x"]
 
 
 async def wakes_and_ends():
@@ -86,6 +144,7 @@ async def leaves_nothing_watched():
         iterator = subscription.__aiter__()
         assert (await iterator.__anext__()).raw == b"a" and watched(loop) == 0
         del iterator
+        assert [event.raw for event in subscription.next()] == [b"b"]
         # A subscription that is closed while a task waits, from another thread and from the loop's.
         task = loop.create_task(receive())
         while watched(loop) == 0:
@@ -100,5 +159,8 @@ async def leaves_nothing_watched():
 
 
 threads()
+a_loop_that_is_left_loses_nothing()
+a_handler_of_a_signal_closes()
+what_ends_a_subscription_waits_for_who_copies()
 asyncio.run(wakes_and_ends())
 asyncio.run(leaves_nothing_watched())

@@ -9,6 +9,15 @@ use crate::c;
 /// An interpreter that can import `package`: the system's where it has it, else one in an environment below the target folder,
 /// into which pip installs it.
 pub fn with_package(package: &str) -> Command {
+    with(package, package)
+}
+
+/// The same with this version of it, unless the system has one.
+pub fn with_version(package: &str, version: &str) -> Command {
+    with(package, &format!("{package}=={version}"))
+}
+
+fn with(package: &str, requirement: &str) -> Command {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _one_at_a_time = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let system = PathBuf::from("python3");
@@ -19,7 +28,7 @@ pub fn with_package(package: &str) -> Command {
     let python = folder.join("bin/python3");
     if !has(&python, package) {
         c::run_command(Command::new(&system).args(["-m", "venv"]).arg(&folder));
-        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package];
+        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", requirement];
         c::run_command(Command::new(&python).args(install));
     }
     Command::new(python)

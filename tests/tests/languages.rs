@@ -49,7 +49,7 @@ fn cpp_without_exceptions_has_every_call_with_its_code() {
 
 #[test]
 fn the_python_file_is_typed() {
-    let mut mypy = python::with_package("mypy");
+    let mut mypy = python::with_version("mypy", "2.4.1");
     mypy.args(["-m", "mypy", "--strict", "--no-incremental", "ffi/python", "ffi/examples/python"]);
     run_command(mypy.env("MYPYPATH", "ffi/python").current_dir(root()));
 }

@@ -4,10 +4,12 @@
 #include <net.hpp>
 
 #include <array>
+#include <chrono>
 #include <cstdlib>
+#include <future>
 #include <iostream>
+#include <stdexcept>
 #include <string>
-#include <thread>
 
 int main(int count, char **words) try {
     if (count != 2) {
@@ -16,24 +18,36 @@ int main(int count, char **words) try {
     const std::size_t events = std::strtoul(words[1], nullptr, 10);
     net::bus bus(R"({"num_shards":1,"backpressure_mode":"FailProducer"})");
     net::subscription subscription = bus.subscribe(R"({"from":"start"})");
-    std::thread publisher([&] {
+    std::future<void> publisher = std::async(std::launch::async, [&] {
         for (std::size_t i = 0; i < events; i++) {
             const std::string event = R"({"order":)" + std::to_string(i) + "}";
-            while (bus.try_publish_keyed("orders", event) == NET_ERR_INGESTION_FAILED) {
-                // Full for as long as `push_wait_us`.
+            int code = NET_ERR_INGESTION_FAILED;
+            while (code == NET_ERR_INGESTION_FAILED) { // full for as long as `push_wait_us`
+                code = bus.try_publish_keyed("orders", event);
+            }
+            if (code != NET_SUCCESS) {
+                throw std::runtime_error(net_last_error());
             }
         }
     });
     std::array<net_event_t, 64> buffer;
     std::size_t received = 0;
-    while (received < events) {
-        for (net::event event : subscription.next(buffer)) {
+    auto receive = [&](std::chrono::milliseconds wait) {
+        const net::events found = subscription.next(buffer, wait);
+        for (net::event event : found) {
             if (received++ == 0) {
                 std::cout << "first: " << event.raw << '\n';
             }
         }
+        return found.size() > 0;
+    };
+    while (publisher.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+        receive(std::chrono::milliseconds(10));
     }
-    publisher.join();
+    publisher.get(); // throws what the publisher has thrown
+    bus.flush();
+    while (receive(std::chrono::milliseconds(0))) {
+    }
     net::page page;
     std::size_t polled = 0;
     do {
@@ -42,7 +56,7 @@ int main(int count, char **words) try {
     } while (page.has_more());
     std::cout << received << " received, " << polled << " polled, "
               << bus.shutdown_within(std::chrono::seconds(5)) << " not stored\n";
-} catch (const net::error &error) {
-    std::cerr << error.what() << " (" << error.code() << ")\n";
+} catch (const std::exception &error) {
+    std::cerr << error.what() << '\n';
     return 1;
 }

@@ -11,9 +11,11 @@ async def main(count: int) -> None:
     subscription = bus.subscribe("now")
 
     def publish() -> None:
-        for number in range(count):
-            bus.publish(f"event {number}")
-        bus.shutdown()  # which ends the iteration, when everything was given
+        try:
+            for number in range(count):
+                bus.publish(f"event {number}")
+        finally:
+            bus.shutdown()  # which ends the iteration, when everything was given
 
     publishing = asyncio.get_running_loop().run_in_executor(None, publish)
     received = 0
