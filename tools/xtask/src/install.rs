@@ -13,6 +13,7 @@ use crate::shell::{Failure, Shell};
 mod layout;
 mod contents;
 mod entry;
+mod licenses;
 mod templates;
 
 pub(crate) use contents::contents;

@@ -35,7 +35,7 @@ fn ensure_component(shell: &Shell, component: &'static str) -> Result<(), Failur
 fn house_rules(shell: &Shell) -> Result<(), Failure> {
     println!("── house rules");
     let mut violation_count = 0;
-    for path in shell.tracked_files()? {
+    for path in shell.source_files()? {
         let Some(text) = text(shell.path(&path))? else { continue };
         for violation in rules::check(&path, &text) {
             println!("{}:{}: {}", path.display(), violation.line, violation.rule);

@@ -54,7 +54,7 @@ fn check_names(shell: &Shell) -> Result<(), Failure> {
         return Err(Failure::Planted(format!("tests/README.md has no {}", fault.name)));
     }
     let mut planted = Vec::new();
-    for path in shell.tracked_files()? {
+    for path in shell.source_files()? {
         let is_product = PACKAGES.iter().any(|(folder, _)| path.starts_with(Path::new(folder).join("src")));
         if !is_product || path.extension().is_none_or(|extension| extension != "rs") {
             continue;

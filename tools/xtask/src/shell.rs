@@ -85,10 +85,19 @@ impl Shell {
         self.command(&self.cargo)
     }
 
-    /// The paths git tracks, and those it would if they were added, relative to the root.
+    /// The paths that git tracks, relative to the root.
     pub(crate) fn tracked_files(&self) -> Result<Vec<PathBuf>, Failure> {
+        self.files(&["--cached"])
+    }
+
+    /// Those, and the files that git would take.
+    pub(crate) fn source_files(&self) -> Result<Vec<PathBuf>, Failure> {
+        self.files(&["--cached", "--others", "--exclude-standard"])
+    }
+
+    fn files(&self, which: &[&str]) -> Result<Vec<PathBuf>, Failure> {
         let mut command = self.command("git");
-        command.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+        command.args(["ls-files", "-z"]).args(which);
         let names = output("git ls-files", &mut command)?;
         let names = String::from_utf8_lossy(&names);
         let mut paths: Vec<PathBuf> = names.split_terminator('\0').map(PathBuf::from).collect();

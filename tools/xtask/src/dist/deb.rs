@@ -1,6 +1,7 @@
 //! `libnet-bus_VERSION_ARCHITECTURE.deb`, which has no file in common with Debian's own libnet: programs link it as
 //! `-lnet-bus`, and load it as every program does.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -28,7 +29,7 @@ pub(super) fn make(distribution: &Distribution) -> Result<String, Failure> {
         ("VERSION", VERSION.to_owned()),
         ("ABI", abi.clone()),
         ("ARCHITECTURE", architecture.clone()),
-        ("MAINTAINER", commit(shell, MAINTAINER)?),
+        ("MAINTAINER", maintainer()),
         ("DEPENDS", dependencies(shell, scratch.path(), &root, &layout)?),
         ("INSTALLED_KIB", installed_kib(&root)?.to_string()),
     ];
@@ -39,7 +40,8 @@ pub(super) fn make(distribution: &Distribution) -> Result<String, Failure> {
         text("control", render(CONTROL, &values)),
         text("md5sums", sums),
         text("triggers", "activate-noawait ldconfig\n".to_owned()),
-        text("shlibs", format!("libnet {abi} libnet-bus (>= {VERSION})\n")),
+        // A package of another interface does not provide this name.
+        text("shlibs", format!("libnet {abi} libnet-bus-abi-{abi}\n")),
     ];
     place(&control, &package.join("DEBIAN"))?;
 
@@ -70,7 +72,7 @@ fn documents_as_debian_has_them(shell: &Shell, layout: &Layout, root: &Path) -> 
     let mit: Vec<String> =
         mit.lines().map(|line| format!(" {}", if line.is_empty() { "." } else { line })).collect();
     let copyright = render(COPYRIGHT, &[("MIT", &mit.join("\n"))]);
-    let (maintainer, date) = (commit(shell, MAINTAINER)?, commit(shell, "%cD")?);
+    let (maintainer, date) = (maintainer(), commit(shell, "%cD")?);
     let values = [("VERSION", VERSION), ("MAINTAINER", &maintainer), ("DATE", &date)];
     let text = |name, text: String| Entry::new(name, Content::Bytes(text.into()));
     place(&[text("copyright", copyright), text("changelog", render(CHANGELOG, &values))], &folder)?;
@@ -133,8 +135,14 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-/// Who made the commit, as git formats it.
-const MAINTAINER: &str = "%an <%ae>";
+/// Whom the package names, as Debian's own tools are told.
+fn maintainer() -> String {
+    let variable = |name, otherwise: &str| env::var(name).unwrap_or_else(|_| otherwise.to_owned());
+    let (name, address) =
+        (variable("DEBFULLNAME", "The libnet authors"), variable("DEBEMAIL", "authors@libnet.invalid"));
+    format!("{name} <{address}>")
+}
+
 const CHANGELOG: &str = include_str!("../../../../ffi/packaging/changelog.in");
 const CONTROL: &str = include_str!("../../../../ffi/packaging/control.in");
 const COPYRIGHT: &str = include_str!("../../../../ffi/packaging/copyright.in");

@@ -1,9 +1,10 @@
 //! What is installed: headers, the library in both forms and how it is found, `netload` with its pages and completions,
-//! texts, examples and the module for Python.
+//! texts, examples, the module for Python and the package for Go.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::licenses;
 use super::templates::descriptions;
 use super::{Content, Entry, Layout};
 use crate::release;
@@ -15,6 +16,13 @@ pub(crate) fn contents(shell: &Shell, layout: &Layout) -> Result<Vec<Entry>, Fai
     let mut entries = libraries(shell, layout, &soname);
     entries.extend(descriptions(shell, layout, &soname)?);
     entries.extend(netload(shell, layout)?);
+    let licenses = licenses::texts(shell)?;
+    entries
+        .push(Entry::new(layout.documentation.join("THIRD-PARTY-LICENSES"), Content::Bytes(licenses.into())));
+    // Where the commands of the examples look for it.
+    let module = PathBuf::from("python/libnet.py");
+    let link = Content::Link(Path::new("../../../libnet").join(&module).display().to_string());
+    entries.push(Entry::new(layout.documentation.join(module), link));
     for file in shell.tracked_files()? {
         if let Some(path) = place_of(&file, layout) {
             entries.push(Entry::new(path, Content::Copy(shell.path(&file))));
@@ -70,8 +78,8 @@ fn place_of(file: &Path, layout: &Layout) -> Option<PathBuf> {
     if folder == Path::new("ffi/python") && extension == Some("py") {
         return Some(Path::new("share/libnet/python").join(name));
     }
-    if let Ok(example) = file.strip_prefix("ffi/examples") {
-        return (extension != Some("pyc")).then(|| layout.documentation.join("examples").join(example));
+    if file.starts_with("ffi/examples") || file.starts_with("ffi/go") {
+        return Some(layout.documentation.join(file.strip_prefix("ffi").ok()?));
     }
     if folder == Path::new("include") && extension == Some("md") && name != "INSTALL.md" {
         // Under their own names, which they link each other by, beside the README of the whole.

@@ -19,7 +19,7 @@ pub(crate) enum Content {
     /// That of another file.
     Copy(PathBuf),
     Bytes(Vec<u8>),
-    /// A link to this name in the same folder.
+    /// A link to this path, which begins at its folder.
     Link(String),
 }
 

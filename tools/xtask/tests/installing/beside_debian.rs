@@ -47,6 +47,27 @@ fn one_process_loads_both_and_no_symbol_is_in_both() {
     assert_eq!(archives[0].intersection(&archives[1]).collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
+#[test]
+fn the_package_says_what_it_needs_and_what_programs_need_of_it() {
+    let control = |field: &str| printed(Command::new("dpkg-deb").arg("-f").arg(archive("deb")).arg(field));
+    assert!(
+        ["libc6 (", "libgcc-s1 ("].iter().all(|needed| control("Depends").contains(needed)),
+        "{}",
+        control("Depends")
+    );
+    assert_eq!(control("Version").trim(), env!("CARGO_PKG_VERSION"));
+    assert_eq!(control("Provides").trim(), "libnet-bus-abi-100");
+    let architecture = printed(Command::new("dpkg-architecture").args(["-q", "DEB_HOST_ARCH"]));
+    assert_eq!(control("Architecture"), architecture);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    run(Command::new("dpkg-deb").arg("-R").arg(archive("deb")).arg(folder.path()));
+    let shlibs = fs::read_to_string(folder.path().join("DEBIAN/shlibs")).expect("it is there");
+    assert_eq!(shlibs, "libnet 100 libnet-bus-abi-100\n");
+    run(Command::new("md5sum")
+        .args(["--check", "--strict", "--quiet", "DEBIAN/md5sums"])
+        .current_dir(folder.path()));
+}
+
 /// A folder into which dpkg has unpacked all three packages. It refuses a file that two of them have.
 struct System {
     root: TempDir,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::programs::Programs;
+use crate::programs::{Programs, free_port};
 use crate::{printed, run, xtask};
 
 #[test]
@@ -38,10 +38,34 @@ fn the_commands_of_the_tarballs_readme_build_and_run_a_program() {
     let readme = fs::read_to_string(folder.path().join("README")).expect("it is in the tarball");
     let commands: Vec<&str> = readme.lines().filter_map(|line| line.strip_prefix("    ")).collect();
     let python = "python3 -c 'import libnet; print(libnet.version())'";
-    let has_python = folder.path().join("share/libnet/python/libnet.py").is_file();
-    let commands = [commands.join("\n").as_str(), if has_python { python } else { "" }].join("\n");
+    let commands = [commands.join("\n").as_str(), python].join("\n");
     let said = printed(Command::new("sh").args(["-ec", &commands]).current_dir(folder.path()));
-    assert!(said.lines().count() > 0 && said.lines().all(|line| line == env!("CARGO_PKG_VERSION")), "{said}");
+    assert_eq!(said, concat!(env!("CARGO_PKG_VERSION"), "\n").repeat(2));
+}
+
+#[test]
+fn the_commands_of_the_examples_work_in_the_tarballs_folder() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    run(Command::new("tar")
+        .args(["--strip-components=1", "-xf"])
+        .arg(archive("gz"))
+        .arg("-C")
+        .arg(folder.path()));
+    let documentation = folder.path().join("share/doc/libnet");
+    let readme = fs::read_to_string(documentation.join("examples/README.md")).expect("it is in the tarball");
+    let commands =
+        readme.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).expect("commands");
+    // That of Redis needs a server.
+    let commands: Vec<&str> = commands.lines().filter(|line| !line.contains("redis")).collect();
+    assert!(commands.len() > 8, "{commands:?}");
+    for command in commands {
+        let command = command.replace("7000", &free_port().to_string());
+        let mut shell = Command::new("sh");
+        shell.args(["-ec", &command]).current_dir(&documentation);
+        shell.env("PKG_CONFIG_PATH", folder.path().join("lib/pkgconfig"));
+        shell.env("PYTHONDONTWRITEBYTECODE", "1");
+        assert_ne!(printed(shell.env("LD_LIBRARY_PATH", folder.path().join("lib"))), "", "{command}");
+    }
 }
 
 #[test]

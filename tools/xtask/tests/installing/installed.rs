@@ -31,6 +31,38 @@ fn every_file_is_there_for_everybody_to_read_whatever_the_umask_and_installing_a
 }
 
 #[test]
+fn every_crate_that_is_linked_is_named_with_its_licence_and_its_texts_are_there() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    install(folder.path());
+    let licenses = fs::read_to_string(folder.path().join("share/doc/libnet/THIRD-PARTY-LICENSES"));
+    let licenses = licenses.expect("it is installed");
+    let (list, texts) = licenses.split_once("-----").expect("texts follow");
+    let mut tree = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    tree.args(["tree", "--locked", "--package", "libnet", "--package", "netload", "--edges", "normal"]);
+    tree.args(["--prefix", "none", "--format", "{p}"]);
+    let tree = printed(tree.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")));
+    let mut count = 0;
+    for line in tree.lines().filter(|line| !line.contains('/')) {
+        let (name, version) = line.split_once(" v").expect("a name and a version");
+        let version = version.split(' ').next().unwrap_or_default();
+        let entry = format!("\n{name} {version}: ");
+        assert!(list.contains(&entry) && !list.contains(&(entry + "\n")), "{line}");
+        count += 1;
+    }
+    assert!(count > 50, "{tree}");
+    for text in ["Redistribution and use in source and binary forms", "ISC License", "Apache License"] {
+        assert!(texts.contains(text), "no {text}");
+    }
+    // Licences that want their notice with every copy: a text of each of these crates is there.
+    for name in ["redis", "subtle", "ring", "curve25519-dalek", "rustls-webpki"] {
+        assert!(
+            texts.lines().any(|line| line.split(", ").any(|of| of.starts_with(&format!("{name} ")))),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn pkg_config_alone_builds_programs_shared_and_static() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     install(folder.path());
@@ -96,9 +128,10 @@ fn snapshot(root: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
     found
 }
 
-const FILES: [&str; 20] = [
+const FILES: [&str; 28] = [
     "bin/netload",
     "include/net.h",
+    "include/net.hpp",
     "include/net_cortex.h",
     "lib/cmake/net/netConfig.cmake",
     "lib/cmake/net/netConfigVersion.cmake",
@@ -110,9 +143,16 @@ const FILES: [&str; 20] = [
     "share/doc/libnet/INSTALL.md",
     "share/doc/libnet/LICENSE-MIT",
     "share/doc/libnet/README.md",
+    "share/doc/libnet/THIRD-PARTY-LICENSES",
+    "share/doc/libnet/examples/c/threads.c",
+    "share/doc/libnet/examples/cpp/orders.cpp",
+    "share/doc/libnet/examples/go/main.go",
+    "share/doc/libnet/examples/python/orders.py",
+    "share/doc/libnet/go/libnet.go",
     "share/doc/libnet/SECURITY.md",
     "share/doc/libnet/manual/CONFIGURATION.md",
     "share/doc/libnet/manual/README.md",
+    "share/libnet/python/libnet.py",
     "share/fish/vendor_completions.d/netload.fish",
     "share/man/man1/netload-run.1",
     "share/man/man1/netload.1",

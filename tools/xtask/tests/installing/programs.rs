@@ -140,7 +140,7 @@ fn fresh_folder(within: &Path) -> PathBuf {
     folder.path().to_owned()
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let socket = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
     socket.expect("a port is free").port()
 }
@@ -149,10 +149,11 @@ fn examples(prefix: &Path) -> PathBuf {
     prefix.join("share/doc/libnet/examples")
 }
 
-/// The files in a folder, in the order of their names; none where there is no folder.
+/// The files in a folder, of which it has some, in the order of their names.
 fn files_of(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
+    assert!(!files.is_empty(), "{} has nothing", folder.display());
     files.sort();
     files
 }
