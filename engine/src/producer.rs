@@ -391,7 +391,9 @@ impl Way {
         self.unpublished = false;
         self.lane.publish();
         self.lane.leave();
-        self.doorbell.ring();
+        if !crate::planted!("13-nobody-rings-for-an-event") {
+            self.doorbell.ring();
+        }
     }
 }
 

@@ -316,14 +316,16 @@ fn intervals(heartbeat: Option<u64>, timeout: Option<u64>) -> Result<(Duration, 
         (None, Some(timeout)) => (timeout / BEATS).clamp(HEARTBEAT_MS_MIN, HEARTBEAT_MS),
         (None, None) => HEARTBEAT_MS,
     };
-    within("heartbeat_interval_ms", heartbeat_ms, HEARTBEAT_MS_MIN, HEARTBEAT_MS_MAX)?;
+    if !engine::planted!("33-any-heartbeat-is-taken") {
+        within("heartbeat_interval_ms", heartbeat_ms, HEARTBEAT_MS_MIN, HEARTBEAT_MS_MAX)?;
+    }
     let timeout_ms = timeout.unwrap_or_else(|| (heartbeat_ms * BEATS).max(SESSION_TIMEOUT_MS));
     within("session_timeout_ms", timeout_ms, heartbeat_ms + 1, SESSION_TIMEOUT_MS_MAX)?;
     Ok((Duration::from_millis(heartbeat_ms), Duration::from_millis(timeout_ms)))
 }
 
 fn within(key: &str, value: u64, min: u64, max: u64) -> Result<(), ConfigError> {
-    if (value < min || value > max) && !engine::planted!("33-any-heartbeat-is-taken") {
+    if value < min || value > max {
         return Err(refused(key, &format!("{value} is not in {min}..={max}")));
     }
     Ok(())

@@ -248,6 +248,8 @@ impl Merge {
 
     fn find_head(&mut self, index: usize) {
         if let Some(timestamp_ns) = self.sources[index].head(&mut self.answer) {
+            let timestamp_ns =
+                if crate::planted!("law-9-the-latest-comes-first") { !timestamp_ns } else { timestamp_ns };
             let source = &self.sources[index];
             self.heads.push(Reverse((self.layout_of(source), timestamp_ns, source.shard, index)));
         }

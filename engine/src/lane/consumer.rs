@@ -39,6 +39,13 @@ impl LaneConsumer {
         LaneConsumer { head: 0, run_start: 0, popped: 0, boxed_bytes: 0, tail_seen: 0, waited: false, shared }
     }
 
+    /// Goes on as if so many bytes and events had come through the lane.
+    #[cfg(test)]
+    pub(super) fn start_at(&mut self, position: u64, popped: u64) {
+        (self.head, self.run_start, self.tail_seen, self.popped) = (position, position, position, popped);
+        self.shared.read.head.store(position, Ordering::Relaxed);
+    }
+
     /// Reads the next records, at most `events_max` and about `bytes_max` bytes of them but at least one, and puts the
     /// length of each into `lengths`. `None` when nothing is published. The records stay the consumer's until
     /// [`release`](LaneConsumer::release).

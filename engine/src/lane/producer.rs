@@ -46,6 +46,14 @@ impl LaneProducer {
         }
     }
 
+    /// Goes on as if so many bytes and events had gone through the lane, of which the consumer is told the same.
+    #[cfg(test)]
+    pub(super) fn start_at(&mut self, position: u64, pushed: u64) {
+        (self.tail, self.published, self.head_seen, self.pushed) = (position, position, position, pushed);
+        self.shared.written.tail.store(position, Ordering::Relaxed);
+        self.shared.written.pushed.store(pushed, Ordering::Relaxed);
+    }
+
     /// Opens a publication: until [`leave`](LaneProducer::leave) a closing shard waits for this lane. `false` when
     /// the lane is closed already; `leave` is due all the same.
     #[inline]

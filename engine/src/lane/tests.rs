@@ -52,6 +52,25 @@ fn nothing_is_readable_before_it_is_published() {
 }
 
 #[test]
+fn positions_and_counts_go_on_over_the_edges_of_smaller_numbers() {
+    for edge in [1 << 31, 1 << 32, 1 << 53, 1_u64 << 63] {
+        let (mut producer, mut consumer, _) = ring(4096);
+        producer.start_at(edge - 100_000, edge - 500);
+        consumer.start_at(edge - 100_000, edge - 500);
+        for round in 0..1_000_usize {
+            let payload = vec![round as u8; round * 7 % 1000];
+            while push(&mut producer, &payload).is_err() {
+                assert_eq!(pop_all(&mut consumer), Vec::<Vec<u8>>::new(), "all was read before");
+            }
+            producer.publish();
+            assert_eq!(pop_all(&mut consumer), [payload], "round {round} at {edge}");
+        }
+        let counts = consumer.counts();
+        assert_eq!((counts.pushed, counts.popped), (edge + 500, edge + 500));
+    }
+}
+
+#[test]
 fn records_of_every_length_survive_the_wrap() {
     let (mut producer, mut consumer, _) = ring(4096);
     for round in 0..2_000usize {

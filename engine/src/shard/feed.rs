@@ -296,6 +296,7 @@ impl Feed {
 
     /// Who begins with the oldest event misses none of those before it.
     fn count_lost(&mut self, skipped: u64) {
+        let skipped = if crate::planted!("law-8-what-is-overtaken-is-not-counted") { 0 } else { skipped };
         self.place.lost += if self.place.next.is_some() { skipped } else { 0 };
     }
 

@@ -5,23 +5,25 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use super::store::Store;
-use crate::config::Config;
+use crate::config::{Backpressure, Config};
 use crate::consume::filter::Filter;
 use crate::counters::ShardStats;
 use crate::event::ShardId;
 use crate::lane::record::record_bytes;
 
 /// Every event that was offered.
-#[derive(Default)]
 pub(super) struct Books {
     /// Of each accepted event, by its number, where it went.
     accepted: Vec<Option<ShardId>>,
     /// Producer and key of every event, by its number.
     lines: Vec<(u32, u8)>,
     shards: Vec<Shard>,
-    /// Events that a shard may hold, and those that fit into a lane.
+    /// Events and bytes that a shard may hold, and those that fit into a lane.
     held_max: u64,
+    held_bytes_max: u64,
     lane_events_max: u64,
+    lane_bytes: u64,
+    backpressure: Backpressure,
 }
 
 #[derive(Clone, Default)]
@@ -34,10 +36,14 @@ struct Shard {
 impl Books {
     pub(super) fn new(config: &Config) -> Books {
         Books {
+            accepted: Vec::new(),
+            lines: Vec::new(),
             shards: vec![Shard::default(); usize::from(config.num_shards.get())],
             held_max: config.ring_buffer_capacity as u64,
+            held_bytes_max: (config.buffer_bytes + config.max_event_bytes) as u64,
             lane_events_max: (config.lane_bytes / record_bytes(payload_of(0, 0, 0).len())) as u64,
-            ..Books::default()
+            lane_bytes: config.lane_bytes as u64,
+            backpressure: config.backpressure,
         }
     }
 
@@ -80,6 +86,15 @@ impl Books {
         // What the buffer may hold, and lanes that are full of the smallest events.
         let held_max = self.held_max + stats.lanes * self.lane_events_max;
         assert!(stats.pending_events <= held_max, "{shard} holds more than {held_max}: {stats:?}");
+        let bytes_max = self.held_bytes_max + stats.lanes * self.lane_bytes;
+        assert!(stats.pending_bytes <= bytes_max, "{shard} holds more than {bytes_max} bytes: {stats:?}");
+        let (evicts, samples) = match self.backpressure {
+            Backpressure::DropNewest | Backpressure::FailProducer => (false, false),
+            Backpressure::DropOldest => (true, false),
+            Backpressure::Sample(_) => (true, true),
+        };
+        assert!(evicts || stats.dropped.oldest == 0, "{shard} evicts: {stats:?}");
+        assert!(samples || stats.dropped.sampled == 0, "{shard} samples: {stats:?}");
     }
 
     /// A snapshot of whenever it was adds up, and tells of nothing that has not happened: what counts as stored is there.

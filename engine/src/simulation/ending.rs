@@ -6,9 +6,11 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::faults::Fault;
 use super::poller::Poller;
+use super::store::Store;
 use super::world::World;
 use crate::counters::ShardStats;
 use crate::duty::Duty;
+use crate::event::ShardId;
 
 impl World {
     /// Nothing fails any more: whoever has something to do does it, and time passes when nobody has.
@@ -16,8 +18,13 @@ impl World {
         for store in &self.stores {
             store.borrow_mut().is_calm = true;
         }
+        self.calm_since = Some(self.now);
         // Nobody asks anything meanwhile: what a shard waits for is to wake it by itself.
         self.settle(false);
+        for (shard, asleep) in self.shards.iter().zip(&self.asleep) {
+            let sleeps_on = shard.as_ref().is_some_and(|shard| *asleep && shard.has_work());
+            assert!(!sleeps_on, "a shard sleeps on what there is for it");
+        }
         if self.shutdown.is_none() {
             self.check_followers();
             for shard in self.shared.shard_ids() {
@@ -26,13 +33,16 @@ impl World {
                 assert_eq!(stats.pending_events, 0, "{shard} does not drain: {stats:?}");
             }
         }
+        if self.shutdown.is_none() {
+            self.flush_calmly();
+        }
         self.pollers.iter_mut().for_each(Poller::look_again);
         self.settle(true);
         self.finish();
     }
 
     /// Until nobody has anything to do, however long they wait.
-    fn settle(&mut self, polls: bool) {
+    pub(super) fn settle(&mut self, polls: bool) {
         let mut idle = 0;
         for _ in 0..DRAIN_STEPS_MAX {
             let mut works = false;
@@ -92,7 +102,12 @@ impl World {
         }
         let lost: u64 = self.stores.iter().map(|store| store.borrow().lost()).sum();
         for follower in &self.followers {
-            assert!(follower.skipped() <= lost, "{} were skipped, and {lost} are gone", follower.skipped());
+            let overtaken = self.overtaken(|shard, store| follower.overtaken(shard, store));
+            let skipped = follower.skipped();
+            assert!(
+                overtaken <= skipped && skipped <= lost,
+                "{skipped} were skipped, of {overtaken} to {lost}"
+            );
         }
     }
 
@@ -104,8 +119,18 @@ impl World {
         }
         let lost: u64 = self.stores.iter().map(|store| store.borrow().lost()).sum();
         for poller in &self.pollers {
-            assert!(poller.skipped() <= lost, "{} were skipped, and {lost} are gone", poller.skipped());
+            let overtaken = self.overtaken(|shard, store| poller.overtaken(shard, store));
+            let skipped = poller.skipped();
+            assert!(
+                overtaken <= skipped && skipped <= lost,
+                "{skipped} were skipped, of {overtaken} to {lost}"
+            );
         }
+    }
+
+    /// How many events a reader has missed, by what it says of each shard.
+    fn overtaken(&self, of: impl Fn(ShardId, &Store) -> u64) -> u64 {
+        self.shared.shard_ids().map(|shard| of(shard, &self.stores[shard.index()].borrow())).sum()
     }
 
     /// Every accepted event is stored once, or counted.
@@ -122,6 +147,7 @@ impl World {
             self.books.check_snapshot(shard, &stats);
             assert_eq!(stats.pending_events, 0, "{shard} has ended: {stats:?}");
             assert_eq!(not_stored[shard.index()], Some(stats.dropped.shutdown), "of {shard}");
+            assert_eq!(stats.stored, store.told_stored, "{shard} counts what it was not told: {stats:?}");
             let ever = store.ever.len() as u64;
             assert!(stats.stored <= ever, "{shard} counts {} and has {ever}", stats.stored);
             let missing = self.books.accepted_by(shard) - ever;

@@ -23,6 +23,10 @@ pub(super) enum Fault {
     SyncFailed,
     /// Retention has removed events.
     Removed,
+    /// A reader was told that retention has overtaken it.
+    Overtaken,
+    /// A subscriber has so much to read that its lane cannot hold it.
+    SlowReader,
     /// Stored events cannot be read any more.
     Damaged,
     /// The wall clock jumps.

@@ -113,6 +113,16 @@ impl Poller {
             assert!(sequence > last, "{shard}:{sequence} is returned behind {last}");
             self.found[shard.index()].push(sequence);
         }
+        if self.ordering == Ordering::InsertionTs && self.key.is_none() {
+            // Of two shards the one with the earlier event comes first: the other's was next in its shard then.
+            let events: Vec<_> = page.events().collect();
+            for [(shard, before), (next_shard, event)] in events.array_windows() {
+                assert!(
+                    shard == next_shard || before.timestamp_ns <= event.timestamp_ns,
+                    "an event of {next_shard} comes too late"
+                );
+            }
+        }
         self.skipped += page.skipped;
         (self.cursor, self.has_more) = (page.next_cursor.clone(), page.has_more);
         page.events().map(|(_, event)| number_of(event.payload)).collect()
@@ -129,6 +139,11 @@ impl Poller {
                 "{shard}:{sequence} was returned to a poller or not"
             );
         }
+    }
+
+    /// How many of a shard's events were gone before it came to them; none where it did not want all.
+    pub(super) fn overtaken(&self, shard: ShardId, store: &Store) -> u64 {
+        if self.key.is_some() { 0 } else { store.overtaken(&self.found[shard.index()]) }
     }
 
     /// Events that it was told it has missed.

@@ -1,7 +1,7 @@
 //! A shard's store in the simulation: it keeps every event, and does with batches, reads and syncs what stores do to a bus.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use fastrand::Rng;
@@ -16,12 +16,19 @@ use crate::event::{EventFlags, Sequence, ShardId};
 pub(super) struct Store {
     rng: Rng,
     notify: Notify,
+    /// The sequence that its first event has: it may have had others before this life.
+    first: u64,
     /// What is there to be read.
     held: BTreeMap<u64, Stored>,
     /// One past the last event that retention has removed.
     removed_before: u64,
     /// The payload of every event that was ever stored, by sequence.
     pub(super) ever: BTreeMap<u64, Vec<u8>>,
+    /// Those that were ever damaged.
+    damaged: BTreeSet<u64>,
+    /// Events that the shard was told of as stored, and syncs that it was told of, by whether they worked.
+    pub(super) told_stored: u64,
+    pub(super) told_synced: [u64; 2],
     /// The payload under which a sequence was first submitted.
     submitted: BTreeMap<u64, Vec<u8>>,
     in_flight: VecDeque<Flight>,
@@ -31,11 +38,19 @@ pub(super) struct Store {
     lends: bool,
     reads: VecDeque<(u64, ReadRequest)>,
     syncs: VecDeque<u64>,
-    /// With the batch that may be lent once it is heard.
-    news: VecDeque<(Outcome, Batch)>,
+    news: VecDeque<News>,
     /// Whether nothing fails any more.
     pub(super) is_calm: bool,
     pub(super) faults: Faults,
+}
+
+/// What the shard is to hear.
+struct News {
+    outcome: Outcome,
+    /// What may be lent once it is heard.
+    batch: Batch,
+    /// Events that it tells are stored.
+    stored: u64,
 }
 
 struct Stored {
@@ -55,12 +70,16 @@ impl Store {
     pub(super) fn new(mut rng: Rng, notify: Notify) -> Store {
         let in_flight_max = if rng.bool() { 1 } else { rng.usize(2..4) };
         Store {
+            first: if rng.bool() { 1 } else { rng.u64(2..1 << 40) },
             lends: rng.bool(),
             rng,
             notify,
             held: BTreeMap::new(),
             removed_before: 0,
             ever: BTreeMap::new(),
+            damaged: BTreeSet::new(),
+            told_stored: 0,
+            told_synced: [0; 2],
             submitted: BTreeMap::new(),
             in_flight: VecDeque::new(),
             in_flight_max,
@@ -90,6 +109,11 @@ impl Store {
         true
     }
 
+    /// The last sequence that was ever stored, before this life too.
+    pub(super) fn last(&self) -> u64 {
+        self.ever.last_key_value().map_or(self.first - 1, |(&last, _)| last)
+    }
+
     /// Whether an event is there to be read.
     pub(super) fn is_readable(&self, sequence: u64) -> bool {
         self.held.get(&sequence).is_some_and(|stored| !stored.is_damaged)
@@ -99,6 +123,20 @@ impl Store {
     pub(super) fn readable(&self) -> impl Iterator<Item = (u64, &[u8])> {
         let readable = self.held.iter().filter(|(_, stored)| !stored.is_damaged);
         readable.map(|(&sequence, stored)| (sequence, &stored.payload[..]))
+    }
+
+    /// How many events between the first and the last of those that a reader was given it was not given, although they were never
+    /// damaged: retention has overtaken it.
+    pub(super) fn overtaken(&self, found: &[u64]) -> u64 {
+        let (Some(&first), Some(&last)) = (found.first(), found.last()) else { return 0 };
+        let missed =
+            |sequence: &u64| !self.damaged.contains(sequence) && found.binary_search(sequence).is_err();
+        self.ever.range(first..=last).filter(|(sequence, _)| missed(sequence)).count() as u64
+    }
+
+    /// Whether more is stored behind a position than the lane to a subscriber holds.
+    pub(super) fn is_far_behind(&self, position: u64) -> bool {
+        self.ever.range(position + 1..).nth(LANE_EVENTS).is_some()
     }
 
     /// Events that nobody can read any more.
@@ -191,7 +229,7 @@ impl Store {
                 assert_eq!(before, event.payload, "sequence {sequence} names another event");
                 continue;
             }
-            let last = self.ever.last_key_value().map_or(0, |(&last, _)| last);
+            let last = self.last();
             assert!(sequence > last, "{sequence} comes behind {last}");
             self.ever.insert(sequence, event.payload.to_vec());
             let stored = Stored {
@@ -207,11 +245,12 @@ impl Store {
     fn acknowledge(&mut self) {
         let Flight { batch, .. } = self.in_flight.pop_front().expect("there is one");
         let spent = self.rng.bool().then(|| batch.clone());
-        self.news.push_back((Outcome::Stored { first: batch.first(), spent }, batch));
+        let (outcome, stored) = (Outcome::Stored { first: batch.first(), spent }, batch.len() as u64);
+        self.news.push_back(News { outcome, batch, stored });
     }
 
     fn tell(&mut self, outcome: Outcome) {
-        self.news.push_back((outcome, Batch::default()));
+        self.news.push_back(News { outcome, batch: Batch::default(), stored: 0 });
     }
 
     /// Stores `stored` events of the oldest batch, and gives it back without the first `told`.
@@ -220,7 +259,8 @@ impl Store {
         let Flight { mut batch, .. } = self.in_flight.pop_front().expect("there is one");
         batch.evict(told);
         self.faults.count(fault);
-        self.tell(Outcome::Refused { batch, error });
+        let outcome = Outcome::Refused { batch, error };
+        self.news.push_back(News { outcome, batch: Batch::default(), stored: told as u64 });
     }
 
     fn read_ends(&mut self) {
@@ -273,7 +313,10 @@ impl Store {
         }
         let at = self.rng.usize(..self.held.len());
         let count = self.rng.usize(1..8);
-        self.held.values_mut().skip(at).take(count).for_each(|stored| stored.is_damaged = true);
+        for (&sequence, stored) in self.held.iter_mut().skip(at).take(count) {
+            stored.is_damaged = true;
+            self.damaged.insert(sequence);
+        }
         self.faults.count(Fault::Damaged);
     }
 
@@ -323,6 +366,9 @@ impl Handle {
 }
 
 impl Adapter for Handle {
+    fn resume(&self) -> Sequence {
+        Sequence(self.store.borrow().first)
+    }
     fn ready(&self) -> bool {
         self.store.borrow().is_ready
     }
@@ -341,7 +387,11 @@ impl Adapter for Handle {
     }
     fn outcome(&mut self, _: Monotonic) -> Option<Outcome> {
         let mut store = self.store.borrow_mut();
-        let (outcome, batch) = store.news.pop_front()?;
+        let News { outcome, batch, stored } = store.news.pop_front()?;
+        store.told_stored += stored;
+        if let Outcome::Synced { result, .. } = &outcome {
+            store.told_synced[usize::from(result.is_ok())] += 1;
+        }
         if store.lends && !batch.is_empty() {
             self.lent = batch;
         }
@@ -377,3 +427,6 @@ impl Adapter for Handle {
 fn transient() -> AdapterError {
     AdapterError::Transient("asked for".into())
 }
+
+/// More than twice the lane of a simulated bus holds of the smallest events.
+const LANE_EVENTS: usize = 2 * 4_096 / 32;

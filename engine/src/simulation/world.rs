@@ -19,6 +19,7 @@ use super::store::{Handle, Store, Stores};
 use crate::adapter::Notify;
 use crate::clock::{Clock, Monotonic};
 use crate::config::{Backpressure, Config, Sampling};
+use crate::counters::ShardStats;
 use crate::duty::Duty;
 use crate::event::{EventFlags, ShardId};
 use crate::port::{Flushed, Mail};
@@ -37,15 +38,26 @@ pub(super) struct World {
     pub(super) shards: Vec<Option<Shard>>,
     pub(super) asleep: Vec<bool>,
     pub(super) stores: Stores,
-    producers: Vec<(u32, Producer)>,
+    producers: Vec<Publisher>,
     producers_made: u32,
     pub(super) pollers: Vec<Poller>,
     pub(super) followers: Vec<Follower>,
     flushes: Vec<Flush>,
+    /// By shard, how many flushes were answered whose sync failed, and whose did not.
+    flushed: Vec<[u64; 2]>,
+    /// Since when nothing fails.
+    pub(super) calm_since: Option<Monotonic>,
     pub(super) books: Books,
     pub(super) faults: Faults,
     pub(super) trace: u64,
     pub(super) shutdown: Option<Receiver<(ShardId, u64)>>,
+}
+
+/// A producer, its number, and the last stamp that it was given.
+struct Publisher {
+    name: u32,
+    stamped_ns: u64,
+    producer: Producer,
 }
 
 /// A flush under way.
@@ -82,6 +94,8 @@ impl World {
             pollers: (0..rng.usize(1..3)).map(|_| Poller::new(&mut rng, shards, KEYS)).collect(),
             followers: Vec::new(),
             flushes: Vec::new(),
+            flushed: vec![[0; 2]; usize::from(shards)],
+            calm_since: None,
             books: Books::new(&shared.config),
             faults: Faults::default(),
             trace: seed,
@@ -115,7 +129,7 @@ impl World {
             27..=30 => self.poll(),
             31..=34 => self.follow(),
             35 => self.flush(),
-            36 => self.look(shard),
+            36 => drop(self.look(shard)),
             37 => self.end_producer(),
             38 => self.end_follower(),
             _ => self.jump(),
@@ -130,7 +144,8 @@ impl World {
     fn publish(&mut self) {
         if self.producers.len() < PRODUCERS_MAX && self.rng.u8(..4) == 0 || self.producers.is_empty() {
             self.producers_made += 1;
-            self.producers.push((self.producers_made, Producer::new(Arc::clone(&self.shared))));
+            let producer = Producer::new(Arc::clone(&self.shared));
+            self.producers.push(Publisher { name: self.producers_made, stamped_ns: 0, producer });
         }
         let at = self.rng.usize(..self.producers.len());
         for _ in 0..self.rng.usize(1..60) {
@@ -140,13 +155,19 @@ impl World {
             } else {
                 self.rng.usize(..40)
             };
-            let (name, producer) = &mut self.producers[at];
-            let number = self.books.offer(*name, key);
+            let publisher = &mut self.producers[at];
+            let number = self.books.offer(publisher.name, key);
             let payload = payload_of(number, key, pad);
             let shard = shard_of(routing_hash(Some(&[key]), &payload), self.shared.shards());
-            match producer.publish(Some(&[key]), &payload, EventFlags::JSON) {
+            match publisher.producer.publish(Some(&[key]), &payload, EventFlags::JSON) {
                 Ok(receipt) => {
                     assert_eq!(receipt.shard, shard);
+                    let before = std::mem::replace(&mut publisher.stamped_ns, receipt.timestamp_ns);
+                    assert!(
+                        receipt.timestamp_ns > before,
+                        "{} is stamped behind {before}",
+                        receipt.timestamp_ns
+                    );
                     self.books.accept(number, shard);
                 }
                 Err(error @ (PublishError::Refused | PublishError::Dropped)) => {
@@ -162,11 +183,14 @@ impl World {
     /// One round of a shard, if something wakes it. Whether it did something.
     pub(super) fn round(&mut self, at: usize) -> bool {
         let Some(shard) = &mut self.shards[at] else { return false };
+        let doorbell = &self.shared.port(ShardId(at as u16)).doorbell;
         let is_due = shard.due().is_some_and(|due| due <= self.now);
-        if self.asleep[at] && !shard.has_work() && !is_due {
+        if self.asleep[at] && doorbell.is_parked() && !is_due {
+            // Nobody has rung: whatever there may be for it to do, a real one sleeps on.
             return false;
         }
         if std::mem::take(&mut self.asleep[at]) {
+            doorbell.unpark();
             shard.woken();
         }
         let round = shard.round(self.now);
@@ -177,7 +201,11 @@ impl World {
             assert!(given_up == 0 || is_late, "{given_up} events are given up before the deadline");
         } else if round.work == 0 && !shard.has_work() {
             shard.rest(self.now);
-            self.asleep[at] = true;
+            doorbell.park();
+            self.asleep[at] = !shard.has_work();
+            if !self.asleep[at] {
+                doorbell.unpark();
+            }
         }
         self.note(&[at as u64, round.work as u64, u64::from(round.finished)]);
         round.work > 0 || round.finished
@@ -211,7 +239,11 @@ impl World {
 
     /// Whether it did not only wait.
     pub(super) fn poll_on(&mut self, at: usize, limit: usize) -> bool {
+        let before = self.pollers[at].skipped();
         let found = self.pollers[at].step(limit, &self.shared, self.now, &self.stores);
+        if self.pollers[at].skipped() > before {
+            self.faults.count(Fault::Overtaken);
+        }
         self.note(found.as_deref().unwrap_or_default());
         found.is_some()
     }
@@ -229,8 +261,20 @@ impl World {
 
     /// How many events a follower was given; one that gives up is gone.
     pub(super) fn follow_on(&mut self, at: usize, events_max: usize) -> usize {
-        let given = self.followers[at].step(events_max, self.now, &self.stores);
+        let follower = &mut self.followers[at];
+        if follower.is_far_behind(&self.stores) {
+            self.faults.count(Fault::SlowReader);
+        }
+        let before = follower.skipped();
+        let given = follower.step(events_max, self.now, &self.stores, self.shutdown.is_some());
+        if follower.skipped() > before {
+            self.faults.count(Fault::Overtaken);
+        }
         if given.is_none() {
+            let waited_until = follower.joins_until();
+            let may_be_late =
+                |calm: Monotonic| self.shutdown.is_some() || waited_until.is_some_and(|at| at <= calm);
+            assert!(self.calm_since.is_none_or(may_be_late), "who subscribes is not answered");
             self.followers.swap_remove(at);
         }
         self.note(&[given.map_or(u64::MAX, |given| given as u64)]);
@@ -277,10 +321,20 @@ impl World {
                 self.note(&[u64::from(shard.0), flushed.refused]);
                 let missing = self.missing(shard, &flush.before[shard.index()]);
                 let dropped = match self.shared.config.backpressure {
-                    Backpressure::DropOldest | Backpressure::Sample(_) => u64::MAX,
+                    Backpressure::DropOldest | Backpressure::Sample(_) => {
+                        let dropped = self.look(shard.index()).dropped;
+                        dropped.oldest + dropped.sampled + dropped.adapter
+                    }
                     Backpressure::DropNewest | Backpressure::FailProducer => flushed.refused,
                 };
                 assert!(missing <= dropped, "{missing} events before a flush are not stored on {shard}");
+                let answers = &mut self.flushed[shard.index()];
+                answers[usize::from(flushed.synced.is_ok())] += 1;
+                let told = self.stores[shard.index()].borrow().told_synced;
+                assert!(
+                    answers[0] <= told[0] && answers[1] <= told[1],
+                    "{shard} answers {answers:?} flushes, of syncs that ended {told:?}"
+                );
             }
             now < flush.deadline
         });
@@ -294,11 +348,19 @@ impl World {
         numbers.iter().filter(|number| !stored.contains(number)).count() as u64
     }
 
-    /// Asks for a snapshot, and holds it against the books.
-    fn look(&mut self, at: usize) {
-        if self.shards[at].is_none() {
-            return;
+    /// Nothing fails any more: a flush is answered by every shard, and has worked.
+    pub(super) fn flush_calmly(&mut self) {
+        let before = self.flushed.clone();
+        self.flushes.clear();
+        self.flush();
+        self.settle(false);
+        for ((shard, answers), before) in self.shared.shard_ids().zip(&self.flushed).zip(before) {
+            assert_eq!(*answers, [before[0], before[1] + 1], "{shard} answers no flush");
         }
+    }
+
+    /// Asks for a snapshot, holds it against the books, and gives it.
+    fn look(&mut self, at: usize) -> ShardStats {
         let port = self.shared.port(ShardId(at as u16));
         let question = port.ask();
         // A round answers so many requests, and then looks at the question.
@@ -312,6 +374,7 @@ impl World {
         let stats = self.shared.port(ShardId(at as u16)).board.read();
         self.books.check_snapshot(ShardId(at as u16), &stats);
         self.note(&[stats.stored, stats.dropped.total(), stats.pending_events]);
+        stats
     }
 
     pub(super) fn shut_down(&mut self, within: Duration) {

@@ -49,7 +49,7 @@ impl Source {
     /// Whether its next event, if it has one, is not known.
     pub(super) fn hides_its_head(&self) -> bool {
         matches!(self.state, State::Unread | State::Cut)
-            && !crate::planted!("20-a-used-up-block-hides-nothing")
+            && !crate::planted!("law-9-a-used-up-block-hides-nothing")
     }
 
     /// Whether the block begins past the position, and goes on where it says that there is more.
