@@ -384,7 +384,7 @@ int net_ingest_raw_ex(net_handle_t handle,
                       struct net_receipt_t *out);
 
 /**
- * `net_ingest_raw_ex` with a routing key: events of one thread with the same key keep their order. The key is any
+ * `net_ingest_raw_ex` with a routing key: events of one thread with the same key keep their order. The key is up to 1 MiB of any
  * bytes; NULL with a length of 0 means none, and the event's own bytes route it. A Redis store keeps it with the event, as
  * the entry's field `k`, also an empty one; key and event together are then at most `max_event_bytes`. Every other store
  * forgets it. `out` may be NULL.

@@ -12,7 +12,7 @@ use engine::producer::Claim;
 
 use crate::abi::{net_claim_t, net_error_t, net_handle_t, net_receipt_t};
 use crate::guard::{self, absent_or_present, length, present, text};
-use crate::ingest::publish;
+use crate::ingest::{key_length, publish};
 use crate::status::Failure;
 use crate::thread::Thread;
 
@@ -44,7 +44,7 @@ pub unsafe extern "C" fn net_claim(
         if key_len == 0 {
             return Err(Failure::OutOfRange { name: "key_len", value: 0 });
         }
-        length("key_len", key_len)?;
+        key_length(key_len)?;
         length("len", len)?;
         if !thread.lasts() {
             return Err(Failure::Ending);

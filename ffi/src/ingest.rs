@@ -77,7 +77,7 @@ pub unsafe extern "C" fn net_ingest_raw_ex(
     unsafe { net_ingest_keyed(handle, ptr::null(), 0, bytes, len, out) }
 }
 
-/// `net_ingest_raw_ex` with a routing key: events of one thread with the same key keep their order. The key is any
+/// `net_ingest_raw_ex` with a routing key: events of one thread with the same key keep their order. The key is up to 1 MiB of any
 /// bytes; NULL with a length of 0 means none, and the event's own bytes route it. A Redis store keeps it with the event, as
 /// the entry's field `k`, also an empty one; key and event together are then at most `max_event_bytes`. Every other store
 /// forgets it. `out` may be NULL.
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn net_ingest_keyed(
         }
         present("bytes", bytes)?;
         absent_or_present("out", out)?;
-        length("key_len", key_len)?;
+        key_length(key_len)?;
         event_length(len, producer)?;
         // SAFETY: not NULL, of a possible length, and readable by the caller's contract.
         let key = (!key.is_null()).then(|| unsafe { guard::bytes(key.cast(), key_len) });
@@ -219,6 +219,17 @@ fn too_long(len: usize, bytes_max: usize) -> Failure {
     length("len", len).err().unwrap_or_else(|| PublishError::TooLarge { bytes: len, bytes_max }.into())
 }
 
+/// Refuses the length of what is no key, before it is read.
+#[inline]
+pub(crate) fn key_length(len: usize) -> Result<(), Failure> {
+    if len <= KEY_BYTES_MAX { Ok(()) } else { Err(key_too_long(len)) }
+}
+
+#[cold]
+fn key_too_long(len: usize) -> Failure {
+    length("key_len", len).err().unwrap_or(Failure::KeyTooLong(len))
+}
+
 /// Runs `body` with this thread's producer for the bus. That the bus has ended is the first thing to say: before
 /// `body` looks at what the caller hands over, and when the bus ended meanwhile.
 #[inline]
@@ -303,3 +314,6 @@ impl<'a> Iterator for Entries<'a> {
         }
     }
 }
+
+/// Longest key: one by mistake is a code and no fault.
+const KEY_BYTES_MAX: usize = 1 << 20;

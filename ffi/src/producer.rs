@@ -12,9 +12,9 @@ use engine::event::EventFlags;
 use engine::producer::Producer;
 
 use crate::abi::{net_handle_t, net_producer_t, net_receipt_t};
-use crate::guard::{self, absent_or_present, length, present, text};
+use crate::guard::{self, absent_or_present, present, text};
 use crate::handle::Kind;
-use crate::ingest::event_length;
+use crate::ingest::{event_length, key_length};
 use crate::slot::{Key, Refusal, Table};
 use crate::status::Failure;
 use crate::{fork, handle};
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn net_producer_ingest(
         }
         present("bytes", bytes)?;
         absent_or_present("out", out)?;
-        length("key_len", key_len)?;
+        key_length(key_len)?;
         event_length(len, &way.producer)?;
         let patience = u64::try_from(timeout_ms)
             .map_err(|_| Failure::OutOfRange { name: "timeout_ms", value: i64::from(timeout_ms) })?;

@@ -46,6 +46,8 @@ pub(crate) enum Failure {
     InvalidUtf8(&'static str),
     #[error("`{name}` is out of range: {value}")]
     OutOfRange { name: &'static str, value: i64 },
+    #[error("a key of {0} bytes is longer than 1 MiB")]
+    KeyTooLong(usize),
     #[error("not JSON: {0}")]
     Json(#[from] serde_json::Error),
     #[error("the request was refused: {0}")]
@@ -140,6 +142,7 @@ impl Failure {
     pub(crate) fn code(&self) -> Code {
         match self {
             Failure::NullPointer(_) => Code::NET_ERR_NULL_POINTER,
+            Failure::KeyTooLong(_) => Code::NET_ERR_TOO_LARGE,
             Failure::InvalidUtf8(_) => Code::NET_ERR_INVALID_UTF8,
             Failure::Misaligned(_)
             | Failure::Length(_)

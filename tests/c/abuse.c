@@ -146,6 +146,10 @@ static void try_lengths(const struct row *row, unsigned i, char kind) {
     for (unsigned n = 0; n < 2; n++) {
         try(row, i, "impossible", huge[n], FAILS);
     }
+    if (kind == 'k') {
+        try(row, i, "above any key's", (1 << 20) + 1, FAILS);
+        try(row, i, "far above any key's", PTRDIFF_MAX, FAILS);
+    }
     if (kind == 'n' && strncmp(row->name, "net_redex", 9) != 0) {
         /* More than an event may have, which is said before it is read. */
         try(row, i, "above max_event_bytes", 4097, FAILS);

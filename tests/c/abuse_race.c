@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR MIT */
 /* Sixteen threads call whatever there is, in any order, on one bus and one redex and on objects of their own, while another ends both,
-   round after round. Every call ends, with success or with a code, and what was accepted is stored or counted. */
+   round after round. Every call ends, with success or with a code. abuse_race ROUNDS SEED */
 #define _GNU_SOURCE
 
 #include "abuse.h"
@@ -13,6 +13,7 @@ enum { THREADS = 16 };
 
 static struct world shared;
 static unsigned long rounds;
+static uint64_t first_seed;
 static pthread_barrier_t start, end;
 static atomic_ullong calls;
 
@@ -38,7 +39,7 @@ static void reopen(struct world *world) {
 
 static void *work(void *argument) {
     unsigned number = *(unsigned *)argument;
-    uint64_t seed = 1000 + number;
+    uint64_t seed = first_seed + 1000 * number;
     struct world world = {0};
     world.memory = map_memory();
     for (unsigned long round = 0; round < rounds; round++) {
@@ -73,10 +74,12 @@ static void *work(void *argument) {
 }
 
 int main(int argc, char **argv) {
-    rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 100;
+    CHECK(argc == 3);
+    rounds = strtoul(argv[1], NULL, 10);
+    first_seed = strtoul(argv[2], NULL, 10);
     pthread_t threads[THREADS];
     unsigned numbers[THREADS];
-    uint64_t seed = 1;
+    uint64_t seed = first_seed;
     CHECK(pthread_barrier_init(&start, NULL, THREADS + 1) == 0 && pthread_barrier_init(&end, NULL, THREADS + 1) == 0);
     for (unsigned i = 0; i < THREADS; i++) {
         numbers[i] = i;

@@ -7,8 +7,10 @@ use super::block::{RangeQuery, block, entry_bytes, last_position};
 use super::cluster::{Cluster, Redirect, Route, is_astray, slot};
 use super::config::{Address, RedisConfig};
 use super::entry::{DedupId, Entry, id, position};
+use super::greeting::{Greeting, Step};
 use super::refusal::Refusal;
 use super::reply::{Framer, Reply, Token};
+use super::streams::Count;
 use crate::fuzzing::json;
 
 /// The section `redis`, or the text of a URL.
@@ -53,10 +55,31 @@ pub(crate) fn reply(bytes: &[u8]) -> bool {
         let elements: u64 =
             reply.tokens().map(|token| if let Token::Array(count) = token { count } else { 0 }).sum();
         assert_eq!(reply.tokens().count() as u64, elements + 1, "as many tokens as are announced");
-        let _ = (reply.value(), is_astray(&reply));
+        let _ = is_astray(&reply);
+        greet(&reply.value());
         begin = end;
     }
     !ends.is_empty()
+}
+
+/// What a session may be told as it begins. It keeps what it was told, and no more.
+fn greet(value: &redis::Value) {
+    let mut greeting = Greeting::default();
+    for step in [
+        Step::Auth,
+        Step::Select,
+        Step::Name,
+        Step::Id,
+        Step::Process,
+        Step::Kill { is_sure: true },
+        Step::Slots,
+        Step::Count(Count::Settle),
+        Step::Count(Count::Ask),
+    ] {
+        if let Err(why) = greeting.hear(step, value) {
+            assert!(!why.is_empty(), "{step:?}");
+        }
+    }
 }
 
 /// One reply to a read: its entries are events in order, or are passed over.

@@ -14,6 +14,7 @@ use super::channel::{Channel, Events, Load, Reliability, Settings};
 use super::config::UdpConfig;
 use super::entropy::Entropy;
 use super::hello::{Answer, Hello, PAYLOAD_BYTES};
+use super::initiator::{Initiator, Proposal};
 use super::keys::{KeyPair, Psk, PublicKey, SecretKey};
 use super::noise::{MESSAGE_OVERHEAD_BYTES, Noise, public_key};
 use super::packet::{INITIATION_BYTES, Packet};
@@ -45,18 +46,44 @@ pub(crate) fn keys(bytes: &[u8]) -> bool {
     true
 }
 
-/// A datagram of a stranger, for a responder that has never heard of it: it changes nothing.
+/// A datagram of a stranger, for a responder that has never heard of it and for an initiator that waits for an answer: it changes
+/// nothing.
 pub(crate) fn packet(bytes: &[u8]) -> bool {
     let Ok(packet) = Packet::parse(bytes) else { return false };
     let (now, from) = (Monotonic(1), SocketAddr::from(([127, 0, 0, 1], 9)));
     let mut entropy = Counting(1);
     let mut responder = Responder::new(Zeroizing::new(PSK), Zeroizing::new(SECRET), now, &mut entropy);
-    if let Packet::Initiation(packet) = packet {
-        let asked = responder.question(packet, from, now, &mut entropy);
-        assert!(asked.is_err(), "it does not know the key");
-        assert!(responder.cookie(packet, from, now, &mut entropy).len() <= INITIATION_BYTES);
+    let initiator = Initiator::new(Zeroizing::new(PSK), public_key(&SECRET)).expect("a good key");
+    let (mut pending, _) = initiator.initiate(&proposal(), None, &mut entropy);
+    match packet {
+        Packet::Initiation(packet) => {
+            let asked = responder.question(packet, from, now, &mut entropy);
+            assert!(asked.is_err(), "it does not know the key");
+            assert!(responder.cookie(packet, from, now, &mut entropy).len() <= INITIATION_BYTES);
+        }
+        Packet::Response { packet, .. } => {
+            assert!(initiator.complete(&mut pending, packet).is_err(), "it does not know the keys");
+        }
+        Packet::Cookie { packet, .. } => {
+            assert!(initiator.take_cookie(&pending, packet).is_err(), "it does not know the key");
+        }
+        Packet::Data { .. } => {}
     }
     true
+}
+
+fn proposal() -> Proposal {
+    let hello = Hello {
+        instance: 1,
+        attempt: 1,
+        shards: 1,
+        session: 0,
+        mtu: 1_452,
+        reliability: 2,
+        channel: 1,
+        event_bytes_max: 1 << 20,
+    };
+    Proposal { steer: 0, cipher: Cipher::ChaCha20Poly1305, index: 7, hello }
 }
 
 /// Bytes in place of an initiator's message; then what an initiator with the keys may say in one.
