@@ -178,7 +178,7 @@ fn one_bus_takes_as_many_events_as_come() {
         let count = left.min(64) as usize;
         // SAFETY: there are so many texts of these lengths.
         let accepted = unsafe { net::net_ingest_raw_batch(bus, texts.as_ptr(), lens.as_ptr(), count) };
-        left -= u64::try_from(accepted).unwrap_or_default();
+        left -= u64::try_from(accepted).unwrap_or_else(|_| panic!("{accepted}"));
     }
     assert_eq!(net::net_flush(bus), 0);
     let mut stats = net::net_stats_t { events_ingested: 0, events_dropped: 0, batches_dispatched: 0 };

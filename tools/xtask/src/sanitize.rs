@@ -69,7 +69,11 @@ fn tests(shell: &Shell, programs: Programs) -> Command {
         }
         test.arg(name);
     }
-    test.env("LIBNET_ABUSE_ROUNDS", "100");
+    for (variable, value) in
+        [("LIBNET_ABUSE_ROUNDS", "100"), ("LIBNET_SOAK_SECONDS", "3"), ("LIBNET_UDP_EVENTS", "2000")]
+    {
+        test.env(variable, value);
+    }
     test
 }
 
@@ -109,8 +113,14 @@ const TESTS: &[&str] = &[
     "redex",
     "statistics",
     "subscription_ends",
+    "subscription_fleet",
     "subscriptions",
+    "udp_processes",
 ];
+/// Tests with C programs that are not run here: they count what is allocated, are linked by what documents say, or have a program be
+/// killed, whose calls are those of others.
+#[cfg(test)]
+const OTHER_TESTS: &[&str] = &["allocations", "log_faults", "manual", "readme", "redis"];
 /// Parts of the names of those whose programs fork.
 const FORKING: &[&str] = &["what_is_refused", "forked", "too_late"];
 /// The threads and their signals are valgrind's own there; and what the kernel reads from a disk into memory by `io_uring` was never
@@ -118,3 +128,28 @@ const FORKING: &[&str] = &["what_is_refused", "forked", "too_late"];
 const NOT_UNDER_VALGRIND: &[&str] = &["threads_are_as_documented", "files_in_a_directory_are_there_again"];
 /// Leaks are blocks that nothing leads to; what the library keeps for the life of the process is none.
 const VALGRIND: &str = "valgrind --quiet --vgdb=no --fair-sched=yes --error-exitcode=9 --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_test_with_a_c_program_is_run_here_or_named_as_one_that_is_not() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/tests");
+        let mut found = BTreeSet::new();
+        for entry in fs::read_dir(folder).expect("it is there") {
+            let path = entry.expect("readable").path();
+            let Ok(text) = fs::read_to_string(&path) else { continue };
+            if ["c::run(", "c::compile(", " compile(folder"].iter().any(|call| text.contains(call)) {
+                found.insert(path.file_stem().expect("a name").to_string_lossy().into_owned());
+            }
+        }
+        let listed: BTreeSet<String> =
+            TESTS.iter().chain(OTHER_TESTS).map(|name| (*name).to_owned()).collect();
+        assert_eq!(found, listed);
+    }
+}
