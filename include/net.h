@@ -419,7 +419,7 @@ int net_ingest_batch(net_handle_t handle,
 /**
  * Publishes `count` events as `net_ingest_raw` does, and returns how many were accepted. Entries that are NULL,
  * not UTF-8 or larger than `max_event_bytes` are passed over. The batch ends at the first event that finds no
- * room: neither it nor any after it is accepted.
+ * room: neither it nor any after it is accepted. After a short count `net_last_error` says why.
  *
  * Threads: any. Ownership: the bytes are copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT`,
  * `NET_ERR_INT_OVERFLOW` (`count` above `INT_MAX`), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an

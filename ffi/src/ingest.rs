@@ -146,7 +146,7 @@ pub unsafe extern "C" fn net_ingest_batch(handle: net_handle_t, json_array: *con
 
 /// Publishes `count` events as `net_ingest_raw` does, and returns how many were accepted. Entries that are NULL,
 /// not UTF-8 or larger than `max_event_bytes` are passed over. The batch ends at the first event that finds no
-/// room: neither it nor any after it is accepted.
+/// room: neither it nor any after it is accepted. After a short count `net_last_error` says why.
 ///
 /// Threads: any. Ownership: the bytes are copied. Errors: `NET_ERR_NULL_POINTER`, `NET_ERR_INVALID_ARGUMENT`,
 /// `NET_ERR_INT_OVERFLOW` (`count` above `INT_MAX`), `NET_ERR_SHUTTING_DOWN`, and those of any handle. After an
@@ -193,8 +193,12 @@ pub unsafe extern "C" fn net_ingest_raw_batch_ex(
         let (jsons, lens) =
             unsafe { (slice::from_raw_parts(jsons, count), slice::from_raw_parts(lens, count)) };
         let bytes_max = producer.event_bytes_max();
-        let mut entries = Entries { jsons, lens, bytes_max, next: 0, failed, failed_count: 0 };
+        let mut entries =
+            Entries { jsons, lens, bytes_max, next: 0, failed, failed_count: 0, first_failed: None };
         let (accepted, refused) = producer.publish_batch(&mut entries, EventFlags::NONE);
+        if let (None, Some(first)) = (&refused, entries.first_failed) {
+            thread.fail(&Failure::PassedOver { first, count: entries.failed_count });
+        }
         if refused.is_some() {
             // The entry handed out last is the one that was refused.
             (entries.next - 1..count).for_each(|index| entries.fail(index));
@@ -282,6 +286,7 @@ struct Entries<'a> {
     /// NULL, or room for an index per entry.
     failed: *mut usize,
     failed_count: usize,
+    first_failed: Option<usize>,
 }
 
 impl Entries<'_> {
@@ -291,6 +296,7 @@ impl Entries<'_> {
             unsafe { self.failed.add(self.failed_count).write(index) };
         }
         self.failed_count += 1;
+        self.first_failed.get_or_insert(index);
     }
 }
 

@@ -46,6 +46,10 @@ pub(crate) enum Failure {
     InvalidUtf8(&'static str),
     #[error("`{name}` is out of range: {value}")]
     OutOfRange { name: &'static str, value: i64 },
+    #[error(
+        "{count} entries were passed over, the first of index {first}: NULL, not UTF-8, or larger than max_event_bytes"
+    )]
+    PassedOver { first: usize, count: usize },
     #[error("a key of {0} bytes is longer than 1 MiB")]
     KeyTooLong(usize),
     #[error("not JSON: {0}")]
@@ -146,6 +150,7 @@ impl Failure {
             Failure::InvalidUtf8(_) => Code::NET_ERR_INVALID_UTF8,
             Failure::Misaligned(_)
             | Failure::Length(_)
+            | Failure::PassedOver { .. }
             | Failure::OutOfRange { .. }
             | Failure::NotAHandle
             | Failure::NotAClaim
