@@ -42,7 +42,7 @@ fn every_crate_that_is_linked_is_named_with_its_licence_and_its_texts_are_there(
     tree.args(["--prefix", "none", "--format", "{p}"]);
     let tree = printed(tree.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")));
     let mut count = 0;
-    for line in tree.lines().filter(|line| !line.contains('/')) {
+    for line in tree.lines().filter(|line| !line.is_empty() && !line.contains('/')) {
         let (name, version) = line.split_once(" v").expect("a name and a version");
         let version = version.split(' ').next().unwrap_or_default();
         let entry = format!("\n{name} {version}: ");
