@@ -117,7 +117,7 @@ typedef enum net_error_t {
      */
     NET_ERR_ADAPTER = -19,
     /**
-     * The event is larger than `max_event_bytes`. Final.
+     * The event is larger than `max_event_bytes`, or its key than 1 MiB. Final.
      */
     NET_ERR_TOO_LARGE = -20,
     /**

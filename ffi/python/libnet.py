@@ -430,7 +430,8 @@ class Subscription:
                 self._is_taking = False
         finally:
             self._taking.release()
-            if self._closed:
+            # Not from a signal's handler that has come in between.
+            if self._closed and not self._is_taking:
                 self._ends()
 
     def _check_process(self) -> None:
@@ -476,7 +477,7 @@ class Subscription:
                 loop.remove_reader(descriptor)
 
     def fileno(self) -> int:
-        """Readable when there may be events, for any event loop. To be taken out of it before close()."""
+        """Readable when there may be events, for any event loop, once next(timeout=0) has given none. To be taken out of it before close()."""
         return _checked(_net.net_subscription_fd(self._handle))
 
     def cursor(self) -> str:

@@ -136,7 +136,7 @@ pub enum net_error_t {
     NET_ERR_INVALID_CONFIG = -18,
     /// The store refused. Operator: see `net_last_error`.
     NET_ERR_ADAPTER = -19,
-    /// The event is larger than `max_event_bytes`. Final.
+    /// The event is larger than `max_event_bytes`, or its key than 1 MiB. Final.
     NET_ERR_TOO_LARGE = -20,
     /// Something else. See `net_last_error`.
     NET_ERR_UNKNOWN = -99,

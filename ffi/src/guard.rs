@@ -80,11 +80,7 @@ pub(crate) fn absent_or_present<T>(name: &'static str, pointer: *const T) -> Res
 /// Refuses a length that no object can have.
 #[inline]
 pub(crate) fn length(name: &'static str, len: usize) -> Result<(), Failure> {
-    if isize::try_from(len).is_ok() || engine::planted!("4-any-length-is-taken") {
-        Ok(())
-    } else {
-        Err(Failure::Length(name))
-    }
+    if isize::try_from(len).is_ok() { Ok(()) } else { Err(Failure::Length(name)) }
 }
 
 /// The bytes at `pointer`.

@@ -215,7 +215,11 @@ pub unsafe extern "C" fn net_ingest_raw_batch_ex(
 #[inline]
 pub(crate) fn event_length(len: usize, producer: &Producer) -> Result<(), Failure> {
     let bytes_max = producer.event_bytes_max();
-    if len <= bytes_max { Ok(()) } else { Err(too_long(len, bytes_max)) }
+    if len <= bytes_max || engine::planted!("4-any-length-is-taken") {
+        Ok(())
+    } else {
+        Err(too_long(len, bytes_max))
+    }
 }
 
 #[cold]
@@ -323,3 +327,27 @@ impl<'a> Iterator for Entries<'a> {
 
 /// Longest key: one by mistake is a code and no fault.
 const KEY_BYTES_MAX: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lifecycle::{net_init, net_shutdown};
+
+    #[test]
+    fn a_length_that_no_event_has_is_refused_before_a_byte_is_read() {
+        // SAFETY: the text is NUL-terminated.
+        let bus = unsafe { net_init(c"{\"num_shards\":1}".as_ptr()) };
+        for (len, code) in [(usize::MAX, -12), (isize::MAX as usize, -20), ((1 << 20) + 1, -20)] {
+            // SAFETY: refused before it is read.
+            let codes = unsafe {
+                [
+                    net_ingest(bus, c"x".as_ptr(), len),
+                    net_ingest_raw(bus, c"x".as_ptr(), len),
+                    net_ingest_keyed(bus, ptr::null(), 0, c"x".as_ptr(), len, ptr::null_mut()),
+                ]
+            };
+            assert_eq!(codes, [code; 3], "{len}");
+        }
+        assert_eq!(net_shutdown(bus), 0);
+    }
+}

@@ -326,7 +326,7 @@ const TEXTS: [(Code, &CStr); 23] = [
     (Code::NET_ERR_NO_IO_URING, c"io_uring cannot be used"),
     (Code::NET_ERR_INVALID_CONFIG, c"the configuration was refused"),
     (Code::NET_ERR_ADAPTER, c"the store refused"),
-    (Code::NET_ERR_TOO_LARGE, c"the event is larger than max_event_bytes"),
+    (Code::NET_ERR_TOO_LARGE, c"the event, or its key, is too large"),
     (Code::NET_ERR_UNKNOWN, c"something else went wrong"),
     (Code::NET_ERR_REDEX, c"a named file was refused"),
 ];

@@ -39,7 +39,7 @@ static void reopen(struct world *world) {
 
 static void *work(void *argument) {
     unsigned number = *(unsigned *)argument;
-    uint64_t seed = first_seed + 1000 * number;
+    uint64_t seed = first_seed * (THREADS + 1) + number + 1;
     struct world world = {0};
     world.memory = map_memory();
     for (unsigned long round = 0; round < rounds; round++) {
@@ -79,7 +79,7 @@ int main(int argc, char **argv) {
     first_seed = strtoul(argv[2], NULL, 10);
     pthread_t threads[THREADS];
     unsigned numbers[THREADS];
-    uint64_t seed = first_seed;
+    uint64_t seed = first_seed * (THREADS + 1);
     CHECK(pthread_barrier_init(&start, NULL, THREADS + 1) == 0 && pthread_barrier_init(&end, NULL, THREADS + 1) == 0);
     for (unsigned i = 0; i < THREADS; i++) {
         numbers[i] = i;

@@ -68,6 +68,30 @@ def a_handler_of_a_signal_closes():
         assert not subscription._ends.alive
 
 
+def a_handler_that_comes_while_events_are_copied_takes_nothing_from_under_the_copy():
+    with Bus(CONFIG) as bus:
+        subscription, copied, ended = bus.subscribe(), libnet._copied, []
+
+        def handle(*_):
+            subscription.close()
+            try:
+                subscription.next(timeout=0)
+            except NetError as error:
+                ended.append((error.code, subscription._ends.alive))
+
+        def interrupted(events, count):
+            os.kill(os.getpid(), signal.SIGUSR1)
+            return copied(events, count)
+
+        signal.signal(signal.SIGUSR1, handle)
+        libnet._copied = interrupted
+        bus.publish("x")
+        taken = subscription.next()
+        libnet._copied = copied
+        assert [event.raw for event in taken] == [b"x"]
+        assert ended == [(Code.INVALID_ARGUMENT, True)] and not subscription._ends.alive
+
+
 def what_ends_a_subscription_waits_for_who_copies():
     with Bus(CONFIG) as bus:
         subscription, copied, inside, go_on = bus.subscribe(), libnet._copied, threading.Event(), threading.Event()
@@ -161,6 +185,7 @@ async def leaves_nothing_watched():
 threads()
 a_loop_that_is_left_loses_nothing()
 a_handler_of_a_signal_closes()
+a_handler_that_comes_while_events_are_copied_takes_nothing_from_under_the_copy()
 what_ends_a_subscription_waits_for_who_copies()
 asyncio.run(wakes_and_ends())
 asyncio.run(leaves_nothing_watched())

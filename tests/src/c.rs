@@ -27,20 +27,19 @@ pub struct Output {
 /// Compiles `tests/c/<name>.c` and runs it with `arguments`, under the command of `LIBNET_UNDER` if there is one. It must end with
 /// status 0 and print nothing on its standard error.
 pub fn run(name: &str, arguments: &[&str]) -> Output {
-    let program = compile(name);
-    let under = env::var("LIBNET_UNDER").unwrap_or_default();
-    let mut words = under.split_whitespace();
-    let mut command = match words.next() {
-        None => Command::new(program),
-        Some(first) => {
-            let mut command = Command::new(first);
-            command.args(words).arg(program);
-            command
-        }
-    };
-    let output = run_command(command.args(arguments));
+    let output = run_command(command(&compile(name)).args(arguments));
     assert_eq!(output.stderr, "", "{name} printed on its standard error");
     output
+}
+
+/// A program that [`compile`] has made, under the command of `LIBNET_UNDER` if there is one.
+pub fn command(program: &Path) -> Command {
+    let under = env::var("LIBNET_UNDER").unwrap_or_default();
+    let mut words = under.split_whitespace();
+    let Some(first) = words.next() else { return Command::new(program) };
+    let mut command = Command::new(first);
+    command.args(words).arg(program);
+    command
 }
 
 /// Runs `command` to its end. It must end with status 0; one that hangs is killed.
@@ -55,7 +54,9 @@ pub fn run_command(command: &mut Command) -> Output {
     let (ended, ends) = mpsc::channel();
     let stdout = collect(child.stdout.take().expect("piped"), ended.clone());
     let stderr = collect(child.stderr.take().expect("piped"), ended);
-    let hung = (0..2).any(|_| ends.recv_timeout(HANG * 2).is_err());
+    // What watches a program makes it many times slower.
+    let patience = if env::var_os("LIBNET_UNDER").is_some() { HANG * 20 } else { HANG * 2 };
+    let hung = (0..2).any(|_| ends.recv_timeout(patience).is_err());
     if hung {
         child.kill().expect("it is our own and was not waited for");
     }

@@ -11,7 +11,7 @@ use adapters::udp::{KeyPair, Psk};
 use harness::authority::Authority;
 use harness::c::run_command;
 use harness::documents::{block, compile, document, section};
-use harness::redis::Redis;
+use harness::redis::{self, Redis};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -66,7 +66,7 @@ fn the_producer_gives_up_and_says_what_was_not_stored_where_the_store_is_away() 
     let shown = shown.lines().find_map(|line| line.strip_prefix("`{")?.split_once("}`"));
     let config = format!("{{{}}}", shown.expect("a configuration is shown").0);
     let mut program = Command::new("./recipe");
-    let config = config.replace("6379", &free_port().to_string());
+    let config = config.replace("6379", &redis::free_port().to_string());
     let output = program.current_dir(recipe.folder.path()).arg(config).output().expect("it was compiled");
     let said = String::from_utf8_lossy(&output.stdout);
     let lines: Vec<&str> = said.lines().collect();
@@ -124,7 +124,7 @@ fn the_calls_of_the_seccomp_filter_are_enough() {
     });
 }
 
-/// A port that nobody has, neither of TCP nor of UDP, at the moment.
+/// A port of UDP that nobody has at the moment.
 fn free_port() -> u16 {
     let socket = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
     socket.expect("a port is free").port()

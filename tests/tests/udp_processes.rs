@@ -5,6 +5,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use harness::c;
@@ -18,7 +19,7 @@ fn over_a_network_that_loses_a_packet_in_twenty() {
     let network = UdpProxy::start(SocketAddr::from(([127, 0, 0, 1], meeting.port())), 5);
     network.inflict(Faults { lost: 50, ..Faults::default() });
     let sections = [meeting.responder(""), meeting.initiator_to(network.address().port(), "")];
-    exchange(sections, |program, _| Command::new(program));
+    exchange(sections, |program, _| c::command(Path::new(program)));
     let counts = network.counts();
     assert!(counts.lost * 25 > counts.came, "{counts:?}");
 }

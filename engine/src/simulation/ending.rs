@@ -19,7 +19,8 @@ impl World {
             store.borrow_mut().is_calm = true;
         }
         self.calm_since = Some(self.now);
-        // Nobody asks anything meanwhile: what a shard waits for is to wake it by itself.
+        // Nobody asks anything meanwhile, and nobody hears of a flush: what a shard waits for is to wake it by itself.
+        self.flushes.clear();
         self.settle(false);
         for (shard, asleep) in self.shards.iter().zip(&self.asleep) {
             let sleeps_on = shard.as_ref().is_some_and(|shard| *asleep && shard.has_work());

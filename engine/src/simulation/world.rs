@@ -42,7 +42,7 @@ pub(super) struct World {
     producers_made: u32,
     pub(super) pollers: Vec<Poller>,
     pub(super) followers: Vec<Follower>,
-    flushes: Vec<Flush>,
+    pub(super) flushes: Vec<Flush>,
     /// By shard, how many flushes were answered whose sync failed, and whose did not.
     flushed: Vec<[u64; 2]>,
     /// Since when nothing fails.
@@ -61,7 +61,7 @@ struct Publisher {
 }
 
 /// A flush under way.
-struct Flush {
+pub(super) struct Flush {
     /// The numbers of the events that each shard had accepted.
     before: Vec<Vec<u64>>,
     answers: Receiver<(ShardId, Flushed)>,
@@ -351,7 +351,6 @@ impl World {
     /// Nothing fails any more: a flush is answered by every shard, and has worked.
     pub(super) fn flush_calmly(&mut self) {
         let before = self.flushed.clone();
-        self.flushes.clear();
         self.flush();
         self.settle(false);
         for ((shard, answers), before) in self.shared.shard_ids().zip(&self.flushed).zip(before) {

@@ -33,20 +33,18 @@ int main(int count, char **words) try {
     std::array<net_event_t, 64> buffer;
     std::size_t received = 0;
     auto receive = [&](std::chrono::milliseconds wait) {
-        const net::events found = subscription.next(buffer, wait);
-        for (net::event event : found) {
+        for (net::event event : subscription.next(buffer, wait)) {
             if (received++ == 0) {
                 std::cout << "first: " << event.raw << '\n';
             }
         }
-        return found.size() > 0;
     };
     while (publisher.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
         receive(std::chrono::milliseconds(10));
     }
     publisher.get(); // throws what the publisher has thrown
-    bus.flush();
-    while (receive(std::chrono::milliseconds(0))) {
+    while (received < events) {
+        receive(net::forever);
     }
     net::page page;
     std::size_t polled = 0;

@@ -12,6 +12,11 @@ fn pythons_hdrhistogram_reads_what_a_run_saves() {
     run.args(["run", "--rate", "2k", "--duration", "1s", "--warmup", "0s", "--json"]).arg(&json);
     let status = run.arg("--hgrm").arg(&hgrm).output().expect("netload runs").status;
     assert!(matches!(status.code(), Some(0 | 2)), "{status}");
+    let shown =
+        include_str!("../../README.md").split("```python\n").nth(1).and_then(|rest| rest.split("```").next());
+    let shown =
+        format!("import json, sys\ndocument = json.load(open(sys.argv[1]))\n{}", shown.expect("it is shown"));
+    said(Command::new(&python).args(["-c", &shown]).arg(&json));
     said(Command::new(python).args(["-c", CHECK]).args([json, hgrm]));
 }
 

@@ -4,8 +4,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::UdpSocket;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
+use std::thread;
 
 use tempfile::TempDir;
 
@@ -40,6 +42,67 @@ fn a_log_is_shown_as_it_is_and_with_a_bit_that_turned_over() {
     prints_what_it_shows(&folder, &damaged, true);
 }
 
+#[test]
+fn while_it_runs_it_says_the_words_that_are_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = netload(folder.path(), "netload run --rate 20k --duration 3s --mode subscribe --shards 2");
+    let said = String::from_utf8(output.stderr).expect("text");
+    for line in blocks(section("While it runs"), "text")[0].lines() {
+        let word = first_word(line).expect("a word");
+        // Bars are for terminals.
+        assert!(word == "shard" || said.contains(word), "{word} is not in {said}");
+    }
+}
+
+#[test]
+fn what_is_sent_to_another_process_is_served_as_it_is_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let section = section("To another process");
+    let commands = blocks(section, "sh").remove(0);
+    let [keygen, serve, run] = commands.lines().collect::<Vec<_>>().try_into().expect("three commands");
+    let made = netload(folder.path(), keygen);
+    let public = String::from_utf8(made.stdout).expect("text");
+    let public = public.split_whitespace().find(|word| word.len() == 64).expect("the public key").to_owned();
+    let socket = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+    let port = socket.expect("a port is free").port().to_string();
+    let here = |command: &str| {
+        let command = command.replace("0.0.0.0:7000", &format!("127.0.0.1:{port}"));
+        command.replace("HOST:7000", &format!("127.0.0.1:{port}")).replace("HEX", &public)
+    };
+    let (serve, run) = (here(serve).replace("5000000", "20000"), here(run));
+    let run = format!("{} --events 20000", run.split(" #").next().unwrap_or_default().trim());
+    let served = thread::scope(|scope| {
+        let served = scope.spawn(|| netload(folder.path(), &serve));
+        let sent = netload(folder.path(), &run);
+        assert_eq!(sent.status.code(), Some(0), "{sent:?}");
+        served.join().expect("no panic")
+    });
+    assert_eq!(served.status.code(), Some(0), "{served:?}");
+    let said = String::from_utf8([served.stdout, served.stderr].concat()).expect("text");
+    for word in blocks(section, "text")[0].lines().filter_map(first_word) {
+        // So few events are over before the first second is.
+        assert!(word == "elapsed" || said.contains(word), "{word} is not in {said}");
+    }
+}
+
+#[test]
+fn pages_and_completions_are_written_where_the_commands_say() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let commands = blocks(section("Manual pages and completions"), "sh").remove(0);
+    let below = folder.path().display().to_string();
+    for command in commands.lines() {
+        let command = command.replace("man -l -", "groff -man -Tutf8").replace(" /", &format!(" {below}/"));
+        for place in ["usr/local/share/man/man1", "etc/bash_completion.d"] {
+            fs::create_dir_all(folder.path().join(place)).expect("the folder is writable");
+        }
+        let output = netload(folder.path(), &command);
+        assert_eq!(output.status.code(), Some(0), "{command}: {output:?}");
+    }
+    for file in ["usr/local/share/man/man1/netload-run.1", "etc/bash_completion.d/netload"] {
+        assert!(folder.path().join(file).metadata().is_ok_and(|metadata| metadata.len() > 100), "{file}");
+    }
+}
+
 /// Runs each command of a block, and finds the first word of every line that is shown below it in what it prints.
 fn prints_what_it_shows(folder: &TempDir, block: &str, is_damaged: bool) {
     let shown: Vec<&str> = block.split("$ ").skip(1).collect();
@@ -56,6 +119,14 @@ fn prints_what_it_shows(folder: &TempDir, block: &str, is_damaged: bool) {
     }
 }
 
+/// What a shell says to a command in `folder`, where netload is a command.
+fn netload(folder: &Path, command: &str) -> Output {
+    let program = Path::new(env!("CARGO_BIN_EXE_netload"));
+    let search = format!("{}:/usr/bin:/bin", program.parent().expect("it has a folder").display());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).current_dir(folder).env("PATH", search).output().expect("sh is there")
+}
+
 /// What a line begins with, if that is no figure and no event.
 fn first_word(line: &str) -> Option<&str> {
     let word = line.split_whitespace().next()?;
@@ -68,11 +139,7 @@ fn run(folder: &Path, command: &str, is_damaged: bool) -> String {
     for (long, replacement) in SHORTER {
         short = short.replace(long, replacement);
     }
-    let program = Path::new(env!("CARGO_BIN_EXE_netload"));
-    let search = format!("{}:/usr/bin:/bin", program.parent().expect("it has a folder").display());
-    let mut shell = Command::new("sh");
-    let output =
-        shell.args(["-c", &short]).current_dir(folder).env("PATH", search).output().expect("sh is there");
+    let output = netload(folder, &short);
     let verb = short.split(' ').nth(1).unwrap_or_default();
     let allowed: &[i32] = match verb {
         // What the machine is like decides.

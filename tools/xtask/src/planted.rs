@@ -159,7 +159,7 @@ const FAULTS: &[Fault] = &[
     fault("1-a-shutdown-waits-for-no-call", FFI, "slot::tests"),
     fault("2-a-second-shutdown-does-not-wait", FFI, "slot::tests"),
     fault("3-a-shutdown-has-no-deadline", ENGINE, "shard::tests"),
-    fault("4-any-length-is-taken", FFI, "guard::tests"),
+    fault("4-any-length-is-taken", FFI, "ingest::tests"),
     fault("6-a-short-buffer-loses-the-cursor", FFI, "poll::tests"),
     fault("7-whatever-is-given-back-counts-as-lent", FFI, "lent::tests"),
     fault("8-any-number-is-taken", ENGINE, "config::tests"),

@@ -26,6 +26,14 @@ pub(crate) fn abi_version(shell: &Shell) -> Result<String, Failure> {
     version.map(str::to_owned).ok_or_else(|| Failure::Abi("net.h has no NET_ABI_VERSION".to_owned()))
 }
 
+/// What the compiler builds for.
+pub(crate) fn target(shell: &Shell) -> Result<String, Failure> {
+    let said = shell::output("rustc -vV", shell.command("rustc").arg("-vV"))?;
+    let said = String::from_utf8_lossy(&said);
+    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).ok_or_else(|| Failure::Install(format!("rustc names no host: {said}")))
+}
+
 /// The version of this workspace.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 

@@ -40,8 +40,8 @@ pub(super) fn make(distribution: &Distribution) -> Result<String, Failure> {
         text("control", render(CONTROL, &values)),
         text("md5sums", sums),
         text("triggers", "activate-noawait ldconfig\n".to_owned()),
-        // A package of another interface does not provide this name.
-        text("shlibs", format!("libnet {abi} libnet-bus-abi-{abi}\n")),
+        // A package of another interface does not provide this name, and an older one may lack functions.
+        text("shlibs", format!("libnet {abi} libnet-bus-abi-{abi}, libnet-bus (>= {VERSION})\n")),
     ];
     place(&control, &package.join("DEBIAN"))?;
 

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use super::Distribution;
 use crate::install::{Layout, render};
-use crate::release::VERSION;
-use crate::shell::{self, Failure, Shell};
+use crate::release::{self, VERSION};
+use crate::shell::{self, Failure};
 
 /// Makes it and gives its name.
 pub(super) fn make(distribution: &Distribution) -> Result<String, Failure> {
     let shell = distribution.shell;
-    let target = target(shell)?;
+    let target = release::target(shell)?;
     let folder = format!("libnet-{VERSION}-{target}");
     let scratch = shell::scratch()?;
     let root = scratch.path().join(&folder);
@@ -26,14 +26,6 @@ pub(super) fn make(distribution: &Distribution) -> Result<String, Failure> {
     tar.arg(format!("--mtime=@{}", distribution.epoch)).arg("--file").arg(distribution.out.join(&name));
     shell::stage("the tarball", tar.arg("--directory").arg(scratch.path()).arg(&folder))?;
     Ok(name)
-}
-
-/// What the compiler builds for.
-fn target(shell: &Shell) -> Result<String, Failure> {
-    let said = shell::output("rustc -vV", shell.command("rustc").arg("-vV"))?;
-    let said = String::from_utf8_lossy(&said);
-    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).ok_or_else(|| Failure::Install(format!("rustc names no host: {said}")))
 }
 
 const README: &str = include_str!("../../../../ffi/packaging/README.in");

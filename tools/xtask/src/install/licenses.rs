@@ -6,12 +6,20 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::release;
 use crate::shell::{self, Failure, Shell};
 
 /// All of them, as one text.
 pub(super) fn texts(shell: &Shell) -> Result<String, Failure> {
     let mut cargo = shell.cargo();
-    cargo.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", TARGET]);
+    cargo.args([
+        "metadata",
+        "--format-version",
+        "1",
+        "--locked",
+        "--filter-platform",
+        &release::target(shell)?,
+    ]);
     let metadata = shell::output("cargo metadata", &mut cargo)?;
     let metadata: Value = serde_json::from_slice(&metadata)
         .map_err(|error| Failure::Install(format!("what cargo says of the crates: {error}")))?;
@@ -76,7 +84,6 @@ fn files(folder: &Path, named: Option<&str>) -> Result<BTreeSet<PathBuf>, Failur
     Ok(files)
 }
 
-const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// The packages whose programs are installed.
 const ROOTS: [&str; 2] = ["libnet", "netload"];
 /// How the names of such texts begin.

@@ -62,7 +62,8 @@ fn the_package_says_what_it_needs_and_what_programs_need_of_it() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     run(Command::new("dpkg-deb").arg("-R").arg(archive("deb")).arg(folder.path()));
     let shlibs = fs::read_to_string(folder.path().join("DEBIAN/shlibs")).expect("it is there");
-    assert_eq!(shlibs, "libnet 100 libnet-bus-abi-100\n");
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(shlibs, format!("libnet 100 libnet-bus-abi-100, libnet-bus (>= {version})\n"));
     run(Command::new("md5sum")
         .args(["--check", "--strict", "--quiet", "DEBIAN/md5sums"])
         .current_dir(folder.path()));

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use tempfile::TempDir;
+
 use crate::programs::{Programs, free_port};
 use crate::{printed, run, xtask};
 
@@ -26,12 +28,7 @@ fn the_tarball_alone_builds_and_runs_programs_wherever_it_is_moved() {
 
 #[test]
 fn the_commands_of_the_tarballs_readme_build_and_run_a_program() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    run(Command::new("tar")
-        .args(["--strip-components=1", "-xf"])
-        .arg(archive("gz"))
-        .arg("-C")
-        .arg(folder.path()));
+    let folder = unpacked();
     let program =
         "#include <net.h>\n#include <stdio.h>\nint main(void) { return puts(net_version()) < 0; }\n";
     fs::write(folder.path().join("program.c"), program).expect("the folder is writable");
@@ -45,12 +42,7 @@ fn the_commands_of_the_tarballs_readme_build_and_run_a_program() {
 
 #[test]
 fn the_commands_of_the_examples_work_in_the_tarballs_folder() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    run(Command::new("tar")
-        .args(["--strip-components=1", "-xf"])
-        .arg(archive("gz"))
-        .arg("-C")
-        .arg(folder.path()));
+    let folder = unpacked();
     let documentation = folder.path().join("share/doc/libnet");
     let readme = fs::read_to_string(documentation.join("examples/README.md")).expect("it is in the tarball");
     let commands =
@@ -76,6 +68,14 @@ fn the_same_build_makes_the_same_bytes_and_their_sums_are_right() {
     make(second.path());
     let sums = |folder: &Path| fs::read_to_string(folder.join("SHA256SUMS")).expect("it was made");
     assert_eq!(sums(first), sums(second.path()));
+}
+
+/// A folder with what is in the folder of the tarball.
+fn unpacked() -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut tar = Command::new("tar");
+    run(tar.args(["--strip-components=1", "-xf"]).arg(archive("gz")).arg("-C").arg(folder.path()));
+    folder
 }
 
 /// The archive with this extension.

@@ -70,6 +70,18 @@ fn pkg_config_alone_builds_programs_shared_and_static() {
 }
 
 #[test]
+fn the_command_that_is_shown_installs() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = fs::read_to_string(root.join("include/INSTALL.md")).expect("it is there");
+    let command = text.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a command");
+    let command = command.replace("$HOME", &folder.path().display().to_string());
+    let command = command.replace("cargo xtask", env!("CARGO_BIN_EXE_xtask"));
+    run(Command::new("sh").args(["-ec", &command]).current_dir(root));
+    assert!(folder.path().join(".local/include/net.h").is_file());
+}
+
+#[test]
 fn find_package_alone_builds_programs_shared_and_static() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     install(folder.path());
