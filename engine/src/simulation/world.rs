@@ -169,6 +169,11 @@ impl World {
                         receipt.timestamp_ns
                     );
                     self.books.accept(number, shard);
+                    let is_parked = self.shared.port(shard).doorbell.is_parked();
+                    assert!(
+                        !self.asleep[shard.index()] || !is_parked,
+                        "nobody has rung for an event of {shard}"
+                    );
                 }
                 Err(error @ (PublishError::Refused | PublishError::Dropped)) => {
                     self.books.turn_away(shard, error == PublishError::Dropped);

@@ -2,8 +2,9 @@
 
 use super::*;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::thread;
+use std::time::Duration;
 
 #[test]
 fn a_tenant_is_found_by_its_key_and_by_no_other() {
@@ -76,21 +77,25 @@ impl Drop for Witness {
 fn closing_waits_for_the_calls_inside_and_every_closer_for_the_drop() {
     let table = Table::new();
     let dropped = Arc::new(AtomicBool::new(false));
+    let begun = AtomicUsize::new(0);
     let key = table.insert(Witness(dropped.clone())).expect("empty");
     let inside = table.enter(key).expect("open");
     thread::scope(|scope| {
         let closers: Vec<_> = (0..4)
             .map(|_| {
                 scope.spawn(|| {
+                    begun.fetch_add(1, Ordering::SeqCst);
                     let closed = table.close(key).map(drop);
                     assert!(dropped.load(Ordering::SeqCst), "a closer returned before the drop");
                     closed
                 })
             })
             .collect();
-        while table.enter(key).is_ok() {
+        while begun.load(Ordering::SeqCst) < 4 || table.enter(key).is_ok() {
             thread::yield_now();
         }
+        // Who does not wait returns meanwhile.
+        thread::sleep(Duration::from_millis(50));
         assert!(!dropped.load(Ordering::SeqCst), "dropped under a call");
         drop(inside);
         let answers: Vec<_> = closers.into_iter().map(|closer| closer.join().expect("no panic")).collect();
