@@ -66,24 +66,15 @@ static void try_handles(const struct row *row, unsigned i) {
         open_world(&ended);
         close_world(&ended);
     }
-    uintptr_t a[ARGUMENTS + 1] = {0}, stale[ARGUMENTS + 1] = {0};
+    uintptr_t a[ARGUMENTS + 1] = {0};
     char object[64] = {0};
     make_arguments(&world, row, a);
     end_what_was_made(&world);
-    switch (row->kinds[i]) {
-    case 'b': stale[i] = (uintptr_t)ended.bus; break;
-    case 'p': stale[i] = (uintptr_t)ended.producer; break;
-    case 's': stale[i] = (uintptr_t)ended.subscription; break;
-    case 'd': stale[i] = (uintptr_t)ended.filter; break;
-    case 'r': stale[i] = (uintptr_t)ended.redex; break;
-    case 'f': stale[i] = (uintptr_t)ended.file; break;
-    default: stale[i] = (uintptr_t)ended.tail;
-    }
     /* What frees a redex, a file or a tail takes nothing, and what was freed, for freed. */
     int is_lenient = strcmp(row->name, "net_redex_free") == 0 || strcmp(row->name, "net_redex_file_free") == 0 ||
                      strcmp(row->name, "net_redex_tail_free") == 0;
     try(row, i, "NULL", 0, is_lenient ? EITHER : FAILS);
-    try(row, i, "ended", stale[i], is_lenient ? EITHER : FAILS);
+    try(row, i, "ended", handle_of(&ended, row->kinds[i]), is_lenient ? EITHER : FAILS);
     try(row, i, "misaligned", a[i] + 1, FAILS);
     try(row, i, "of another slot", a[i] + 64, FAILS);
     for (unsigned bit = 8; bit < 64; bit += 7) {

@@ -110,6 +110,19 @@ static inline void end_what_was_made(struct world *world) {
     world->string = NULL;
 }
 
+/* The handle of this kind. */
+static inline uintptr_t handle_of(const struct world *world, char kind) {
+    switch (kind) {
+    case 'b': return (uintptr_t)world->bus;
+    case 'p': return (uintptr_t)world->producer;
+    case 's': return (uintptr_t)world->subscription;
+    case 'd': return (uintptr_t)world->filter;
+    case 'r': return (uintptr_t)world->redex;
+    case 'f': return (uintptr_t)world->file;
+    default: CHECK(kind == 't'); return (uintptr_t)world->tail;
+    }
+}
+
 /* A row has one text, which is a name where it has a configuration too. */
 static inline const char *text_of(const struct row *row, unsigned i) {
     return row->kinds[i] == 'j' && strchr(row->kinds, 'T') != NULL ? "{}" : row->text;
@@ -122,13 +135,13 @@ static inline void make_arguments(struct world *world, const struct row *row, ui
     for (unsigned i = 0; row->kinds[i] != 0; i++) {
         make_for_once(world, row->kinds[i]);
         switch (row->kinds[i]) {
-        case 'b': a[i] = (uintptr_t)world->bus; break;
-        case 'p': a[i] = (uintptr_t)world->producer; break;
-        case 's': a[i] = (uintptr_t)world->subscription; break;
-        case 'd': a[i] = (uintptr_t)world->filter; break;
-        case 'r': a[i] = (uintptr_t)world->redex; break;
-        case 'f': a[i] = (uintptr_t)world->file; break;
-        case 't': a[i] = (uintptr_t)world->tail; break;
+        case 'b':
+        case 'p':
+        case 's':
+        case 'd':
+        case 'r':
+        case 'f':
+        case 't': a[i] = handle_of(world, row->kinds[i]); break;
         case 'C': fill_in(world, i, &a[i], &world->claim, sizeof world->claim); break;
         case 'P': fill_in(world, i, &a[i], &world->page, sizeof world->page); break;
         case 'R': fill_in(world, i, &a[i], &world->records, sizeof world->records); break;

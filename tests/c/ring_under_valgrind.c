@@ -3,6 +3,7 @@
    everything would stand still there. The wait is made by poll(2), of which it knows. */
 #define _GNU_SOURCE
 
+#include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <sys/syscall.h>
@@ -16,8 +17,6 @@ static long kernel(long number, const long *a) {
                      : "rcx", "r11", "memory");
     return answer;
 }
-
-#include <errno.h>
 
 long syscall(long number, ...) {
     long a[6];
